@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The star's collectives and its watch over the ranks; meeting the others is oob_meet.c's work. */
+#include "oob_priv.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { CHECK_EVERY_MS = 5, FAREWELL_MS = 1000 };
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+int oob_rank(const struct oob *o)
+{
+	return o->rank;
+}
+
+int oob_nranks(const struct oob *o)
+{
+	return o->nranks;
+}
+
+const struct oob_peer *oob_peer(const struct oob *o, int rank)
+{
+	return &o->peers[rank];
+}
+
+const char *oob_error(const struct oob *o)
+{
+	return o->error;
+}
+
+/* The rank behind a link: rank 0 has a link to everybody, the others to rank 0 only. */
+static int first_link(const struct oob *o)
+{
+	return o->rank == 0 ? 1 : 0;
+}
+
+static int last_link(const struct oob *o)
+{
+	return o->rank == 0 ? o->nranks - 1 : 0;
+}
+
+static void tell_others(struct oob *o)
+{
+	for (int r = first_link(o); r <= last_link(o); r++)
+		if (o->links[r].fd >= 0)
+			(void)oob_link_send(&o->links[r], OOB_FAIL, o->error, strlen(o->error),
+					    FAREWELL_MS);
+}
+
+/* The first cause known is the one that counts. */
+__attribute__((format(printf, 2, 3))) static int give_up(struct oob *o, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (*o->error)
+		return -EPIPE;
+	va_start(ap, fmt);
+	vsnprintf(o->error, sizeof(o->error), fmt, ap);
+	va_end(ap);
+	tell_others(o);
+	return -EPIPE;
+}
+
+void oob_fail(struct oob *o, const char *reason)
+{
+	(void)give_up(o, "rank %d (%s, pid %d) failed: %s", o->rank, o->peers[o->rank].host,
+		      o->peers[o->rank].pid, reason);
+}
+
+/* Looks at what arrived on one link; `gone` says that nothing more will come. */
+static int take_notice(struct oob *o, int r, bool gone)
+{
+	const struct oob_peer *who = &o->peers[r];
+	const void *text;
+	size_t bytes;
+	int err;
+
+	text = oob_link_find(&o->links[r], OOB_FAIL, &bytes, &err);
+	if (text)
+		return give_up(o, "%.*s", (int)bytes, (const char *)text);
+	if (err)
+		return give_up(o, "rank %d (%s, pid %d) sent garbage", r, who->host, who->pid);
+	if (!gone)
+		return 0;
+	if (oob_link_find(&o->links[r], OOB_LEAVE, &bytes, &err)) {
+		o->left[r] = true;
+		return 0;
+	}
+	return give_up(o, "rank %d (%s, pid %d) died", r, who->host, who->pid);
+}
+
+/* Waits up to timeout_ms for anything on any link, and takes it in. */
+static int watch(struct oob *o, int timeout_ms)
+{
+	int n = 0, first = first_link(o), last = last_link(o);
+
+	for (int r = first; r <= last; r++)
+		o->polls[n++] =
+			(struct pollfd){.fd = o->left[r] ? -1 : o->links[r].fd, .events = POLLIN};
+	if (poll(o->polls, (nfds_t)n, timeout_ms) <= 0)
+		return 0;
+	for (int r = first; r <= last; r++) {
+		int err;
+
+		if (!o->polls[r - first].revents)
+			continue;
+		err = oob_link_fill(&o->links[r]);
+		if (take_notice(o, r, err != 0))
+			return -EPIPE;
+	}
+	return 0;
+}
+
+int oob_check(struct oob *o)
+{
+	int64_t now = now_ms();
+
+	if (*o->error)
+		return -EPIPE;
+	if (now < o->next_check_ms)
+		return 0;
+	o->next_check_ms = now + CHECK_EVERY_MS;
+	return watch(o, 0);
+}
+
+int oob_await_cause(struct oob *o, int timeout_ms)
+{
+	int64_t now = now_ms(), end = now + timeout_ms;
+
+	for (; !*o->error && now < end; now = now_ms())
+		(void)watch(o, (int)(end - now));
+	return *o->error ? -EPIPE : 0;
+}
+
+/* Blocks until rank r's next contribution is here. NULL: somebody is gone. */
+static const void *await_data(struct oob *o, int r, size_t expected_bytes)
+{
+	const void *data;
+	size_t bytes;
+	int err;
+
+	while (!*o->error) {
+		data = oob_link_find(&o->links[r], OOB_DATA, &bytes, &err);
+		if (data && bytes == expected_bytes)
+			return data;
+		if (data)
+			(void)give_up(o, "rank %d takes part in another exchange than rank %d", r,
+				      o->rank);
+		else if (o->left[r])
+			(void)give_up(o, "rank %d (%s, pid %d) left early", r, o->peers[r].host,
+				      o->peers[r].pid);
+		else
+			(void)watch(o, -1);
+	}
+	return NULL;
+}
+
+static int send_data(struct oob *o, int r, const void *data, size_t bytes)
+{
+	if (!oob_link_send(&o->links[r], OOB_DATA, data, bytes, -1))
+		return 0;
+	/* Its last words, if any, say more than the broken connection. */
+	(void)oob_link_fill(&o->links[r]);
+	return take_notice(o, r, true);
+}
+
+int oob_allgather(struct oob *o, const void *mine, size_t bytes, void *all)
+{
+	size_t total = bytes * (size_t)o->nranks;
+	const void *data;
+
+	if (*o->error)
+		return -EPIPE;
+	if (bytes)
+		memmove((char *)all + bytes * (size_t)o->rank, mine, bytes);
+	if (o->rank) {
+		if (send_data(o, 0, mine, bytes))
+			return -EPIPE;
+		data = await_data(o, 0, total);
+		if (!data)
+			return -EPIPE;
+		if (total)
+			memcpy(all, data, total);
+		oob_link_drop(&o->links[0], data);
+		return 0;
+	}
+	for (int r = 1; r < o->nranks; r++) {
+		data = await_data(o, r, bytes);
+		if (!data)
+			return -EPIPE;
+		if (bytes)
+			memcpy((char *)all + bytes * (size_t)r, data, bytes);
+		oob_link_drop(&o->links[r], data);
+	}
+	for (int r = 1; r < o->nranks; r++)
+		if (send_data(o, r, all, total))
+			return -EPIPE;
+	return 0;
+}
+
+int oob_barrier(struct oob *o)
+{
+	return oob_allgather(o, NULL, 0, NULL);
+}
+
+void oob_close(struct oob *o)
+{
+	if (!o)
+		return;
+	if (!*o->error)
+		for (int r = first_link(o); r <= last_link(o); r++)
+			if (o->links[r].fd >= 0)
+				(void)oob_link_send(&o->links[r], OOB_LEAVE, NULL, 0, FAREWELL_MS);
+	for (int r = 0; r < o->nranks; r++)
+		oob_link_fini(&o->links[r]);
+	free(o->links);
+	free(o->peers);
+	free(o->left);
+	free(o->polls);
+	free(o);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Map from 32-bit ids to pointers: what a message names an object by.
+ *
+ *	id = generation (10 bits) | slot (20 bits)
+ *
+ * The generation changes each time a slot is used again, so a late message for a closed object finds
+ * nothing instead of a stranger. The top two bits stay zero: ids travel in the upper half of tags, and
+ * some providers keep tag bits for themselves. Id 0 is never given out. Not thread-safe: the owner's
+ * lock covers it.
+ */
+#ifndef WEFT_BASE_IDMAP_H
+#define WEFT_BASE_IDMAP_H
+
+#include <stdint.h>
+
+#define IDMAP_SLOT_BITS 20
+#define IDMAP_SLOTS_MAX (1u << IDMAP_SLOT_BITS)
+
+struct idmap_slot {
+	void *ptr;	     /* NULL when free */
+	uint32_t generation; /* of the current or the last use */
+	uint32_t next_free;  /* slot number; valid when free */
+};
+
+struct idmap {
+	struct idmap_slot *slots;
+	uint32_t capacity;
+	uint32_t used;	    /* slots ever used */
+	uint32_t free_head; /* first free slot, or IDMAP_SLOTS_MAX */
+	uint32_t count;	    /* ids in use */
+};
+
+void idmap_init(struct idmap *m);
+
+/* Frees the map, not what it points to. */
+void idmap_fini(struct idmap *m);
+
+/* Gives out an id for ptr (not NULL). 0, -ENOMEM, or -ENOSPC when 2^20 ids are in use. */
+int idmap_add(struct idmap *m, void *ptr, uint32_t *out_id);
+
+/* What the id stands for, or NULL when it is not in use (any more). */
+void *idmap_get(const struct idmap *m, uint32_t id);
+
+/* Ends the id's use; an unknown id is ignored. */
+void idmap_remove(struct idmap *m, uint32_t id);
+
+#endif

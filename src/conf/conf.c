@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The parameter table. Adding a parameter is one field in conf.h and one row here. */
+#include "conf/conf.h"
+
+#include "base/log.h"
+
+#define FIELD(f) offsetof(struct conf, f)
+
+const struct param conf_table[] = {
+	{.name = "WEFT_PROVIDER",
+	 .type = PARAM_TEXT,
+	 .offset = FIELD(provider),
+	 .value = "auto",
+	 .doc = "The libfabric provider that carries the traffic. `auto` takes the best one present: efa, "
+		"then verbs, then tcp. `tcp` is libfabric's native TCP RDM provider, whatever its release "
+		"calls it (`net` in 1.17). Any provider with reliable datagram endpoints and tagged messages "
+		"can be named as `fi_info` prints it, such as `sockets`, `tcp;ofi_rxm` or, within one host, "
+		"`shm`."},
+	{.name = "WEFT_NICS",
+	 .type = PARAM_TEXT,
+	 .offset = FIELD(nics),
+	 .value = "",
+	 .doc = "The NICs to use: comma-separated shell patterns of libfabric domain names, such as "
+		"`eth0,eth1` or `rdmap*`; a leading `^` means all but these. Empty: every NIC of the provider "
+		"but loopback and container bridges, and loopback when there is nothing else."},
+	{.name = "WEFT_CONNECT_TIMEOUT",
+	 .type = PARAM_TIME,
+	 .offset = FIELD(connect_timeout_us),
+	 .value = "10m",
+	 .min = "0",
+	 .max = "24h",
+	 .doc = "How long a connect waits for a peer that is alive but does not answer, and an accept for "
+		"a peer that never comes, before it fails. 0 waits for ever."},
+	{.name = "WEFT_CLOSE_TIMEOUT",
+	 .type = PARAM_TIME,
+	 .offset = FIELD(close_timeout_us),
+	 .value = "2s",
+	 .min = "0",
+	 .max = "60s",
+	 .doc = "How long closing a connection or a registration waits for transfers that already move "
+		"bytes. When it passes, the endpoint is shut down so that the memory can be freed safely, "
+		"and the other connections on that endpoint fail."},
+	{.name = "WEFT_LIFELINE",
+	 .type = PARAM_BOOL,
+	 .offset = FIELD(lifeline),
+	 .value = "1",
+	 .doc = "Keeps one idle TCP connection to each peer process, by which a dead peer is noticed: most "
+		"providers tell a waiting receiver nothing. With 0 a wait for a dead peer may never end."},
+	{.name = "WEFT_LIFELINE_ADDR",
+	 .type = PARAM_TEXT,
+	 .offset = FIELD(lifeline_addr),
+	 .value = "auto",
+	 .doc = "The IP address of this host at which peers open lifelines. `auto`: the NIC's own address if "
+		"it has one, else the first address of an interface that is up."},
+	{.name = "WEFT_PEER_TIMEOUT",
+	 .type = PARAM_TIME,
+	 .offset = FIELD(peer_timeout_us),
+	 .value = "30s",
+	 .min = "2s",
+	 .max = "1h",
+	 .doc = "How long the host of a peer may be silent (power loss, cut cable) before the peer counts as "
+		"dead. A process that dies on a living host is noticed at once, and one that is merely busy "
+		"never counts as dead."},
+	{.name = "WEFT_CQ_DEPTH",
+	 .type = PARAM_INT,
+	 .offset = FIELD(cq_depth),
+	 .value = "8192",
+	 .min = "256",
+	 .max = "32768",
+	 .unit = "entries",
+	 .doc = "Entries of each completion queue, which bounds the operations in flight per endpoint."},
+	{.name = "WEFT_CTRL_BUFFERS",
+	 .type = PARAM_INT,
+	 .offset = FIELD(ctrl_buffers),
+	 .value = "128",
+	 .min = "8",
+	 .max = "4096",
+	 .unit = "buffers",
+	 .doc = "Receives kept posted per endpoint for control messages (256 bytes each)."},
+	{.name = "WEFT_LOG",
+	 .type = PARAM_CHOICE,
+	 .offset = FIELD(log),
+	 .value = "off",
+	 .choices = {"off", "warn", "info", "debug"},
+	 .doc = "Copies Weft's own log lines up to this level to stderr, whatever NCCL_DEBUG says."},
+};
+
+const size_t conf_count = sizeof(conf_table) / sizeof(conf_table[0]);
+_Static_assert(sizeof(conf_table) / sizeof(conf_table[0]) <= CONF_MAX, "raise CONF_MAX");
+
+int conf_load(struct conf *out, enum param_origin *origins, char *why, size_t why_bytes)
+{
+	return param_load(conf_table, conf_count, out, origins, why, why_bytes);
+}
+
+static void warn_one(void *arg, const char *name, const char *nearest)
+{
+	(void)arg;
+	if (nearest)
+		log_must_see("unknown parameter %s is ignored: did you mean %s?", name, nearest);
+	else
+		log_must_see("unknown parameter %s is ignored: weft-info lists the known ones", name);
+}
+
+void conf_warn_unknown(void)
+{
+	param_unknown("WEFT_", conf_table, conf_count, warn_one, NULL);
+}

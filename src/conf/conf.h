@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Weft's parameters: one struct, one table (conf.c). The README's parameter page is generated from the
+ * table. Nothing else in Weft reads a WEFT_ variable.
+ */
+#ifndef WEFT_CONF_CONF_H
+#define WEFT_CONF_CONF_H
+
+#include "base/param.h"
+
+struct conf {
+	char provider[PARAM_TEXT_BYTES];      /* WEFT_PROVIDER */
+	char nics[PARAM_TEXT_BYTES];	      /* WEFT_NICS */
+	char lifeline_addr[PARAM_TEXT_BYTES]; /* WEFT_LIFELINE_ADDR */
+	int64_t lifeline;		      /* 0 or 1 */
+	int64_t connect_timeout_us;	      /* 0: none */
+	int64_t close_timeout_us;
+	int64_t peer_timeout_us;
+	int64_t cq_depth;
+	int64_t ctrl_buffers;
+	int64_t log; /* enum log_level */
+};
+
+/* The table and its size. */
+extern const struct param conf_table[];
+extern const size_t conf_count;
+
+/* conf_count is a run-time value; arrays of origins use this bound. */
+#define CONF_MAX 64
+
+/*
+ * Reads the environment. 0, or -EINVAL with a complete message in `why`; `out` is filled either way.
+ * Not thread-safe against setenv.
+ */
+int conf_load(struct conf *out, enum param_origin *origins, char *why, size_t why_bytes);
+
+/* One warning that must be seen for every WEFT_ variable that is none of ours. */
+void conf_warn_unknown(void);
+
+#endif

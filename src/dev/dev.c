@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of devices; see dev.h. */
+#include "dev/dev.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "peer/ident.h"
+#include "topo/nic.h"
+
+/* What NCCL assumes of a network that does not say. */
+#define DEFAULT_SPEED_MBPS 10000
+
+static uint64_t hash_text(uint64_t hash, const char *s)
+{
+	for (; *s; s++)
+		hash = (hash ^ (unsigned char)*s) * 1099511628211ull; /* FNV-1a */
+	return hash;
+}
+
+static void dev_fill(struct dev *d, const struct fab_nic *nic)
+{
+	d->nic = nic;
+	d->pci_path = topo_nic_pci_path(nic->name, nic->pci);
+	d->guid = hash_text(hash_text(14695981039346656037ull, peer_self()->host), nic->name);
+	d->speed_mbps = nic->speed_mbps ? nic->speed_mbps : topo_nic_speed_mbps(nic->name);
+	if (!d->speed_mbps)
+		d->speed_mbps = DEFAULT_SPEED_MBPS;
+	pthread_mutex_init(&d->lock, NULL);
+}
+
+int dev_table_load(struct dev_table *out)
+{
+	int i, ret;
+
+	memset(out, 0, sizeof(*out));
+	if (conf_load(&out->conf, out->origins, out->why, sizeof(out->why))) {
+		out->user_error = true;
+		return 0;
+	}
+	ret = fab_discover(&out->conf, &out->report);
+	if (ret)
+		return ret;
+	memcpy(out->why, out->report.why, sizeof(out->why));
+	out->user_error = out->report.user_error;
+	if (!out->report.nic_count)
+		return 0;
+	out->devs = calloc((size_t)out->report.nic_count, sizeof(*out->devs));
+	if (!out->devs)
+		return -ENOMEM;
+	for (i = 0; i < out->report.nic_count; i++)
+		dev_fill(&out->devs[i], &out->report.nics[i]);
+	out->count = i;
+	return 0;
+}
+
+void dev_table_fini(struct dev_table *t)
+{
+	int i;
+
+	for (i = 0; i < t->count; i++) {
+		fab_domain_close(t->devs[i].domain);
+		free(t->devs[i].pci_path);
+		pthread_mutex_destroy(&t->devs[i].lock);
+	}
+	free(t->devs);
+	fab_report_fini(&t->report);
+	memset(t, 0, sizeof(*t));
+}
+
+int dev_domain_get(struct dev *d, struct fab_domain **out)
+{
+	int ret = 0;
+
+	pthread_mutex_lock(&d->lock);
+	if (!d->domain)
+		ret = fab_domain_open(d->nic, &d->domain);
+	if (!ret)
+		d->users++;
+	*out = d->domain;
+	pthread_mutex_unlock(&d->lock);
+	return ret;
+}
+
+void dev_domain_put(struct dev *d)
+{
+	pthread_mutex_lock(&d->lock);
+	if (!--d->users) {
+		fab_domain_close(d->domain);
+		d->domain = NULL;
+	}
+	pthread_mutex_unlock(&d->lock);
+}

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which provider, which NICs, and why not the others. One fi_getinfo call lists everything that could
+ * carry Weft; the rest is choosing. Not for opening anything.
+ */
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rdma/fabric.h>
+#include <rdma/fi_domain.h>
+#include <rdma/fi_endpoint.h>
+#include <rdma/fi_errno.h>
+
+#include "base/text.h"
+#include "fabric/fab.h"
+#include "fabric/provider.h"
+
+/* Bridges of container runtimes: listed like any NIC, but two hosts may share the same address there. */
+#define BRIDGES "docker*,virbr*,br-*,cni*,flannel*,cali*,veth*,lxc*,lxdbr*,podman*"
+
+static uint32_t api_version(void)
+{
+	uint32_t headers = FI_VERSION(FI_MAJOR_VERSION, FI_MINOR_VERSION);
+	uint32_t library = fi_version();
+
+	return library < headers ? library : headers;
+}
+
+const char *fab_library_version(void)
+{
+	static char text[64];
+	uint32_t v = fi_version();
+
+	snprintf(text, sizeof(text), "%u.%u (API %u.%u requested)", FI_MAJOR(v), FI_MINOR(v),
+		 FI_MAJOR(api_version()), FI_MINOR(api_version()));
+	return text;
+}
+
+const char *fab_library_path(void)
+{
+	Dl_info info;
+
+	if (!dladdr((void *)(uintptr_t)fi_version, &info) || !info.dli_fname)
+		return "libfabric";
+	return info.dli_fname;
+}
+
+/* What Weft needs of a provider; see libfabric's fi_getinfo(3). */
+static struct fi_info *make_hints(void)
+{
+	struct fi_info *hints = fi_allocinfo();
+
+	if (!hints)
+		return NULL;
+	hints->caps = FI_MSG | FI_TAGGED;
+	hints->mode = FI_CONTEXT | FI_CONTEXT2;
+	hints->ep_attr->type = FI_EP_RDM;
+	hints->domain_attr->threading = FI_THREAD_SAFE;
+	hints->domain_attr->mr_mode =
+		FI_MR_LOCAL | FI_MR_VIRT_ADDR | FI_MR_ALLOCATED | FI_MR_PROV_KEY;
+	hints->domain_attr->resource_mgmt = FI_RM_ENABLED;
+	return hints;
+}
+
+static bool is_loopback(const struct fi_info *info)
+{
+	const struct sockaddr_in *in = info->src_addr;
+	const struct sockaddr_in6 *in6 = info->src_addr;
+
+	if (info->addr_format == FI_SOCKADDR_IN && in)
+		return ntohl(in->sin_addr.s_addr) >> 24 == 127;
+	if (info->addr_format == FI_SOCKADDR_IN6 && in6)
+		return IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
+	return false;
+}
+
+/* IPv4 before routable IPv6 before link-local, of the several entries one interface may have. */
+static int address_preference(const struct fi_info *info)
+{
+	const struct sockaddr_in6 *in6 = info->src_addr;
+
+	if (info->addr_format != FI_SOCKADDR_IN6 || !in6)
+		return 2;
+	return !IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr);
+}
+
+static void nic_fill(struct fab_nic *nic, const struct fi_info *info)
+{
+	memset(nic, 0, sizeof(*nic));
+	snprintf(nic->name, sizeof(nic->name), "%s", info->domain_attr->name);
+	snprintf(nic->provider, sizeof(nic->provider), "%s", info->fabric_attr->prov_name);
+	snprintf(nic->fabric, sizeof(nic->fabric), "%s",
+		 info->fabric_attr->name ? info->fabric_attr->name : "");
+	nic->loopback = is_loopback(info);
+	if (info->nic && info->nic->bus_attr && info->nic->bus_attr->bus_type == FI_BUS_PCI) {
+		const struct fi_pci_attr *pci = &info->nic->bus_attr->attr.pci;
+
+		snprintf(nic->pci, sizeof(nic->pci), "%04x:%02x:%02x.%x", pci->domain_id, pci->bus_id,
+			 pci->device_id, pci->function_id);
+	}
+	if (info->nic && info->nic->link_attr)
+		nic->speed_mbps = (int)(info->nic->link_attr->speed / 1000000);
+}
+
+/* Is the entry an endpoint kind Weft can use? fi_getinfo may list more than was asked for. */
+static bool usable(const struct fi_info *info)
+{
+	return info->ep_attr->type == FI_EP_RDM && info->fabric_attr->prov_name &&
+	       info->domain_attr->name && (info->caps & FI_TAGGED) && (info->caps & FI_MSG);
+}
+
+static struct fab_candidate *candidate(struct fab_report *r, const char *provider)
+{
+	struct fab_candidate *c;
+	int i;
+
+	for (i = 0; i < r->candidate_count; i++)
+		if (!strcmp(r->candidates[i].provider, provider))
+			return &r->candidates[i];
+	if (r->candidate_count == FAB_CANDIDATES)
+		return NULL;
+	c = &r->candidates[r->candidate_count++];
+	snprintf(c->provider, sizeof(c->provider), "%s", provider);
+	return c;
+}
+
+/* Puts `info` into the report's list, or lets it replace a worse address of the same NIC. */
+static int nic_add(struct fab_report *r, const struct fi_info *info)
+{
+	struct fab_nic nic, *grown;
+	struct fi_info *copy;
+	int i;
+
+	nic_fill(&nic, info);
+	for (i = 0; i < r->nic_count; i++)
+		if (!strcmp(r->nics[i].name, nic.name))
+			break;
+	if (i < r->nic_count && address_preference(r->nics[i].info) >= address_preference(info))
+		return 0;
+	copy = fi_dupinfo(info);
+	if (!copy)
+		return -ENOMEM;
+	nic.info = copy;
+	if (i < r->nic_count) {
+		fi_freeinfo(r->nics[i].info);
+		r->nics[i] = nic;
+		return 0;
+	}
+	grown = realloc(r->nics, (size_t)(r->nic_count + 1) * sizeof(*grown));
+	if (!grown) {
+		fi_freeinfo(copy);
+		return -ENOMEM;
+	}
+	r->nics = grown;
+	r->nics[r->nic_count++] = nic;
+	return 0;
+}
+
+/* By the rank in the table, or by the user's wish. NULL when nothing fits. */
+static struct fab_candidate *choose(struct fab_report *r, const char *wish)
+{
+	struct fab_candidate *best = NULL;
+	bool automatic = !strcmp(wish, "auto");
+	int i, best_rank = 0;
+
+	for (i = 0; i < r->candidate_count; i++) {
+		struct fab_candidate *c = &r->candidates[i];
+		int rank = provider_facts(c->provider)->rank;
+
+		if (automatic ? rank <= best_rank : !provider_is(wish, c->provider))
+			continue;
+		if (!automatic && best && strcasecmp(wish, c->provider))
+			continue; /* the exact name beats an alias */
+		best = c;
+		best_rank = rank;
+	}
+	return best;
+}
+
+/* Those a user would expect and libfabric does not list. */
+static void explain_absent(struct fab_report *r)
+{
+	const struct provider_facts *facts;
+	struct fab_candidate *c;
+	int i;
+
+	for (i = 0; (facts = provider_row(i)); i++) {
+		if (!facts->needs)
+			continue;
+		c = candidate(r, facts->name);
+		if (c && !c->nics)
+			snprintf(c->why, sizeof(c->why), "not here: it needs %s", facts->needs);
+	}
+}
+
+static void explain_others(struct fab_report *r, const struct fab_candidate *best, const char *wish)
+{
+	int i;
+
+	for (i = 0; i < r->candidate_count; i++) {
+		struct fab_candidate *c = &r->candidates[i];
+		const struct provider_facts *facts = provider_facts(c->provider);
+
+		c->chosen = c == best;
+		if (c->chosen)
+			continue;
+		if (strcmp(wish, "auto"))
+			snprintf(c->why, sizeof(c->why), "WEFT_PROVIDER=%s asks for another", wish);
+		else if (!facts->rank)
+			snprintf(c->why, sizeof(c->why), "only on demand: %s", facts->on_demand);
+		else
+			snprintf(c->why, sizeof(c->why), "%s is better",
+				 best ? best->provider : "nothing");
+	}
+}
+
+static void list_names(const struct fab_report *r, char *buf, size_t buf_bytes)
+{
+	size_t used = 0;
+	int i;
+
+	snprintf(buf, buf_bytes, "none");
+	for (i = 0; i < r->candidate_count && used < buf_bytes; i++)
+		used += (size_t)snprintf(buf + used, buf_bytes - used, "%s%s", i ? ", " : "",
+					 r->candidates[i].provider);
+}
+
+static void explain_nothing(struct fab_report *r, const char *wish, int getinfo_err)
+{
+	const char *fi_provider = getenv("FI_PROVIDER");
+	char names[256];
+
+	list_names(r, names, sizeof(names));
+	if (strcmp(wish, "auto")) {
+		r->user_error = true;
+		snprintf(r->why, sizeof(r->why),
+			 "WEFT_PROVIDER=%s: libfabric %s offers no such provider with reliable datagrams "
+			 "and tagged messages; it has: %s%s%s",
+			 wish, fab_library_version(), names, fi_provider ? "; FI_PROVIDER=" : "",
+			 fi_provider ? fi_provider : "");
+		return;
+	}
+	snprintf(r->why, sizeof(r->why),
+		 "libfabric %s (%s) offers no provider Weft uses by default%s%s; it has: %s; "
+		 "`fi_info` shows more, FI_LOG_LEVEL=warn says why",
+		 fab_library_version(), fab_library_path(),
+		 getinfo_err ? ": fi_getinfo says " : "", getinfo_err ? fi_strerror(-getinfo_err) : "",
+		 names);
+	if (fi_provider && strlen(r->why) + 40 < sizeof(r->why))
+		snprintf(r->why + strlen(r->why), sizeof(r->why) - strlen(r->why),
+			 "; FI_PROVIDER=%.80s limits the choice", fi_provider);
+}
+
+static void nic_drop(struct fab_report *r, int i)
+{
+	fi_freeinfo(r->nics[i].info);
+	memmove(&r->nics[i], &r->nics[i + 1], (size_t)(r->nic_count - i - 1) * sizeof(r->nics[0]));
+	r->nic_count--;
+}
+
+static bool is_default_nic(const struct fab_nic *nic)
+{
+	return !nic->loopback && !(provider_facts(nic->provider)->ip && text_in_list(BRIDGES, nic->name));
+}
+
+static void filter_nics(struct fab_report *r, const struct conf *conf)
+{
+	bool listed = *conf->nics, any_default = false;
+	char names[256] = "";
+	int i;
+
+	for (i = 0; i < r->nic_count; i++) {
+		any_default |= is_default_nic(&r->nics[i]);
+		if (strlen(names) + strlen(r->nics[i].name) + 3 < sizeof(names)) {
+			strcat(names, i ? ", " : "");
+			strcat(names, r->nics[i].name);
+		}
+	}
+	for (i = r->nic_count; i-- > 0;) {
+		bool keep = listed ? text_in_list(conf->nics, r->nics[i].name)
+				   : is_default_nic(&r->nics[i]) || !any_default;
+
+		/* "lo" is what a provider that knows one host calls its only device, too */
+		if (listed && !keep && provider_facts(r->nics[i].provider)->local_only)
+			keep = text_in_list(conf->nics, "lo");
+		if (!keep)
+			nic_drop(r, i);
+	}
+	if (!r->nic_count) {
+		r->user_error = true;
+		snprintf(r->why, sizeof(r->why), "WEFT_NICS=%s matches none of the NICs: %s", conf->nics,
+			 names);
+	}
+}
+
+static int by_place(const void *a, const void *b)
+{
+	const struct fab_nic *x = a, *y = b;
+
+	if (x->loopback != y->loopback)
+		return x->loopback - y->loopback;
+	if (strcmp(x->pci, y->pci))
+		return strcmp(x->pci, y->pci);
+	return strverscmp(x->name, y->name);
+}
+
+static int collect(struct fab_report *r, const struct fi_info *all, const struct conf *conf,
+		   int getinfo_err)
+{
+	struct fab_candidate *c, *best;
+	const struct fi_info *info;
+	int ret = 0;
+
+	for (info = all; info; info = info->next) {
+		if (!usable(info))
+			continue;
+		c = candidate(r, info->fabric_attr->prov_name);
+		if (c)
+			c->nics++;
+	}
+	best = choose(r, conf->provider);
+	explain_others(r, best, conf->provider);
+	if (!best)
+		explain_nothing(r, conf->provider, getinfo_err);
+	explain_absent(r);
+	if (!best)
+		return 0;
+	for (info = all; info && !ret; info = info->next)
+		if (usable(info) && !strcmp(info->fabric_attr->prov_name, best->provider))
+			ret = nic_add(r, info);
+	if (ret)
+		return ret;
+	best->nics = r->nic_count;
+	filter_nics(r, conf);
+	if (r->nic_count)
+		qsort(r->nics, (size_t)r->nic_count, sizeof(r->nics[0]), by_place);
+	return 0;
+}
+
+int fab_discover(const struct conf *conf, struct fab_report *out)
+{
+	struct fi_info *hints, *all = NULL;
+	int ret, err;
+
+	memset(out, 0, sizeof(*out));
+	hints = make_hints();
+	if (!hints)
+		return -ENOMEM;
+	err = fi_getinfo(api_version(), NULL, NULL, 0, hints, &all);
+	ret = collect(out, err ? NULL : all, conf, err);
+	if (all)
+		fi_freeinfo(all);
+	fi_freeinfo(hints);
+	return ret;
+}
+
+void fab_report_fini(struct fab_report *r)
+{
+	while (r->nic_count)
+		nic_drop(r, r->nic_count - 1);
+	free(r->nics);
+	memset(r, 0, sizeof(*r));
+}
+
+int fab_nic_ip(const struct fab_nic *nic, uint8_t out_ip[16])
+{
+	const struct sockaddr_in *in = nic->info->src_addr;
+	const struct sockaddr_in6 *in6 = nic->info->src_addr;
+
+	memset(out_ip, 0, 16);
+	if (nic->info->addr_format == FI_SOCKADDR_IN && in) {
+		memcpy(out_ip, &in->sin_addr, 4);
+		return 4;
+	}
+	if (nic->info->addr_format == FI_SOCKADDR_IN6 && in6 &&
+	    !IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr)) {
+		memcpy(out_ip, &in6->sin6_addr, 16);
+		return 6;
+	}
+	return 0;
+}
+
+bool fab_nic_local_only(const struct fab_nic *nic)
+{
+	return provider_facts(nic->provider)->local_only;
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Domains and memory regions. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include <rdma/fabric.h>
+#include <rdma/fi_domain.h>
+#include <rdma/fi_eq.h>
+
+#include "base/log.h"
+#include "fabric/internal.h"
+
+int fab_errno(ssize_t fi_ret)
+{
+	if (fi_ret >= 0)
+		return 0;
+	return fi_ret > -256 ? (int)fi_ret : -EIO;
+}
+
+static int failed(const struct fab_nic *nic, const char *what, int ret)
+{
+	log_warn("%s failed on NIC %s of provider %s: %s (%d); FI_LOG_LEVEL=warn says more", what,
+		 nic->name, nic->provider, fi_strerror(-ret), ret);
+	return fab_errno(ret);
+}
+
+int fab_domain_open(const struct fab_nic *nic, struct fab_domain **out)
+{
+	struct fab_domain *d = calloc(1, sizeof(*d));
+	struct fi_eq_attr eq_attr = {.wait_obj = FI_WAIT_NONE};
+	int ret;
+
+	*out = NULL;
+	if (!d)
+		return -ENOMEM;
+	d->nic = nic;
+	ret = fi_fabric(nic->info->fabric_attr, &d->fabric, NULL);
+	if (ret) {
+		ret = failed(nic, "fi_fabric", ret);
+		goto err;
+	}
+	/* Some providers abort the process when they have an event to report and no queue is bound. */
+	if (fi_eq_open(d->fabric, &eq_attr, &d->eq, NULL))
+		d->eq = NULL;
+	ret = fi_domain(d->fabric, nic->info, &d->domain, NULL);
+	if (ret) {
+		ret = failed(nic, "fi_domain", ret);
+		goto err;
+	}
+	*out = d;
+	return 0;
+err:
+	fab_domain_close(d);
+	return ret;
+}
+
+void fab_domain_close(struct fab_domain *d)
+{
+	if (!d)
+		return;
+	if (d->domain)
+		fi_close(&d->domain->fid);
+	if (d->eq)
+		fi_close(&d->eq->fid);
+	if (d->fabric)
+		fi_close(&d->fabric->fid);
+	free(d);
+}
+
+int fab_mr_reg(struct fab_domain *d, void *buf, size_t len, struct fab_mr **out)
+{
+	struct fid_mr *mr;
+	int ret;
+
+	*out = NULL;
+	if (!(d->nic->info->domain_attr->mr_mode & FI_MR_LOCAL) || !len)
+		return 0;
+	ret = fi_mr_reg(d->domain, buf, len, FI_SEND | FI_RECV, 0, atomic_fetch_add(&d->next_key, 1), 0,
+			&mr, NULL);
+	if (ret) {
+		log_warn("registering %zu bytes at %p failed on NIC %s: %s (%d); with ENOMEM look at "
+			 "`ulimit -l`, it must be unlimited",
+			 len, buf, d->nic->name, fi_strerror(-ret), ret);
+		return fab_errno(ret);
+	}
+	*out = (struct fab_mr *)mr;
+	return 0;
+}
+
+void fab_mr_close(struct fab_mr *mr)
+{
+	if (mr)
+		fi_close(&((struct fid_mr *)mr)->fid);
+}
+
+void *fab_mr_desc(const struct fab_mr *mr)
+{
+	return mr ? fi_mr_desc((struct fid_mr *)mr) : NULL;
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Endpoints: opening, addresses, posting, completions. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rdma/fabric.h>
+#include <rdma/fi_cm.h>
+#include <rdma/fi_domain.h>
+#include <rdma/fi_endpoint.h>
+#include <rdma/fi_eq.h>
+#include <rdma/fi_errno.h>
+#include <rdma/fi_ext.h>
+#include <rdma/fi_tagged.h>
+
+#include "base/log.h"
+#include "fabric/internal.h"
+#include "fabric/provider.h"
+
+#define POLL_BATCH 16
+
+struct fab_ep {
+	struct fab_domain *domain;
+	struct fid_ep *ep;
+	struct fid_cq *cq;
+	struct fid_av *av;
+	size_t in_flight; /* operations posted and not completed: never more than cq_depth */
+	size_t cq_depth;
+};
+
+_Static_assert(sizeof(((struct fab_op *)0)->provider_scratch) >= sizeof(struct fi_context2),
+	       "fab_op has room for FI_CONTEXT2");
+_Static_assert(offsetof(struct fab_op, provider_scratch) == 0, "the context is the operation");
+
+static int failed(const struct fab_ep *ep, const char *what, int ret)
+{
+	log_warn("%s failed on NIC %s of provider %s: %s (%d); FI_LOG_LEVEL=warn says more", what,
+		 ep->domain->nic->name, ep->domain->nic->provider, fi_strerror(-ret), ret);
+	return fab_errno(ret);
+}
+
+/* Refusals are fine: an option the provider does not know does not apply to it. */
+static void set_options(struct fab_ep *ep)
+{
+	if (!provider_facts(ep->domain->nic->provider)->efa_options)
+		return;
+#ifdef HAVE_FI_OPT_SHARED_MEMORY_PERMITTED
+	{
+		/* The shm shortcut leaves files behind when a process is killed and defeats flushes. */
+		bool permitted = false;
+
+		fi_setopt(&ep->ep->fid, FI_OPT_ENDPOINT, FI_OPT_SHARED_MEMORY_PERMITTED, &permitted,
+			  sizeof(permitted));
+	}
+#endif
+#ifdef HAVE_FI_OPT_CUDA_API_PERMITTED
+	{
+		/* CUDA calls from inside the provider can deadlock with NCCL's kernels. */
+		bool permitted = false;
+
+		fi_setopt(&ep->ep->fid, FI_OPT_ENDPOINT, FI_OPT_CUDA_API_PERMITTED, &permitted,
+			  sizeof(permitted));
+	}
+#endif
+}
+
+static int open_parts(struct fab_ep *ep)
+{
+	struct fab_domain *d = ep->domain;
+	struct fi_cq_attr cq_attr = {
+		.size = ep->cq_depth, .format = FI_CQ_FORMAT_DATA, .wait_obj = FI_WAIT_NONE};
+	struct fi_av_attr av_attr = {.type = FI_AV_TABLE};
+	int ret;
+
+	ret = fi_endpoint(d->domain, d->nic->info, &ep->ep, NULL);
+	if (ret)
+		return failed(ep, "fi_endpoint", ret);
+	ret = fi_cq_open(d->domain, &cq_attr, &ep->cq, NULL);
+	if (ret)
+		return failed(ep, "fi_cq_open", ret);
+	ret = fi_av_open(d->domain, &av_attr, &ep->av, NULL);
+	if (ret)
+		return failed(ep, "fi_av_open", ret);
+	ret = fi_ep_bind(ep->ep, &ep->cq->fid, FI_TRANSMIT | FI_RECV);
+	if (!ret)
+		ret = fi_ep_bind(ep->ep, &ep->av->fid, 0);
+	if (ret)
+		return failed(ep, "fi_ep_bind", ret);
+	if (d->eq)
+		fi_ep_bind(ep->ep, &d->eq->fid, 0); /* where the provider takes one */
+	set_options(ep);
+	ret = fi_enable(ep->ep);
+	return ret ? failed(ep, "fi_enable", ret) : 0;
+}
+
+int fab_ep_open(struct fab_domain *d, size_t cq_depth, struct fab_ep **out)
+{
+	struct fab_ep *ep = calloc(1, sizeof(*ep));
+	int ret;
+
+	*out = NULL;
+	if (!ep)
+		return -ENOMEM;
+	ep->domain = d;
+	ep->cq_depth = cq_depth;
+	ret = open_parts(ep);
+	if (ret) {
+		fab_ep_close(ep);
+		return ret;
+	}
+	*out = ep;
+	return 0;
+}
+
+void fab_ep_close(struct fab_ep *ep)
+{
+	if (!ep)
+		return;
+	if (ep->ep)
+		fi_close(&ep->ep->fid);
+	if (ep->av)
+		fi_close(&ep->av->fid);
+	if (ep->cq)
+		fi_close(&ep->cq->fid);
+	free(ep);
+}
+
+int fab_ep_addr(struct fab_ep *ep, uint8_t *out, size_t *out_bytes)
+{
+	int ret;
+
+	*out_bytes = FAB_ADDR_BYTES;
+	ret = fi_getname(&ep->ep->fid, out, out_bytes);
+	return ret ? failed(ep, "fi_getname", ret) : 0;
+}
+
+int fab_ep_insert(struct fab_ep *ep, const uint8_t *addr, uint64_t *out_peer)
+{
+	fi_addr_t peer = FI_ADDR_UNSPEC;
+	int ret = fi_av_insert(ep->av, addr, 1, &peer, 0, NULL);
+
+	if (ret == 1 && peer != FI_ADDR_UNSPEC) {
+		*out_peer = peer;
+		return 0;
+	}
+	return failed(ep, "inserting a peer's address (fi_av_insert)", ret < 0 ? ret : -FI_EINVAL);
+}
+
+void fab_ep_forget(struct fab_ep *ep, uint64_t peer)
+{
+	fi_addr_t addr = peer;
+
+	fi_av_remove(ep->av, &addr, 1, 0);
+}
+
+size_t fab_ep_max_bytes(const struct fab_ep *ep)
+{
+	return ep->domain->nic->info->ep_attr->max_msg_size;
+}
+
+static int posted(struct fab_ep *ep, ssize_t ret)
+{
+	if (ret)
+		return fab_errno(ret);
+	ep->in_flight++;
+	return 0;
+}
+
+int fab_send(struct fab_ep *ep, struct fab_op *op, const void *buf, size_t len, void *desc,
+	     uint64_t peer)
+{
+	if (ep->in_flight == ep->cq_depth)
+		return -EAGAIN;
+	return posted(ep, fi_send(ep->ep, buf, len, desc, peer, op));
+}
+
+int fab_recv(struct fab_ep *ep, struct fab_op *op, void *buf, size_t len, void *desc)
+{
+	if (ep->in_flight == ep->cq_depth)
+		return -EAGAIN;
+	return posted(ep, fi_recv(ep->ep, buf, len, desc, FI_ADDR_UNSPEC, op));
+}
+
+int fab_tsend(struct fab_ep *ep, struct fab_op *op, const void *buf, size_t len, void *desc,
+	      uint64_t peer, uint64_t tag)
+{
+	if (ep->in_flight == ep->cq_depth)
+		return -EAGAIN;
+	return posted(ep, fi_tsend(ep->ep, buf, len, desc, peer, tag, op));
+}
+
+int fab_trecv(struct fab_ep *ep, struct fab_op *op, void *buf, size_t len, void *desc, uint64_t peer,
+	      uint64_t tag)
+{
+	(void)peer; /* the tag is unique at this endpoint; a source filter costs some providers a search */
+	if (ep->in_flight == ep->cq_depth)
+		return -EAGAIN;
+	return posted(ep, fi_trecv(ep->ep, buf, len, desc, FI_ADDR_UNSPEC, tag, 0, op));
+}
+
+void fab_cancel(struct fab_ep *ep, struct fab_op *op)
+{
+	fi_cancel(&ep->ep->fid, op);
+}
+
+static void finish(struct fab_ep *ep, void *context, const struct fab_result *r)
+{
+	struct fab_op *op = context;
+
+	if (!op) {
+		/* shm reports a dead peer this way; the lifeline tells whose operations failed. */
+		log_debug("a completion without context on NIC %s: %s", ep->domain->nic->name,
+			  r->text ? r->text : "");
+		return;
+	}
+	ep->in_flight--;
+	op->done(op, r);
+}
+
+static int poll_error(struct fab_ep *ep)
+{
+	struct fi_cq_err_entry entry;
+	struct fab_result r = {0};
+	char text[256];
+	ssize_t ret;
+
+	memset(&entry, 0, sizeof(entry));
+	ret = fi_cq_readerr(ep->cq, &entry, 0);
+	if (ret == -FI_EAGAIN || !ret)
+		return 0;
+	if (ret < 0)
+		return fab_errno(ret);
+	/* shm 1.17 hands out negative codes */
+	r.err = entry.err > 0 ? fab_errno(-entry.err) : fab_errno(entry.err);
+	if (!r.err)
+		r.err = -EIO;
+	r.len = entry.len;
+	r.text = fi_cq_strerror(ep->cq, entry.prov_errno, entry.err_data, text, sizeof(text));
+	if (!r.text || !*r.text)
+		r.text = fi_strerror(-r.err);
+	finish(ep, entry.op_context, &r);
+	return 1;
+}
+
+int fab_ep_poll(struct fab_ep *ep)
+{
+	struct fi_cq_data_entry entries[POLL_BATCH];
+	struct fab_result r = {0};
+	ssize_t n, i;
+
+	n = fi_cq_read(ep->cq, entries, POLL_BATCH);
+	if (n == -FI_EAGAIN)
+		return 0;
+	if (n == -FI_EAVAIL)
+		return poll_error(ep);
+	if (n < 0)
+		return failed(ep, "fi_cq_read", (int)n);
+	for (i = 0; i < n; i++) {
+		r.len = entries[i].len;
+		finish(ep, entries[i].op_context, &r);
+	}
+	return (int)n;
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libfabric as the rest of Weft sees it: NICs, domains, endpoints with their completion queue, memory
+ * regions, messages. The only room that includes <rdma/>. libfabric's error numbers become negative
+ * errno here (the FI_ codes below 256 are errno values; others become -EIO).
+ *
+ * Threads: discovery and domains from any thread, one at a time. All calls on one endpoint are
+ * serialised by its owner; different endpoints of a domain may be used at the same time, and memory is
+ * registered from any thread at any time.
+ */
+#ifndef WEFT_FABRIC_FAB_H
+#define WEFT_FABRIC_FAB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "conf/conf.h"
+
+#define FAB_NAME_BYTES 64
+#define FAB_ADDR_BYTES 64
+#define FAB_PCI_BYTES  16
+#define FAB_WHY_BYTES  768
+
+struct fi_info;
+
+/* One NIC as a provider offers it. */
+struct fab_nic {
+	char name[FAB_NAME_BYTES];     /* libfabric's domain name: "eth0", "rdmap0s6-rdm" */
+	char provider[FAB_NAME_BYTES]; /* "net", "tcp;ofi_rxm", "efa" */
+	char fabric[FAB_NAME_BYTES];
+	char pci[FAB_PCI_BYTES];       /* "0000:3b:00.0" as the provider says, or "" */
+	int speed_mbps;		       /* as the provider says, or 0 */
+	bool loopback;
+	struct fi_info *info;
+};
+
+/* What became of one provider of this libfabric. */
+struct fab_candidate {
+	char provider[FAB_NAME_BYTES];
+	int nics;
+	bool chosen;
+	char why[FAB_WHY_BYTES]; /* why it was not chosen; "" for the chosen one */
+};
+
+#define FAB_CANDIDATES 24
+
+struct fab_report {
+	struct fab_nic *nics; /* of the chosen provider, usable ones only, in a stable order */
+	int nic_count;
+	struct fab_candidate candidates[FAB_CANDIDATES];
+	int candidate_count;
+	char why[FAB_WHY_BYTES]; /* when there is no NIC: one complete sentence or two for the user */
+	bool user_error;	 /* `why` is the fault of a setting, not of the machine */
+};
+
+/*
+ * Finds every provider that can carry Weft and chooses one by conf. 0, also when nothing is usable
+ * (then nic_count is 0 and `why` says so); -ENOMEM. fab_report_fini frees it in either case.
+ */
+int fab_discover(const struct conf *conf, struct fab_report *out);
+void fab_report_fini(struct fab_report *r);
+
+/* "1.17.0 (API 1.17)" and the path of the loaded library. */
+const char *fab_library_version(void);
+const char *fab_library_path(void);
+
+/* An IP address the NIC's own endpoints use: family 4 or 6, or 0 when it is not an IP provider. */
+int fab_nic_ip(const struct fab_nic *nic, uint8_t out_ip[16]);
+
+/* True when the provider only reaches this host (shm). */
+bool fab_nic_local_only(const struct fab_nic *nic);
+
+struct fab_domain;
+
+/* Opens fabric, event queue and domain; logs a failure. */
+int fab_domain_open(const struct fab_nic *nic, struct fab_domain **out);
+void fab_domain_close(struct fab_domain *d); /* accepts NULL */
+
+struct fab_mr;
+
+/*
+ * Registers host memory for messages when the provider wants that; else *out is NULL and the return 0.
+ * The memory stays the caller's.
+ */
+int fab_mr_reg(struct fab_domain *d, void *buf, size_t len, struct fab_mr **out);
+void fab_mr_close(struct fab_mr *mr);	   /* accepts NULL */
+void *fab_mr_desc(const struct fab_mr *mr); /* accepts NULL */
+
+/* How an operation ended. */
+struct fab_result {
+	int err;	  /* 0 or negative errno */
+	size_t len;	  /* received bytes */
+	const char *text; /* the provider's words on an error, or NULL */
+};
+
+/*
+ * One operation in flight. The owner keeps it in place until `done` was called, or the endpoint closed.
+ * `done` runs inside fab_ep_poll and may post.
+ */
+struct fab_op {
+	uint64_t provider_scratch[8]; /* FI_CONTEXT2: libfabric writes here */
+	void (*done)(struct fab_op *op, const struct fab_result *r);
+};
+
+struct fab_ep;
+
+/* Opens an endpoint with its address vector and a completion queue of about cq_depth entries. */
+int fab_ep_open(struct fab_domain *d, size_t cq_depth, struct fab_ep **out);
+
+/* Operations in flight are dropped without `done`; afterwards libfabric touches no buffer of theirs. */
+void fab_ep_close(struct fab_ep *ep); /* accepts NULL */
+
+/* The endpoint's own address, at most FAB_ADDR_BYTES. */
+int fab_ep_addr(struct fab_ep *ep, uint8_t *out, size_t *out_bytes);
+
+/* Makes a peer's address usable; fab_ep_forget undoes it. */
+int fab_ep_insert(struct fab_ep *ep, const uint8_t *addr, uint64_t *out_peer);
+void fab_ep_forget(struct fab_ep *ep, uint64_t peer);
+
+/* Largest message the provider takes. */
+size_t fab_ep_max_bytes(const struct fab_ep *ep);
+
+/*
+ * Post one operation. 0: op->done will be called. -EAGAIN: nothing happened, poll and call again (also
+ * when the completion queue could not hold one more). Other errors: nothing will happen.
+ */
+int fab_send(struct fab_ep *ep, struct fab_op *op, const void *buf, size_t len, void *desc,
+	     uint64_t peer);
+int fab_recv(struct fab_ep *ep, struct fab_op *op, void *buf, size_t len, void *desc);
+int fab_tsend(struct fab_ep *ep, struct fab_op *op, const void *buf, size_t len, void *desc,
+	      uint64_t peer, uint64_t tag);
+int fab_trecv(struct fab_ep *ep, struct fab_op *op, void *buf, size_t len, void *desc, uint64_t peer,
+	      uint64_t tag);
+
+/* Asks to give up a receive: if that works, done comes with -ECANCELED; if data already flow, as usual. */
+void fab_cancel(struct fab_ep *ep, struct fab_op *op);
+
+/*
+ * Drives the provider and calls `done` for what has completed, at most one batch. Returns the number of
+ * completions, 0 when there was nothing, negative when the queue itself is broken.
+ */
+int fab_ep_poll(struct fab_ep *ep);
+
+#endif

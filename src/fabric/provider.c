@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Facts about each provider; see provider.h. */
+#include "fabric/provider.h"
+
+#include <stddef.h>
+#include <strings.h>
+
+#define DEPRECATED "deprecated and slow"
+
+static const struct provider_facts table[] = {
+	{.name = "efa",
+	 .rank = 100,
+	 .efa_options = true,
+	 .needs = "an EFA device, its kernel driver, /dev/infiniband/uverbs* inside this container, and a "
+		  "libfabric built with the efa provider"},
+	{.name = "verbs;ofi_rxm",
+	 .alias = "verbs",
+	 .rank = 80,
+	 .needs = "an InfiniBand or RoCE device whose interface has an address"},
+	{.name = "tcp", .rank = 60, .ip = true},
+	/* libfabric 1.17's name for what is "tcp" from 1.18 on */
+	{.name = "net", .alias = "tcp", .rank = 60, .ip = true},
+	{.name = "tcp;ofi_rxm", .rank = 40, .ip = true},
+	{.name = "net;ofi_rxm", .ip = true, .on_demand = "layered on net, which is faster alone"},
+	{.name = "sockets", .ip = true, .on_demand = DEPRECATED},
+	{.name = "udp;ofi_rxd", .alias = "udp", .ip = true, .on_demand = "slower than tcp"},
+	{.name = "shm", .local_only = true, .on_demand = "reaches this host only"},
+	{.name = "sm2", .local_only = true, .on_demand = "reaches this host only"},
+};
+
+static const struct provider_facts unknown = {
+	.name = "", .on_demand = "Weft knows nothing about it"};
+
+#define ROWS (sizeof(table) / sizeof(table[0]))
+
+const struct provider_facts *provider_row(int i)
+{
+	return i >= 0 && (size_t)i < ROWS ? &table[i] : NULL;
+}
+
+const struct provider_facts *provider_facts(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < ROWS; i++)
+		if (!strcasecmp(table[i].name, name))
+			return &table[i];
+	return &unknown;
+}
+
+bool provider_is(const char *wish, const char *name)
+{
+	const struct provider_facts *facts = provider_facts(name);
+
+	return !strcasecmp(wish, name) || (facts->alias && !strcasecmp(wish, facts->alias));
+}

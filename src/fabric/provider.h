@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Facts about each provider, one row each: no other place asks "is this efa?". Inside fabric only. */
+#ifndef WEFT_FABRIC_PROVIDER_H
+#define WEFT_FABRIC_PROVIDER_H
+
+#include <stdbool.h>
+
+struct provider_facts {
+	const char *name;     /* as libfabric prints it */
+	const char *alias;    /* what WEFT_PROVIDER may say instead, or NULL */
+	int rank;	      /* by default the highest rank present wins; 0: only when asked for */
+	bool ip;	      /* one domain per network interface */
+	bool local_only;      /* reaches this host only */
+	bool efa_options;     /* takes FI_OPT_EFA_* and FI_OPT_SHARED_MEMORY_PERMITTED */
+	const char *on_demand; /* why it is not a default, when rank is 0 */
+	const char *needs;     /* what is missing where libfabric does not list it; NULL: not worth a word */
+};
+
+/* Row number i of the table, best known first, or NULL behind the last. */
+const struct provider_facts *provider_row(int i);
+
+/* The row for a provider's name; a row of cautious defaults for a provider unknown to Weft. */
+const struct provider_facts *provider_facts(const char *name);
+
+/*
+ * Does WEFT_PROVIDER=`wish` name the provider `name`? `tcp` means the native TCP RDM provider: `tcp`, or
+ * `net` where libfabric calls it so.
+ */
+bool provider_is(const char *wish, const char *name);
+
+#endif

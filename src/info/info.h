@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The forms in which weft-info prints what Weft would do here. */
+#ifndef WEFT_INFO_INFO_H
+#define WEFT_INFO_INFO_H
+
+#include "dev/dev.h"
+
+/* For people, to stdout. */
+void info_print_text(const struct dev_table *t);
+
+/* For programs, to stdout. 0, or -ENOMEM. */
+int info_print_json(const struct dev_table *t);
+
+/* The README's parameter page, to stdout. Depends on the table alone, not on this machine. */
+void info_print_markdown(void);
+
+#endif

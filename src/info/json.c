@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* weft-info for programs. */
+#include <errno.h>
+#include <stdio.h>
+
+#include <jansson.h>
+
+#include "info/info.h"
+#include "topo/nic.h"
+
+static json_t *providers(const struct dev_table *t)
+{
+	json_t *list = json_array();
+	int i;
+
+	for (i = 0; i < t->report.candidate_count; i++) {
+		const struct fab_candidate *c = &t->report.candidates[i];
+
+		json_array_append_new(list, json_pack("{s:s, s:i, s:b, s:s}", "name", c->provider, "nics",
+						      c->nics, "chosen", (int)c->chosen, "why_not",
+						      c->why));
+	}
+	return list;
+}
+
+static json_t *devices(const struct dev_table *t)
+{
+	json_t *list = json_array();
+	int i;
+
+	for (i = 0; i < t->count; i++) {
+		const struct dev *d = &t->devs[i];
+		char guid[20];
+
+		snprintf(guid, sizeof(guid), "%016llx", (unsigned long long)d->guid);
+		json_array_append_new(
+			list, json_pack("{s:i, s:s, s:s, s:s, s:i, s:s, s:s?, s:i, s:b}", "number", i, "nic",
+					d->nic->name, "provider", d->nic->provider, "fabric",
+					d->nic->fabric, "speed_mbps", d->speed_mbps, "guid", guid,
+					"pci_path", d->pci_path, "numa_node", topo_nic_numa(d->pci_path),
+					"gpudirect", 0));
+	}
+	return list;
+}
+
+static json_t *parameters(const struct dev_table *t)
+{
+	json_t *list = json_array();
+	char value[PARAM_TEXT_BYTES], accepts[256];
+	size_t i;
+
+	for (i = 0; i < conf_count; i++) {
+		const struct param *p = &conf_table[i];
+
+		json_array_append_new(
+			list,
+			json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "name", p->name, "value",
+				  param_value_text(p, &t->conf, value, sizeof(value)), "default", p->value,
+				  "unit", param_unit(p), "origin",
+				  t->origins[i] == PARAM_FROM_ENVIRONMENT ? "environment" : "default",
+				  "accepts", param_accepts(p, accepts, sizeof(accepts)), "doc", p->doc));
+	}
+	return list;
+}
+
+int info_print_json(const struct dev_table *t)
+{
+	json_t *root = json_pack("{s:s, s:{s:s, s:s}, s:b, s:s, s:o, s:o, s:o}", "weft", PACKAGE_VERSION,
+				 "libfabric", "version", fab_library_version(), "path",
+				 fab_library_path(), "usable", (int)(t->count > 0), "why_not", t->why,
+				 "providers", providers(t), "devices", devices(t), "parameters",
+				 parameters(t));
+
+	if (!root)
+		return -ENOMEM;
+	json_dumpf(root, stdout, JSON_INDENT(2));
+	printf("\n");
+	json_decref(root);
+	return 0;
+}

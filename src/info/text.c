@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* weft-info for people, and the README's parameter page. */
+#include <stdio.h>
+#include <string.h>
+
+#include "info/info.h"
+#include "topo/nic.h"
+
+#define TEXT_WIDTH 76
+
+static void print_providers(const struct dev_table *t)
+{
+	int i;
+
+	printf("\nProviders of this libfabric that could carry Weft\n");
+	for (i = 0; i < t->report.candidate_count; i++) {
+		const struct fab_candidate *c = &t->report.candidates[i];
+
+		if (c->chosen)
+			printf("  * %-14s chosen, %d NIC%s\n", c->provider, c->nics,
+			       c->nics == 1 ? "" : "s");
+		else
+			printf("    %-14s not chosen: %s\n", c->provider, c->why);
+	}
+	if (!t->report.candidate_count)
+		printf("    none\n");
+}
+
+static void print_devices(const struct dev_table *t)
+{
+	int i;
+
+	printf("\nDevices NCCL will see\n");
+	for (i = 0; i < t->count; i++) {
+		const struct dev *d = &t->devs[i];
+		int numa = topo_nic_numa(d->pci_path);
+
+		printf("    %d  %-14s provider %s, %d Mbit/s, guid %016llx\n", i, d->nic->name,
+		       d->nic->provider, d->speed_mbps, (unsigned long long)d->guid);
+		printf("       %-14s PCI %s", "", d->pci_path ? d->pci_path : "none");
+		if (numa >= 0)
+			printf(", NUMA node %d", numa);
+		printf("\n       %-14s host memory only (no GPUDirect in this version)\n", "");
+	}
+	if (!t->count)
+		printf("    none: %s\n", t->why);
+}
+
+/* Prints `text` in lines of TEXT_WIDTH, each after `indent` blanks. */
+static void print_wrapped(const char *text, int indent)
+{
+	while (*text) {
+		size_t len = strlen(text);
+
+		if (len > TEXT_WIDTH) {
+			for (len = TEXT_WIDTH; len && text[len] != ' '; len--)
+				;
+			if (!len)
+				len = TEXT_WIDTH;
+		}
+		printf("%*s%.*s\n", indent, "", (int)len, text);
+		text += len;
+		text += *text == ' ';
+	}
+}
+
+static void print_parameters(const struct dev_table *t)
+{
+	char value[PARAM_TEXT_BYTES], dflt[32];
+	size_t i;
+
+	printf("\nParameters (environment variables)\n");
+	printf("    %-22s %-14s %-8s %-8s %s\n", "name", "value", "default", "unit", "origin");
+	for (i = 0; i < conf_count; i++) {
+		const struct param *p = &conf_table[i];
+
+		param_value_text(p, &t->conf, value, sizeof(value));
+		snprintf(dflt, sizeof(dflt), "%s", *p->value ? p->value : "-");
+		printf("    %-22s %-14s %-8s %-8s %s\n", p->name, *value ? value : "-", dflt,
+		       *param_unit(p) ? param_unit(p) : "-",
+		       t->origins[i] == PARAM_FROM_ENVIRONMENT ? "environment" : "default");
+		print_wrapped(p->doc, 8);
+	}
+}
+
+void info_print_text(const struct dev_table *t)
+{
+	printf("Weft %s\nlibfabric %s, %s\n", PACKAGE_VERSION, fab_library_version(), fab_library_path());
+	print_providers(t);
+	print_devices(t);
+	print_parameters(t);
+}
+
+void info_print_markdown(void)
+{
+	char accepts[256];
+	size_t i;
+
+	for (i = 0; i < conf_count; i++) {
+		const struct param *p = &conf_table[i];
+
+		printf("- `%s`: %s Takes %s; default ", p->name, p->doc,
+		       param_accepts(p, accepts, sizeof(accepts)));
+		if (*p->value)
+			printf("`%s`.\n", p->value);
+		else
+			printf("empty.\n");
+	}
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Weft inside NCCL; see host.h. */
+#include "nccl/host.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/text.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct dev_table devs;
+static atomic_int owner; /* the process that filled devs: a forked child starts anew */
+static _Atomic(weft_nccl_logger) nccl_log;
+
+static void to_nccl(enum log_level level, const char *file, int line, const char *text)
+{
+	weft_nccl_logger logger = atomic_load(&nccl_log);
+
+	if (!logger)
+		return;
+	/* NCCL drops lines without an enabled subsystem, warnings too; plain NCCL_DEBUG=INFO enables INIT. */
+	if (level == LOG_LEVEL_WARN)
+		logger(WEFT_NCCL_LOG_WARN, WEFT_NCCL_SUB_ALL, file, line, "NET/weft: %s", text);
+	else if (level == LOG_LEVEL_INFO)
+		logger(WEFT_NCCL_LOG_INFO, WEFT_NCCL_SUB_INIT | WEFT_NCCL_SUB_NET, file, line,
+		       "NET/weft: %s", text);
+	else
+		logger(WEFT_NCCL_LOG_TRACE, WEFT_NCCL_SUB_NET, file, line, "NET/weft: %s", text);
+}
+
+static void announce(void)
+{
+	char value[PARAM_TEXT_BYTES];
+	size_t i;
+	int d;
+
+	log_info("Weft " PACKAGE_VERSION " on libfabric %s from %s", fab_library_version(),
+		 fab_library_path());
+	for (i = 0; i < conf_count; i++)
+		if (devs.origins[i] == PARAM_FROM_ENVIRONMENT)
+			log_info("%s=%s (environment)", conf_table[i].name,
+				 param_value_text(&conf_table[i], &devs.conf, value, sizeof(value)));
+	for (d = 0; d < devs.count; d++)
+		log_info("device %d: NIC %s, provider %s, %d Mbit/s, PCI %s", d, devs.devs[d].nic->name,
+			 devs.devs[d].nic->provider, devs.devs[d].speed_mbps,
+			 devs.devs[d].pci_path ? devs.devs[d].pci_path : "none");
+	if (devs.count)
+		return;
+	/* A wrong setting must be seen; a machine without a network for Weft is nobody's mistake. */
+	if (devs.user_error)
+		log_must_see("Weft is not used: %s", devs.why);
+	else
+		log_info("Weft is not used: %s", devs.why);
+}
+
+void host_init(weft_nccl_logger logger)
+{
+	atomic_store(&nccl_log, logger);
+	log_set_sink(to_nccl);
+	pthread_mutex_lock(&lock);
+	if (atomic_load(&owner) != (int)getpid()) {
+		/* what a parent process had open is the parent's: forgotten, not closed */
+		if (dev_table_load(&devs)) {
+			memset(&devs, 0, sizeof(devs));
+			memcpy(devs.why, "out of memory", sizeof("out of memory"));
+		}
+		log_set_stderr((enum log_level)devs.conf.log);
+		conf_warn_unknown();
+		announce();
+		atomic_store(&owner, (int)getpid());
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+const struct dev_table *host_devs(void)
+{
+	return atomic_load(&owner) ? &devs : NULL;
+}
+
+struct dev *host_dev(int dev)
+{
+	const struct dev_table *t = host_devs();
+
+	if (t && dev >= 0 && dev < t->count)
+		return &t->devs[dev];
+	log_warn("there is no device %d: %s", dev, t ? "the number is out of range" : "init never ran");
+	return NULL;
+}
+
+weft_nccl_result host_result(int err)
+{
+	switch (err) {
+	case 0: return WEFT_NCCL_SUCCESS;
+	case -EINVAL: return WEFT_NCCL_INVALID_ARGUMENT;
+	case -EMSGSIZE: return WEFT_NCCL_INVALID_USAGE;
+	case -EPROTO: return WEFT_NCCL_INTERNAL_ERROR;
+	case -ECONNRESET:
+	case -ECONNREFUSED:
+	case -ECONNABORTED:
+	case -ENOTCONN:
+	case -EPIPE:
+	case -EHOSTUNREACH:
+	case -ETIMEDOUT:
+	case -EPROTONOSUPPORT: return WEFT_NCCL_REMOTE_ERROR;
+	default: return WEFT_NCCL_SYSTEM_ERROR;
+	}
+}

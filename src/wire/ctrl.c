@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Control messages; see ctrl.h. */
+#include "wire/ctrl.h"
+
+#include <string.h>
+
+#define CTRL_MAGIC 0x7745 /* "Ew" */
+
+void wire_ctrl_init(struct wire_ctrl *c, enum wire_type type, uint32_t to, uint32_t from)
+{
+	memset(c, 0, sizeof(*c));
+	c->magic = CTRL_MAGIC;
+	c->version = WIRE_VERSION;
+	c->type = (uint8_t)type;
+	c->to = to;
+	c->from = from;
+}
+
+size_t wire_ctrl_bytes(uint8_t type)
+{
+	switch (type) {
+	case WIRE_CONNECT_REQUEST:
+	case WIRE_CONNECT_RESPONSE: return sizeof(struct wire_connect);
+	case WIRE_CLEAR_TO_SEND:
+	case WIRE_CLOSE: return sizeof(struct wire_ctrl);
+	default: return 0;
+	}
+}
+
+const char *wire_ctrl_check(struct wire_ctrl *c, size_t bytes)
+{
+	if (bytes < sizeof(*c) || c->magic != CTRL_MAGIC)
+		return "not a control message of Weft";
+	if (c->version != WIRE_VERSION)
+		return "a control message of an incompatible Weft version";
+	if (bytes != wire_ctrl_bytes(c->type))
+		return "a control message of unknown type or wrong size";
+	if (c->type == WIRE_CONNECT_REQUEST || c->type == WIRE_CONNECT_RESPONSE) {
+		struct wire_who *who = &((struct wire_connect *)c)->who;
+
+		who->host[WIRE_HOST_BYTES - 1] = 0;
+		if (who->addr_bytes > WIRE_ADDR_BYTES)
+			return "a connect message with an impossible address";
+	}
+	return NULL;
+}

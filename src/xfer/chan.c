@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Channels: opening, connecting, failing, closing; and whether the peer still lives. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "xfer/internal.h"
+
+#define LOOK_EVERY_US 100000  /* lifelines are looked at this often while a request waits */
+#define GRACE_US      2000000 /* after its end, what a peer had sent may still arrive */
+
+int xfer_chan_open(struct xfer_port *port, enum xfer_kind kind, const struct wire_who *who,
+		   struct lifeline *line, void *waiter, struct xfer_chan **out)
+{
+	size_t clears = kind == XFER_SEND ? WIRE_WINDOW : 0;
+	struct xfer_chan *chan = calloc(1, sizeof(*chan) + clears * sizeof(chan->clears[0]));
+	int ret;
+
+	*out = NULL;
+	if (!chan) {
+		lifeline_put(line);
+		return -ENOMEM;
+	}
+	chan->port = port;
+	chan->line = line;
+	chan->waiter = waiter;
+	chan->kind = kind;
+	list_init(&chan->reqs);
+	list_init(&chan->done);
+	list_init(&chan->regions);
+	ret = peer_get(port, who, &chan->peer);
+	if (!ret)
+		ret = idmap_add(&port->chans, chan, &chan->id);
+	if (ret) {
+		peer_put(chan->peer);
+		lifeline_put(line);
+		free(chan);
+		return ret;
+	}
+	port_hold(port);
+	*out = chan;
+	return 0;
+}
+
+int xfer_chan_send_connect(struct xfer_chan *chan, enum wire_type type, uint32_t to, uint8_t status)
+{
+	struct wire_connect msg;
+
+	wire_ctrl_init(&msg.ctrl, type, to, chan->id);
+	xfer_port_who(chan->port, &msg.who);
+	msg.who.status = status;
+	msg.who.lifeline_id = chan->line ? lifeline_id(chan->line) : 0;
+	return ctrl_send(chan->port, chan->peer, chan, &msg.ctrl);
+}
+
+int xfer_chan_connect_sent(struct xfer_chan *chan)
+{
+	return chan->err ? chan->err : chan->connect_sent;
+}
+
+void xfer_chan_connected(struct xfer_chan *chan, uint32_t remote_id, const struct wire_who *who)
+{
+	chan->remote_id = remote_id;
+	chan->waiter = NULL;
+	peer_name(chan->peer, who);
+}
+
+const char *xfer_chan_peer_text(const struct xfer_chan *chan)
+{
+	return chan->peer->text;
+}
+
+enum xfer_kind xfer_chan_kind(const struct xfer_chan *chan)
+{
+	return chan->kind;
+}
+
+static int in_flight(const struct xfer_chan *chan, uint32_t *out_first)
+{
+	struct list *it, *tmp;
+	int n = 0;
+
+	*out_first = chan->next_seq;
+	list_each (&chan->reqs, it, tmp) {
+		struct xfer_req *req = owner_of(it, struct xfer_req, link);
+
+		if (!n++)
+			*out_first = req->seq;
+	}
+	return n;
+}
+
+void chan_fail(struct xfer_chan *chan, int err, const char *fmt, ...)
+{
+	const char *noun = chan->kind == XFER_SEND ? "send" : "receive";
+	char what[400];
+	uint32_t first;
+	va_list ap;
+	int n;
+
+	if (chan->err)
+		return;
+	chan->err = err;
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	n = in_flight(chan, &first);
+	log_warn("%s channel to peer %s on NIC %s (%s): %s; %d %s%s outstanding, number %" PRIu32
+		 " is next",
+		 noun, chan->peer->text, chan->port->dev->nic->name, chan->port->dev->nic->provider,
+		 what, n, noun, n == 1 ? "" : "s", first);
+}
+
+int xfer_chan_check_peer(struct xfer_chan *chan)
+{
+	enum lifeline_state state;
+	int64_t now = clock_us();
+
+	if (chan->err || !chan->line)
+		return chan->err;
+	state = lifeline_check(chan->line);
+	if (state == LIFELINE_ALIVE || state == LIFELINE_CONNECTING)
+		return 0;
+	if (!chan->gone_since_us)
+		chan->gone_since_us = chan->quiet_since_us = now;
+	if (chan->completions != chan->completions_seen) {
+		chan->completions_seen = chan->completions;
+		chan->quiet_since_us = now;
+	}
+	if (now - chan->quiet_since_us < GRACE_US)
+		return 0;
+	if (state == LIFELINE_CLOSED)
+		chan_fail(chan, -ECONNRESET, "the peer has closed its connections to this process");
+	else
+		chan_fail(chan, -ECONNRESET, "the peer process has died or its host is unreachable");
+	return chan->err;
+}
+
+void chan_idle(struct xfer_chan *chan)
+{
+	int64_t now;
+
+	if (++chan->idle_polls % IDLE_LOOK)
+		return;
+	now = clock_us();
+	if (now - chan->looked_us < LOOK_EVERY_US)
+		return;
+	chan->looked_us = now;
+	xfer_chan_check_peer(chan);
+}
+
+void chan_peer_closed(struct xfer_chan *chan, const struct wire_ctrl *msg)
+{
+	chan->peer_closed = true;
+	chan->peer_sent = msg->seq;
+	if (chan->kind == XFER_SEND)
+		chan_send_close(chan); /* lets the receiver forget what will never come */
+}
+
+void chan_send_close(struct xfer_chan *chan)
+{
+	struct wire_ctrl msg;
+
+	if (!chan->remote_id || chan->close_sent || chan->port->err)
+		return;
+	chan->close_sent = true;
+	wire_ctrl_init(&msg, WIRE_CLOSE, chan->remote_id, chan->id);
+	msg.seq = chan->next_seq;
+	ctrl_send(chan->port, chan->peer, NULL, &msg);
+}
+
+static void free_reqs(struct xfer_port *port, struct list *reqs)
+{
+	while (!list_empty(reqs)) {
+		struct xfer_req *req = owner_of(reqs->next, struct xfer_req, link);
+
+		list_remove(&req->link);
+		pool_put(&port->req_pool, req);
+	}
+}
+
+void xfer_chan_close(struct xfer_chan *chan)
+{
+	struct xfer_port *port;
+
+	if (!chan)
+		return;
+	port = chan->port;
+	xfer_port_lock(port);
+	chan_quiesce(chan, NULL);
+	chan_send_close(chan);
+	while (!list_empty(&chan->regions))
+		region_free(owner_of(chan->regions.next, struct xfer_region, link));
+	free_reqs(port, &chan->done);
+	free_reqs(port, &chan->reqs);
+	idmap_remove(&port->chans, chan->id);
+	peer_put(chan->peer);
+	lifeline_put(chan->line);
+	free(chan);
+	xfer_port_unlock(port);
+	xfer_port_put(port);
+}

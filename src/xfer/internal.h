@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of xfer share. Not for other rooms. */
+#ifndef WEFT_XFER_INTERNAL_H
+#define WEFT_XFER_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/idmap.h"
+#include "base/list.h"
+#include "base/pool.h"
+#include "xfer/xfer.h"
+
+/*
+ * One endpoint of a device.
+ *
+ *	ports (global) -> port -+- chans, listens   by the id a message names
+ *	                        +- peers            endpoints we talk to, each with its channels
+ *	                        +- tx_waiting       control messages the provider would not take yet
+ *	                        +- tx_flying        control messages it has taken
+ *	                        +- orphans          receives whose channel is closed (see orphan.c)
+ *
+ * Everything but `link` and `refs` (the global lock's) belongs to `lock`.
+ */
+struct xfer_port {
+	struct list link;
+	int refs;
+	pthread_t thread;
+
+	pthread_mutex_t lock;
+	struct dev *dev;
+	const struct conf *conf;
+	const struct xfer_conn_ops *ops;
+	struct fab_domain *domain;
+	struct fab_ep *ep; /* NULL once it is shut down */
+	atomic_int err;	   /* why the port is broken: negative errno, or 0 */
+	uint8_t addr[FAB_ADDR_BYTES];
+	size_t addr_bytes;
+	struct lifeline_addr lifeline;
+
+	struct idmap chans;
+	struct idmap listens;
+	struct list peers;
+	struct list orphans;
+
+	struct pool tx_pool;
+	struct pool req_pool;
+	struct list tx_waiting;
+	struct list tx_flying; /* control messages the provider holds */
+	struct ctrl_rx *rx; /* conf->ctrl_buffers of them */
+	struct list rx_unposted;
+	void *ctrl_memory; /* of rx buffers, registered as one */
+	struct fab_mr *ctrl_mr;
+};
+
+/* A remote endpoint. Lives while a channel or a control message in flight needs it. */
+struct xfer_peer {
+	struct list link; /* in port->peers */
+	struct xfer_port *port;
+	int refs;
+	uint64_t fab_addr;
+	struct wire_who who;
+	bool named; /* who.host and who.pid are known: from a message, not only from a handle */
+	char text[160];
+};
+
+/* The latest clear-to-send in each place of the window. */
+struct clear {
+	uint64_t len;
+	uint32_t seq;
+	bool valid;
+};
+
+struct xfer_chan {
+	struct xfer_port *port;
+	struct xfer_peer *peer;
+	struct lifeline *line; /* NULL: without */
+	void *waiter;
+	enum xfer_kind kind;
+	uint32_t id;
+	uint32_t remote_id; /* 0 until connected */
+	int err;	    /* sticky: why the channel is dead, negative errno */
+	bool connect_sent;
+	bool close_sent;
+	bool quiescing; /* its requests are being cancelled */
+	bool peer_closed;      /* the peer's half is closed */
+	uint32_t peer_sent;    /* of a receive channel with peer_closed: messages it sent in all */
+	uint32_t next_seq;     /* of the next isend or irecv */
+	int outstanding;       /* requests not yet taken by test: at most WIRE_WINDOW */
+	struct list reqs;      /* requests the provider holds */
+	struct list done;      /* requests completed and not yet taken by test */
+	struct list regions;
+	unsigned idle_polls;   /* fruitless looks since the last look at the clock */
+	uint32_t completions;  /* ever */
+	uint32_t completions_seen;
+	int64_t looked_us; /* at the lifeline */
+	int64_t quiet_since_us;
+	int64_t gone_since_us; /* the lifeline ended: when we saw it, or 0 */
+	struct clear clears[]; /* WIRE_WINDOW of them on a send channel */
+};
+
+struct xfer_region {
+	struct list link; /* in chan->regions */
+	struct xfer_chan *chan;
+	char *base;
+	size_t len;
+	struct fab_mr *mr;
+};
+
+struct xfer_req {
+	struct fab_op op; /* first: libfabric's context */
+	struct list link; /* in chan->reqs or chan->done */
+	struct xfer_chan *chan;
+	struct xfer_region *region;
+	size_t posted; /* bytes of the buffer */
+	size_t len;    /* of the message; valid once done */
+	uint32_t seq;
+	bool done;
+	int err;
+};
+
+/* --- port.c --- */
+
+/* Marks the port broken, fails every channel on it and logs why. The endpoint is closed later. */
+void port_break(struct xfer_port *port, int err, const char *why);
+
+/* One more count of a port the caller already holds. */
+void port_hold(struct xfer_port *port);
+
+/* --- peer.c --- */
+
+/* The peer at who's address, counted; inserted into the address vector when new. */
+int peer_get(struct xfer_port *port, const struct wire_who *who, struct xfer_peer **out);
+void peer_put(struct xfer_peer *peer);
+/* Takes over host and pid from a message. */
+void peer_name(struct xfer_peer *peer, const struct wire_who *who);
+
+/* --- ctrl.c --- */
+
+int ctrl_open(struct xfer_port *port);
+/* After the endpoint is closed. Accepts what ctrl_open left half-built. */
+void ctrl_close(struct xfer_port *port);
+
+/*
+ * Sends msg (its type gives the size) to the peer, now or when the provider takes it. chan (may be NULL)
+ * fails when it gets lost. 0 or -ENOMEM.
+ */
+int ctrl_send(struct xfer_port *port, struct xfer_peer *peer, struct xfer_chan *chan,
+	      const struct wire_ctrl *msg);
+
+/* Retries what waits. */
+void ctrl_progress(struct xfer_port *port);
+
+/* --- chan.c --- */
+
+/* Marks the channel dead and logs why, once: "<text> on the channel to <peer>; N receives outstanding". */
+void chan_fail(struct xfer_chan *chan, int err, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* A close arrived for this channel. */
+void chan_peer_closed(struct xfer_chan *chan, const struct wire_ctrl *msg);
+
+/* Tells the peer that this half is over, once. */
+void chan_send_close(struct xfer_chan *chan);
+
+/*
+ * Called for each fruitless look at a waiting channel: every so many of them checks the peer's lifeline,
+ * which may fail the channel.
+ */
+void chan_idle(struct xfer_chan *chan);
+
+#define IDLE_LOOK 256 /* fruitless looks between two looks at the clock */
+
+/* --- region.c --- */
+
+void region_free(struct xfer_region *region);
+
+/* --- tagged.c --- */
+
+/* A clear-to-send arrived for this channel. */
+void chan_cleared(struct xfer_chan *chan, const struct wire_ctrl *msg);
+
+/* --- orphan.c --- */
+
+/*
+ * Gives up the channel's requests that use `region` (NULL: all). Afterwards no request of them touches the
+ * user's memory, if need be because the port is broken.
+ */
+void chan_quiesce(struct xfer_chan *chan, const struct xfer_region *region);
+
+/* The peer has sent `sent` messages to the closed channel `id` and no more: forget receives beyond. */
+void orphans_settle(struct xfer_port *port, uint32_t id, uint32_t sent);
+void orphans_close(struct xfer_port *port);
+
+/* Is sequence number a at or after b? Right as long as they are less than 2^31 apart. */
+static inline bool seq_at_or_after(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) >= 0;
+}
+
+#endif

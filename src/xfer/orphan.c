@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Giving up messages in flight so that their memory can be freed, without harming other channels.
+ *
+ * A receive that was announced to the sender can be taken back from the provider, but not from the sender:
+ * its message may be on the way, and would arrive unexpected and block the stream behind it. So a receive
+ * into scratch memory takes its place, an orphan, until the message has come or the sender's close says
+ * that it never will.
+ *
+ * A message whose bytes already flow can't be taken back: it is waited for, and when WEFT_CLOSE_TIMEOUT
+ * passes the endpoint is shut down, which is the only fence left.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "xfer/internal.h"
+
+struct orphan {
+	struct fab_op op; /* first */
+	struct list link; /* in port->orphans */
+	struct xfer_port *port;
+	struct fab_mr *mr;
+	void *scratch;
+	uint32_t chan_id;
+	uint32_t seq;
+};
+
+static void orphan_free(struct orphan *o)
+{
+	list_remove(&o->link);
+	fab_mr_close(o->mr);
+	free(o->scratch);
+	free(o);
+}
+
+static void orphan_done(struct fab_op *op, const struct fab_result *r)
+{
+	(void)r; /* data nobody wants, or our own cancel */
+	orphan_free((struct orphan *)op);
+}
+
+static void orphan_new(struct xfer_chan *chan, uint32_t seq, size_t len)
+{
+	struct xfer_port *port = chan->port;
+	struct orphan *o = calloc(1, sizeof(*o));
+	int ret;
+
+	if (!o)
+		return;
+	o->op.done = orphan_done;
+	o->port = port;
+	o->chan_id = chan->id;
+	o->seq = seq;
+	o->scratch = malloc(len ? len : 1);
+	list_append(&port->orphans, &o->link);
+	ret = o->scratch ? fab_mr_reg(port->domain, o->scratch, len, &o->mr) : -ENOMEM;
+	if (!ret)
+		ret = fab_trecv(port->ep, &o->op, o->scratch, len, fab_mr_desc(o->mr),
+				chan->peer->fab_addr, wire_tag(chan->id, seq));
+	if (ret) {
+		log_debug("no receive for a message that is not wanted any more: %d", ret);
+		orphan_free(o);
+	}
+}
+
+void orphans_settle(struct xfer_port *port, uint32_t id, uint32_t sent)
+{
+	struct list *it, *tmp;
+
+	list_each (&port->orphans, it, tmp) {
+		struct orphan *o = owner_of(it, struct orphan, link);
+
+		if (o->chan_id == id && seq_at_or_after(o->seq, sent) && port->ep)
+			fab_cancel(port->ep, &o->op);
+	}
+}
+
+/* After the endpoint is closed. */
+void orphans_close(struct xfer_port *port)
+{
+	while (!list_empty(&port->orphans))
+		orphan_free(owner_of(port->orphans.next, struct orphan, link));
+}
+
+static bool concerned(const struct xfer_req *req, const struct xfer_region *region)
+{
+	return !region || req->region == region;
+}
+
+static int count(struct xfer_chan *chan, const struct xfer_region *region)
+{
+	struct list *it, *tmp;
+	int n = 0;
+
+	list_each (&chan->reqs, it, tmp)
+		n += concerned(owner_of(it, struct xfer_req, link), region);
+	return n;
+}
+
+static void cancel(struct xfer_chan *chan, const struct xfer_region *region)
+{
+	struct list *it, *tmp;
+
+	list_each (&chan->reqs, it, tmp) {
+		struct xfer_req *req = owner_of(it, struct xfer_req, link);
+
+		if (concerned(req, region))
+			fab_cancel(chan->port->ep, &req->op);
+	}
+}
+
+static void wait_for(struct xfer_chan *chan, const struct xfer_region *region)
+{
+	struct xfer_port *port = chan->port;
+	int64_t deadline = clock_us() + port->conf->close_timeout_us;
+
+	while (!port->err && count(chan, region)) {
+		xfer_port_poll(port);
+		if (clock_us() > deadline && count(chan, region))
+			port_break(port, -ECANCELED,
+				   "transfers did not end within WEFT_CLOSE_TIMEOUT of being closed");
+	}
+	if (port->err && port->ep) {
+		fab_ep_close(port->ep); /* the fence: libfabric touches nothing after this */
+		port->ep = NULL;
+	}
+}
+
+/* Scratch receives for what the sender may still send. */
+static void leave_orphans(struct xfer_chan *chan, const struct xfer_region *region)
+{
+	struct list *it, *tmp;
+
+	if (chan->kind != XFER_RECV || !chan->port->ep || chan->gone_since_us)
+		return;
+	list_each (&chan->done, it, tmp) {
+		struct xfer_req *req = owner_of(it, struct xfer_req, link);
+
+		if (req->err == -ECANCELED && concerned(req, region) &&
+		    !(chan->peer_closed && seq_at_or_after(req->seq, chan->peer_sent)))
+			orphan_new(chan, req->seq, req->posted);
+		if (req->err == -ECANCELED)
+			req->err = -ESHUTDOWN; /* replaced once */
+	}
+}
+
+void chan_quiesce(struct xfer_chan *chan, const struct xfer_region *region)
+{
+	int n = count(chan, region);
+
+	if (!n)
+		return;
+	chan->quiescing = true;
+	if (!chan->err) {
+		chan->err = -ECANCELED;
+		log_info("%s channel to peer %s ends with %d messages outstanding",
+			 chan->kind == XFER_SEND ? "send" : "receive", chan->peer->text, n);
+	}
+	if (chan->port->ep) {
+		if (chan->kind == XFER_RECV)
+			cancel(chan, region);
+		wait_for(chan, region);
+		leave_orphans(chan, region);
+	}
+	chan->quiescing = false;
+	chan_send_close(chan);
+}

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ports: opening, finding the calling thread's, progress, the end. NCCL makes a communicator's connections
+ * on one thread of its own, so a port per (device, thread) keeps communicators out of each other's way.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "peer/address.h"
+#include "peer/ident.h"
+#include "xfer/internal.h"
+
+#define FAREWELL_US 200000 /* how long the last close waits for its own farewells to leave */
+
+static pthread_mutex_t ports_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct list ports = {&ports, &ports};
+
+/* Where peers open lifelines to this port; without one (logged once) only the provider can tell deaths. */
+static void open_lifeline(struct xfer_port *port)
+{
+	const char *wish = port->conf->lifeline_addr;
+	uint8_t ip[16];
+	int family, ret;
+
+	if (!port->conf->lifeline)
+		return;
+	family = address_from_text(wish, ip);
+	if (!family && strcmp(wish, "auto")) {
+		log_warn("WEFT_LIFELINE_ADDR=%s is not an IP address: going on without lifelines", wish);
+		return;
+	}
+	if (!family)
+		family = fab_nic_ip(port->dev->nic, ip);
+	if (!family)
+		family = address_of_host(fab_nic_local_only(port->dev->nic), ip);
+	ret = family ? lifeline_listen(family, ip, &port->lifeline) : -EADDRNOTAVAIL;
+	if (ret)
+		log_info("no lifeline (%s): the death of a peer may go unnoticed; see WEFT_LIFELINE_ADDR",
+			 strerror(-ret));
+}
+
+static int port_open_parts(struct xfer_port *port)
+{
+	int ret = dev_domain_get(port->dev, &port->domain);
+
+	if (ret)
+		return ret;
+	ret = fab_ep_open(port->domain, (size_t)port->conf->cq_depth, &port->ep);
+	if (!ret)
+		ret = fab_ep_addr(port->ep, port->addr, &port->addr_bytes);
+	if (!ret)
+		ret = ctrl_open(port);
+	if (!ret)
+		open_lifeline(port);
+	return ret;
+}
+
+static void port_free(struct xfer_port *port)
+{
+	fab_ep_close(port->ep);
+	port->ep = NULL;
+	ctrl_close(port);
+	orphans_close(port);
+	while (!list_empty(&port->peers)) {
+		struct xfer_peer *peer = owner_of(port->peers.next, struct xfer_peer, link);
+
+		list_remove(&peer->link);
+		free(peer);
+	}
+	if (port->domain)
+		dev_domain_put(port->dev);
+	pool_fini(&port->req_pool);
+	idmap_fini(&port->chans);
+	idmap_fini(&port->listens);
+	pthread_mutex_destroy(&port->lock);
+	free(port);
+}
+
+static struct xfer_port *port_new(struct dev *dev, const struct conf *conf,
+				  const struct xfer_conn_ops *ops)
+{
+	struct xfer_port *port = calloc(1, sizeof(*port));
+
+	if (!port)
+		return NULL;
+	port->dev = dev;
+	port->conf = conf;
+	port->ops = ops;
+	port->thread = pthread_self();
+	pthread_mutex_init(&port->lock, NULL);
+	idmap_init(&port->chans);
+	idmap_init(&port->listens);
+	list_init(&port->link);
+	list_init(&port->peers);
+	list_init(&port->orphans);
+	list_init(&port->tx_waiting);
+	list_init(&port->tx_flying);
+	list_init(&port->rx_unposted);
+	pool_init(&port->req_pool, sizeof(struct xfer_req), 32);
+	return port;
+}
+
+static struct xfer_port *find(const struct dev *dev)
+{
+	struct list *it, *tmp;
+
+	list_each (&ports, it, tmp) {
+		struct xfer_port *p = owner_of(it, struct xfer_port, link);
+
+		if (p->dev == dev && pthread_equal(p->thread, pthread_self()) && !p->err)
+			return p;
+	}
+	return NULL;
+}
+
+int xfer_port_get(struct dev *dev, const struct conf *conf, const struct xfer_conn_ops *ops,
+		  struct xfer_port **out)
+{
+	struct xfer_port *port;
+	int ret = 0;
+
+	*out = NULL;
+	pthread_mutex_lock(&ports_lock);
+	port = find(dev);
+	if (!port) {
+		port = port_new(dev, conf, ops);
+		ret = port ? port_open_parts(port) : -ENOMEM;
+		if (!ret) {
+			list_append(&ports, &port->link);
+		} else if (port) {
+			port_free(port);
+		}
+	}
+	if (!ret) {
+		port->refs++;
+		*out = port;
+	}
+	pthread_mutex_unlock(&ports_lock);
+	return ret;
+}
+
+/*
+ * Lets the last close messages leave, and reads what has arrived: closing a TCP connection with unread bytes
+ * would destroy bytes of ours that are still on their way.
+ */
+static void farewell(struct xfer_port *port)
+{
+	int64_t deadline = clock_us() + FAREWELL_US;
+	int idle = 0;
+
+	while (port->ep && idle < 3 && clock_us() < deadline) {
+		int n = fab_ep_poll(port->ep);
+
+		ctrl_progress(port);
+		idle = n || !list_empty(&port->tx_flying) || !list_empty(&port->tx_waiting) ? 0 : idle + 1;
+	}
+}
+
+void port_hold(struct xfer_port *port)
+{
+	pthread_mutex_lock(&ports_lock);
+	port->refs++;
+	pthread_mutex_unlock(&ports_lock);
+}
+
+void xfer_port_put(struct xfer_port *port)
+{
+	if (!port)
+		return;
+	pthread_mutex_lock(&ports_lock);
+	if (--port->refs) {
+		pthread_mutex_unlock(&ports_lock);
+		return;
+	}
+	list_remove(&port->link);
+	pthread_mutex_unlock(&ports_lock);
+	pthread_mutex_lock(&port->lock);
+	farewell(port);
+	pthread_mutex_unlock(&port->lock);
+	port_free(port);
+}
+
+void xfer_port_lock(struct xfer_port *port)
+{
+	pthread_mutex_lock(&port->lock);
+}
+
+void xfer_port_unlock(struct xfer_port *port)
+{
+	pthread_mutex_unlock(&port->lock);
+}
+
+void port_break(struct xfer_port *port, int err, const char *why)
+{
+	uint32_t i;
+
+	if (port->err)
+		return;
+	port->err = err;
+	log_warn("the endpoint on NIC %s (%s) is shut down: %s; every connection on it fails",
+		 port->dev->nic->name, port->dev->nic->provider, why);
+	for (i = 0; i < port->chans.used; i++) {
+		struct xfer_chan *chan = port->chans.slots[i].ptr;
+
+		if (chan && !chan->err)
+			chan->err = err;
+	}
+}
+
+int xfer_port_poll(struct xfer_port *port)
+{
+	int ret;
+
+	if (port->err)
+		return port->err;
+	ret = fab_ep_poll(port->ep);
+	if (ret < 0)
+		port_break(port, ret, "its completion queue failed");
+	else
+		ctrl_progress(port);
+	return port->err;
+}
+
+void xfer_port_who(const struct xfer_port *port, struct wire_who *out)
+{
+	const struct peer_ident *self = peer_self();
+
+	memset(out, 0, sizeof(*out));
+	memcpy(out->uuid, self->uuid, sizeof(out->uuid));
+	out->pid = self->pid;
+	out->provider = wire_provider_tag(port->dev->nic->provider);
+	out->addr_bytes = (uint8_t)port->addr_bytes;
+	memcpy(out->addr, port->addr, port->addr_bytes);
+	snprintf(out->host, sizeof(out->host), "%s", self->host);
+}
+
+const struct lifeline_addr *xfer_port_lifeline(const struct xfer_port *port)
+{
+	return &port->lifeline;
+}
+
+int xfer_port_listen(struct xfer_port *port, void *listen, uint32_t *out_id)
+{
+	return port->err ? port->err : idmap_add(&port->listens, listen, out_id);
+}
+
+void xfer_port_unlisten(struct xfer_port *port, uint32_t id)
+{
+	idmap_remove(&port->listens, id);
+}
+
+void xfer_port_refuse(struct xfer_port *port, const struct wire_connect *request, int err)
+{
+	struct wire_connect msg;
+	struct xfer_peer *peer;
+
+	if (peer_get(port, &request->who, &peer))
+		return;
+	wire_ctrl_init(&msg.ctrl, WIRE_CONNECT_RESPONSE, request->ctrl.from, 0);
+	xfer_port_who(port, &msg.who);
+	msg.who.status = (uint8_t)err;
+	ctrl_send(port, peer, NULL, &msg.ctrl);
+	peer_put(peer);
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Moving messages: ports, channels, registrations, requests. conn makes channels with it, nccl sends and
+ * receives through it.
+ *
+ *	port      one libfabric endpoint of a device, for the thread that made the connections
+ *	channel   one direction between two processes, on one port at each end
+ *	region    registered memory of a channel
+ *	request   one message in flight on a channel
+ *
+ * A receive posts its buffer under a tag of its own and tells the sender so (clear-to-send); a send waits
+ * for that word, so no byte arrives unexpected and no message blocks another's way. The k-th send meets the
+ * k-th receive.
+ *
+ * Threads: any thread may call anything; calls on one port are serialised by its lock. A request is tested
+ * by one thread at a time. Nothing blocks but closing, for at most WEFT_CLOSE_TIMEOUT.
+ *
+ * Errors: 0 or a negative errno; -EAGAIN means nothing happened, call again. Whoever finds a failure's
+ * cause has logged it; a failed channel keeps returning its error.
+ */
+#ifndef WEFT_XFER_XFER_H
+#define WEFT_XFER_XFER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dev/dev.h"
+#include "peer/lifeline.h"
+#include "wire/ctrl.h"
+
+struct xfer_port;
+struct xfer_chan;
+struct xfer_region;
+struct xfer_req;
+
+/*
+ * What conn does with the connect messages that arrive at a port. Called under the port's lock.
+ * `listen` and `waiter` are what xfer_port_listen and xfer_chan_open were given.
+ */
+struct xfer_conn_ops {
+	void (*request)(void *listen, const struct wire_connect *msg);
+	void (*response)(void *waiter, const struct wire_connect *msg);
+};
+
+/* --- ports --- */
+
+/* The calling thread's port on this device, opened when there is none yet; counted. */
+int xfer_port_get(struct dev *dev, const struct conf *conf, const struct xfer_conn_ops *ops,
+		  struct xfer_port **out);
+
+/* Gives up one count; the last closes the endpoint. Accepts NULL. */
+void xfer_port_put(struct xfer_port *port);
+
+/* The lock that serialises a port; conn holds it around its steps. */
+void xfer_port_lock(struct xfer_port *port);
+void xfer_port_unlock(struct xfer_port *port);
+
+/* The following need the lock. */
+
+/* Drives libfabric once. 0, or the error that broke the whole port. */
+int xfer_port_poll(struct xfer_port *port);
+
+/* Where this port is reached. */
+void xfer_port_who(const struct xfer_port *port, struct wire_who *out);
+const struct lifeline_addr *xfer_port_lifeline(const struct xfer_port *port);
+
+/* Gives `listen` an id that connect requests may name; ended by xfer_port_unlisten. */
+int xfer_port_listen(struct xfer_port *port, void *listen, uint32_t *out_id);
+void xfer_port_unlisten(struct xfer_port *port, uint32_t id);
+
+/* Answers a request that nobody here will serve. */
+void xfer_port_refuse(struct xfer_port *port, const struct wire_connect *request, int err);
+
+/* --- channels; with the lock held --- */
+
+enum xfer_kind { XFER_SEND, XFER_RECV };
+
+/*
+ * Makes a channel's local half towards the endpoint `who`; `line` (may be NULL) becomes the channel's,
+ * also on failure. `waiter` is handed to ops->response. The channel holds a count of the port.
+ */
+int xfer_chan_open(struct xfer_port *port, enum xfer_kind kind, const struct wire_who *who,
+		   struct lifeline *line, void *waiter, struct xfer_chan **out);
+
+/* Sends the connect request, or the response with the errno `status`, to the object `to` at the peer. */
+int xfer_chan_send_connect(struct xfer_chan *chan, enum wire_type type, uint32_t to, uint8_t status);
+
+/* Has the connect message left? 1, 0, or the channel's error. */
+int xfer_chan_connect_sent(struct xfer_chan *chan);
+
+/* Names the peer's half and, for a connector, who it turned out to be: data may flow now. */
+void xfer_chan_connected(struct xfer_chan *chan, uint32_t remote_id, const struct wire_who *who);
+
+/* Looks at the peer's lifeline. 0, or the error of a peer that is gone (logged). */
+int xfer_chan_check_peer(struct xfer_chan *chan);
+
+/* "host pid 123 (tcp, lo)": valid as long as the channel. */
+const char *xfer_chan_peer_text(const struct xfer_chan *chan);
+
+/* --- everything below takes the lock itself --- */
+
+/*
+ * Ends a channel in any state, with its regions. Outstanding receives are given up, outstanding sends are
+ * waited for; when WEFT_CLOSE_TIMEOUT passes, the whole port is shut down instead. Afterwards nothing
+ * touches the user's memory. Never fails; accepts NULL.
+ */
+void xfer_chan_close(struct xfer_chan *chan);
+
+enum xfer_kind xfer_chan_kind(const struct xfer_chan *chan);
+
+/* Registers host memory for this channel. May run beside traffic. */
+int xfer_region_open(struct xfer_chan *chan, void *base, size_t len, struct xfer_region **out);
+
+/*
+ * Ends a registration. Messages still moving through it are given up and the channel is dead; afterwards
+ * nothing touches the memory. Never fails.
+ */
+void xfer_region_close(struct xfer_region *region);
+
+/*
+ * Starts message number k. -EAGAIN: not now (no clear-to-send yet, or something is full).
+ * region may be NULL when len is 0.
+ */
+int xfer_isend(struct xfer_chan *chan, void *buf, size_t len, struct xfer_region *region,
+	       struct xfer_req **out);
+int xfer_irecv(struct xfer_chan *chan, void *buf, size_t len, struct xfer_region *region,
+	       struct xfer_req **out);
+
+/*
+ * Drives the port. 1: done, *out_len is the message's length and the request is gone. 0: not yet.
+ * Negative: the request failed; it stays the channel's until that is closed.
+ */
+int xfer_test(struct xfer_req *req, size_t *out_len);
+
+#endif
