@@ -28,6 +28,12 @@ struct fab_ep {
 	size_t cq_depth;
 };
 
+/*
+ * How much of the completion queue each kind of operation may claim. Receives wait for others and must not
+ * keep the sends that they wait for from being posted; nothing must keep control messages out.
+ */
+enum share { SHARE_RECEIVE = 6, SHARE_SEND = 7, SHARE_CONTROL = 8 }; /* eighths */
+
 _Static_assert(sizeof(((struct fab_op *)0)->provider_scratch) >= sizeof(struct fi_context2),
 	       "fab_op has room for FI_CONTEXT2");
 _Static_assert(offsetof(struct fab_op, provider_scratch) == 0, "the context is the operation");
@@ -158,6 +164,11 @@ size_t fab_ep_max_bytes(const struct fab_ep *ep)
 	return ep->domain->nic->info->ep_attr->max_msg_size;
 }
 
+static bool full(const struct fab_ep *ep, enum share share)
+{
+	return ep->in_flight >= ep->cq_depth / 8 * share;
+}
+
 static int posted(struct fab_ep *ep, ssize_t ret)
 {
 	if (ret)
@@ -169,14 +180,14 @@ static int posted(struct fab_ep *ep, ssize_t ret)
 int fab_send(struct fab_ep *ep, struct fab_op *op, const void *buf, size_t len, void *desc,
 	     uint64_t peer)
 {
-	if (ep->in_flight == ep->cq_depth)
+	if (full(ep, SHARE_CONTROL))
 		return -EAGAIN;
 	return posted(ep, fi_send(ep->ep, buf, len, desc, peer, op));
 }
 
 int fab_recv(struct fab_ep *ep, struct fab_op *op, void *buf, size_t len, void *desc)
 {
-	if (ep->in_flight == ep->cq_depth)
+	if (full(ep, SHARE_CONTROL))
 		return -EAGAIN;
 	return posted(ep, fi_recv(ep->ep, buf, len, desc, FI_ADDR_UNSPEC, op));
 }
@@ -184,7 +195,7 @@ int fab_recv(struct fab_ep *ep, struct fab_op *op, void *buf, size_t len, void *
 int fab_tsend(struct fab_ep *ep, struct fab_op *op, const void *buf, size_t len, void *desc,
 	      uint64_t peer, uint64_t tag)
 {
-	if (ep->in_flight == ep->cq_depth)
+	if (full(ep, SHARE_SEND))
 		return -EAGAIN;
 	return posted(ep, fi_tsend(ep->ep, buf, len, desc, peer, tag, op));
 }
@@ -193,7 +204,7 @@ int fab_trecv(struct fab_ep *ep, struct fab_op *op, void *buf, size_t len, void 
 	      uint64_t tag)
 {
 	(void)peer; /* the tag is unique at this endpoint; a source filter costs some providers a search */
-	if (ep->in_flight == ep->cq_depth)
+	if (full(ep, SHARE_RECEIVE))
 		return -EAGAIN;
 	return posted(ep, fi_trecv(ep->ep, buf, len, desc, FI_ADDR_UNSPEC, tag, 0, op));
 }

@@ -123,7 +123,8 @@ size_t fab_ep_max_bytes(const struct fab_ep *ep);
 
 /*
  * Post one operation. 0: op->done will be called. -EAGAIN: nothing happened, poll and call again (also
- * when the completion queue could not hold one more). Other errors: nothing will happen.
+ * when the completion queue could not hold one more). Other errors: nothing will happen. Untagged messages
+ * are for control, tagged ones for data: the queue always keeps room for control.
  */
 int fab_send(struct fab_ep *ep, struct fab_op *op, const void *buf, size_t len, void *desc,
 	     uint64_t peer);
