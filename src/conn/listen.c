@@ -42,6 +42,7 @@ static void fill_handle(struct conn_listen *l, struct wire_handle *handle)
 	handle->lifeline_family = (uint8_t)line->family;
 	handle->lifeline_port = line->port;
 	memcpy(handle->lifeline_ip, line->ip, sizeof(line->ip));
+	wire_handle_seal(handle);
 }
 
 int conn_listen(struct dev *dev, const struct conf *conf, struct wire_handle *handle,

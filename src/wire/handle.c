@@ -2,6 +2,7 @@
 /* The connection handle; see handle.h. */
 #include "wire/handle.h"
 
+#include <stddef.h>
 #include <string.h>
 
 static const char magic[4] = {'W', 'E', 'F', 'T'};
@@ -13,6 +14,31 @@ void wire_handle_init(struct wire_handle *h)
 	h->version = WIRE_VERSION;
 }
 
+static uint32_t fnv1a(uint32_t hash, const void *data, size_t bytes)
+{
+	const uint8_t *p = data;
+
+	while (bytes--)
+		hash = (hash ^ *p++) * 16777619u;
+	return hash;
+}
+
+#define FNV_START 2166136261u
+
+static uint32_t checksum(const struct wire_handle *h)
+{
+	struct wire_handle copy = *h;
+
+	copy.checksum = 0;
+	return fnv1a(FNV_START, &copy, offsetof(struct wire_handle, mark));
+}
+
+void wire_handle_seal(struct wire_handle *h)
+{
+	h->checksum = checksum(h);
+}
+
+/* Providers trust an address they are given, and may crash on a damaged one: nothing doubtful goes on. */
 const char *wire_handle_check(const struct wire_handle *h)
 {
 	if (memcmp(h->magic, magic, sizeof(magic)))
@@ -20,21 +46,20 @@ const char *wire_handle_check(const struct wire_handle *h)
 		       "(set NCCL_NET=weft on every rank to make that an error at start)";
 	if (h->version != WIRE_VERSION)
 		return "the other rank runs an incompatible Weft: install the same version on every node";
-	if (!h->addr_bytes || h->addr_bytes > WIRE_ADDR_BYTES || !h->listen_id)
-		return "it is damaged";
-	if (h->lifeline_family != 0 && h->lifeline_family != 4 && h->lifeline_family != 6)
+	if (h->checksum != checksum(h) || !h->addr_bytes || h->addr_bytes > WIRE_ADDR_BYTES ||
+	    !h->listen_id ||
+	    (h->lifeline_family != 0 && h->lifeline_family != 4 && h->lifeline_family != 6))
 		return "it is damaged";
 	return NULL;
 }
 
 uint16_t wire_provider_tag(const char *provider)
 {
-	uint32_t hash = 2166136261u; /* FNV-1a */
+	uint32_t hash;
 
 	/* libfabric 1.17 calls its native TCP provider "net"; the bytes on the wire are the same family. */
 	if (!strcmp(provider, "net"))
 		provider = "tcp";
-	for (; *provider; provider++)
-		hash = (hash ^ (uint8_t)*provider) * 16777619u;
+	hash = fnv1a(FNV_START, provider, strlen(provider));
 	return (uint16_t)(hash ^ hash >> 16);
 }

@@ -5,7 +5,7 @@
  *	 0  magic "WEFT"         4  version    6  address bytes   7  lifeline family (4, 6 or 0: none)
  *	 8  listen id           12  listener's pid
  *	16  listener's process uuid (16 bytes)
- *	32  lifeline port       34  provider tag   36  reserved
+ *	32  lifeline port       34  provider tag   36  checksum of bytes 0 to 119, itself as 0
  *	40  lifeline IP address (16 bytes, network order)
  *	56  fabric address of the listening endpoint (64 bytes)
  *	120 the connecting side's own mark: zero when it arrives, kept between polls of one connect
@@ -31,7 +31,7 @@ struct wire_handle {
 	uint8_t uuid[16];
 	uint16_t lifeline_port; /* host order */
 	uint16_t provider;	/* wire_provider_tag of the provider's name */
-	uint32_t reserved;
+	uint32_t checksum;
 	uint8_t lifeline_ip[16];
 	uint8_t addr[WIRE_ADDR_BYTES];
 	uint64_t mark;
@@ -42,6 +42,9 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the wire is the host'
 
 /* Zeroes the handle, then sets magic and version. */
 void wire_handle_init(struct wire_handle *h);
+
+/* Sets the checksum: after the last field is filled. */
+void wire_handle_seal(struct wire_handle *h);
 
 /* NULL when the handle is one of ours and sane, else a sentence that says what is wrong with it. */
 const char *wire_handle_check(const struct wire_handle *h);

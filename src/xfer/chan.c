@@ -126,6 +126,8 @@ int xfer_chan_check_peer(struct xfer_chan *chan)
 	state = lifeline_check(chan->line);
 	if (state == LIFELINE_ALIVE || state == LIFELINE_CONNECTING)
 		return 0;
+	if (state == LIFELINE_DEAD)
+		chan->peer->dead = true;
 	if (!chan->gone_since_us)
 		chan->gone_since_us = chan->quiet_since_us = now;
 	if (chan->completions != chan->completions_seen) {

@@ -125,9 +125,16 @@ static void tx_done(struct fab_op *op, const struct fab_result *r)
 static int tx_post(struct ctrl_tx *tx)
 {
 	struct xfer_port *port = tx->port;
-	int ret = port->ep ? fab_send(port->ep, &tx->op, &tx->msg, wire_ctrl_bytes(tx->msg.ctrl.type),
-				      fab_mr_desc(tx->mr), tx->peer->fab_addr)
-			   : port->err;
+	int ret;
+
+	if (tx->peer->dead) {
+		/* Some providers would try to connect for ever. Its channels end when their grace is over. */
+		tx_free(tx);
+		return -ECONNRESET;
+	}
+	ret = port->ep ? fab_send(port->ep, &tx->op, &tx->msg, wire_ctrl_bytes(tx->msg.ctrl.type),
+				  fab_mr_desc(tx->mr), tx->peer->fab_addr)
+		       : port->err;
 
 	if (ret == -EAGAIN)
 		return ret;

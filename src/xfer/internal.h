@@ -60,6 +60,7 @@ struct xfer_peer {
 	int refs;
 	uint64_t fab_addr;
 	struct wire_who who;
+	bool dead;  /* its process is: nothing is posted to it any more */
 	bool named; /* who.host and who.pid are known: from a message, not only from a handle */
 	char text[160];
 };
@@ -169,7 +170,7 @@ void chan_send_close(struct xfer_chan *chan);
  */
 void chan_idle(struct xfer_chan *chan);
 
-#define IDLE_LOOK 256 /* fruitless looks between two looks at the clock */
+#define IDLE_LOOK 16 /* fruitless looks between two looks at the clock */
 
 /* --- region.c --- */
 
