@@ -102,6 +102,29 @@ static struct clear *next_clear(struct xfer_chan *chan)
 	return slot->valid ? slot : NULL;
 }
 
+/*
+ * A message on a channel that is dead or whose peer has closed its half: no error until somebody wants to
+ * know what became of it, since either side may close first. Testing the request gives the error.
+ */
+static int start_in_vain(struct xfer_chan *chan, size_t len, struct xfer_region *region,
+			 struct xfer_req **out)
+{
+	struct xfer_req *req;
+
+	if (chan->outstanding == WIRE_WINDOW)
+		return chan->err ? chan->err : -EAGAIN;
+	req = req_new(chan, len, region);
+	if (!req)
+		return -ENOMEM;
+	req->done = true;
+	req->err = chan->err ? chan->err : -ECONNRESET;
+	list_remove(&req->link);
+	list_append(&chan->done, &req->link);
+	req_started(chan);
+	*out = req;
+	return 0;
+}
+
 static int send_locked(struct xfer_chan *chan, const void *buf, size_t len, struct xfer_region *region,
 		       struct xfer_req **out)
 {
@@ -114,12 +137,10 @@ static int send_locked(struct xfer_chan *chan, const void *buf, size_t len, stru
 		return chan->err ? chan->err : -EAGAIN;
 	}
 	clear = next_clear(chan);
-	if (!chan->err && chan->peer_closed)
-		chan_fail(chan, -ECONNRESET, "the peer has closed its half");
 	if (!chan->err && !clear)
 		chan_idle(chan);
-	if (chan->err)
-		return chan->err;
+	if (chan->err || chan->peer_closed)
+		return start_in_vain(chan, len, region, out);
 	if (!clear)
 		return -EAGAIN;
 	if (len > clear->len) {
@@ -194,7 +215,7 @@ int xfer_isend(struct xfer_chan *chan, void *buf, size_t len, struct xfer_region
 	if (ret)
 		return ret;
 	xfer_port_lock(chan->port);
-	ret = chan->err ? chan->err : send_locked(chan, buf, len, region, out);
+	ret = chan->err ? start_in_vain(chan, len, region, out) : send_locked(chan, buf, len, region, out);
 	xfer_port_unlock(chan->port);
 	return ret;
 }
@@ -208,7 +229,7 @@ int xfer_irecv(struct xfer_chan *chan, void *buf, size_t len, struct xfer_region
 	if (ret)
 		return ret;
 	xfer_port_lock(chan->port);
-	ret = chan->err ? chan->err : recv_locked(chan, buf, len, region, out);
+	ret = chan->err ? start_in_vain(chan, len, region, out) : recv_locked(chan, buf, len, region, out);
 	xfer_port_unlock(chan->port);
 	return ret;
 }
@@ -225,6 +246,9 @@ static int test_locked(struct xfer_req *req, size_t *out_len)
 		req_drop(chan, req);
 		return 1;
 	}
+	if (!chan->err && req->err)
+		chan_fail(chan, req->err, "the peer has closed its half before send number %" PRIu32,
+			  req->seq);
 	if (!chan->err && chan->peer_closed && chan->kind == XFER_RECV &&
 	    seq_at_or_after(req->seq, chan->peer_sent))
 		chan_fail(chan, -ECONNRESET, "the peer has closed its half after %" PRIu32 " messages",

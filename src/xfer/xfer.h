@@ -119,8 +119,8 @@ int xfer_region_open(struct xfer_chan *chan, void *base, size_t len, struct xfer
 void xfer_region_close(struct xfer_region *region);
 
 /*
- * Starts message number k. -EAGAIN: not now (no clear-to-send yet, or something is full).
- * region may be NULL when len is 0.
+ * Starts message number k. -EAGAIN: not now (no clear-to-send yet, or something is full). A dead channel is
+ * no error here: the request fails when it is tested. region may be NULL when len is 0.
  */
 int xfer_isend(struct xfer_chan *chan, void *buf, size_t len, struct xfer_region *region,
 	       struct xfer_req **out);

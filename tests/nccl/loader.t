@@ -1,0 +1,248 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Real NCCL loads Weft: every libnccl.so.2 of this machine, unmodified, runs its own plugin loader
+# on every way to name the plugin. No GPU, and no network but loopback. See tests/nccl/libnccl.h for
+# how, and for what this does not show.
+#
+# NCCL_LIBRARY=FILE[:FILE...] replaces the search for the library.
+
+set -u
+
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/check/tap.bash
+. "$here/../check/tap.bash"
+builddir=${TEST_BUILDDIR:?run by make check}
+loader=$builddir/tests/nccl/loader
+libs=$builddir/src/.libs
+plugin=$libs/libnccl-net-weft.so
+
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+mkdir "$tmp/named" "$tmp/empty"
+ln -s "$plugin" "$tmp/named/libnccl-net-weft.so"
+
+# Nothing of the caller's NCCL configuration; loopback; no adapter that needs a whole communicator.
+for name in $(compgen -e NCCL_); do
+	[ "$name" = NCCL_LIBRARY ] || unset "$name"
+done
+export NCCL_CONF_FILE=/dev/null NCCL_IB_DISABLE=1 NCCL_SOCKET_IFNAME=lo
+export WEFT_NICS=lo
+base_path=${LD_LIBRARY_PATH-}
+
+# What libfabric keeps for itself is no leak of Weft's; libfabric 1.17 forgets infos of its own.
+if [ "${TEST_SANITIZER-}" = address ] && [ -z "${LSAN_OPTIONS-}" ]; then
+	printf 'leak:libfabric.so\nleak:libnccl.so\n' >"$tmp/lsan"
+	export LSAN_OPTIONS="suppressions=$tmp/lsan:print_suppressions=0"
+fi
+
+find_libraries() {
+	local dir
+	if [ -n "${NCCL_LIBRARY-}" ]; then
+		tr : '\n' <<<"$NCCL_LIBRARY"
+		return
+	fi
+	tr : '\n' <<<"$base_path" | sed -n 's|..*|&/libnccl.so.2|p'
+	PATH=$PATH:/usr/sbin:/sbin ldconfig -p 2>/dev/null | awk '$1 == "libnccl.so.2" { print $NF }'
+	for dir in /usr/local/cuda*/lib* /usr/local/cuda*/targets/*/lib /usr/lib/*-linux-gnu \
+		/usr/lib64 /usr/local/lib; do
+		echo "$dir/libnccl.so.2"
+	done
+	python3 -c 'import site
+for d in site.getsitepackages() + [site.getusersitepackages()]:
+    print(d + "/nvidia/nccl/lib/libnccl.so.2")' 2>/dev/null
+}
+
+# A default plugin that every process of this machine would get.
+system_has_default_plugin() {
+	local dir
+	grep -qs NCCL_NET_PLUGIN /etc/nccl.conf ||
+		PATH=$PATH:/usr/sbin:/sbin ldconfig -p 2>/dev/null | grep -q 'libnccl-net\.so ' && return
+	while read -r dir; do
+		[ -n "$dir" ] && [ -e "$dir/libnccl-net.so" ] && return
+	done < <(tr : '\n' <<<"$base_path")
+	return 1
+}
+
+# Runs the loader: rounds, communicators, a working directory, then VAR=value...; the value of
+# LD_LIBRARY_PATH is put before the caller's. Leaves out, err and log in $tmp, and $status.
+run_loader() {
+	local rounds=$1 comms=$2 dir=$3 vars=() var
+	shift 3
+	for var; do
+		case $var in
+		LD_LIBRARY_PATH=*) vars+=("$var${base_path:+:$base_path}") ;;
+		*) vars+=("$var") ;;
+		esac
+	done
+	: >"$tmp/log"
+	(cd "$dir" && exec env "${vars[@]}" timeout --kill-after=10 120 \
+		"$loader" --rounds "$rounds" --comms "$comms" "$nccl" "$tmp/log") \
+		>"$tmp/out" 2>"$tmp/err"
+	status=$?
+}
+
+# What the loader prints when it gets, in each round, the network given for it (the last one holds
+# for the rounds that follow).
+expected_output() { # rounds comms network...
+	local rounds=$1 comms=$2 round comm
+	shift 2
+	for ((round = 1; round <= rounds; round++)); do
+		for ((comm = 1; comm <= comms; comm++)); do
+			echo "round $round comm $comm: $1"
+		done
+		[ $# -gt 1 ] && shift
+	done
+}
+
+report() { # description; compares what run_loader left with $tmp/expected and $tmp/expected-err
+	local problem=
+	tail -n +2 "$tmp/out" | sed 's/, [0-9]* messages verified$//' >"$tmp/got"
+	[ "$status" = 0 ] || problem="the loader exits $status"
+	cmp -s "$tmp/got" "$tmp/expected" || problem=${problem:-another network than expected}
+	grep -qvxEf "$tmp/expected-err" "$tmp/err" && problem=${problem:-unexpected lines on stderr}
+	[ "$(wc -l <"$tmp/err")" = "$(wc -l <"$tmp/expected-err")" ] ||
+		problem=${problem:-$(wc -l <"$tmp/err") lines on stderr}
+	if [ -z "$problem" ]; then
+		ok "$1"
+	else
+		bad "$1" "$problem; expected:" "$(cat "$tmp/expected")" \
+			"output, stderr and NCCL's log:" "$(cat "$tmp/out" "$tmp/err" "$tmp/log")"
+	fi
+}
+
+# expect DESCRIPTION ROUNDS COMMS 'NETWORK[|NETWORK...]' VAR=value...
+expect() {
+	local description="NCCL $version: $1" rounds=$2 comms=$3 networks
+	IFS='|' read -ra networks <<<"$4"
+	shift 4
+	expected_output "$rounds" "$comms" "${networks[@]}" >"$tmp/expected"
+	: >"$tmp/expected-err"
+	run_loader "$rounds" "$comms" "$workdir" "$@"
+	report "$description"
+}
+
+closed_times() { # description, times: that NCCL's log says it closed the plugin so often
+	local n
+	n=$(grep -cE 'Unloading plugin|Closing net plugin' "$tmp/log")
+	if [ "$n" = "$2" ]; then
+		ok "NCCL $version: $1"
+	else
+		bad "NCCL $version: $1" "closed $n times, not $2; NCCL's log:" "$(cat "$tmp/log")"
+	fi
+}
+
+weft="weft v8"
+socket="Socket built-in"
+
+# since 2.21.5 weft → $weft from that release on, else NCCL's own network
+since() {
+	local a b c
+	IFS=. read -r a b c <<<"$1"
+	if ((code >= a * 10000 + b * 100 + c)); then echo "$weft"; else echo "$socket"; fi
+}
+
+# A path, as opposed to a file name: not before 2.21.5, and not in 2.27.3, which opens nothing
+# verbatim that does not start with "lib".
+paths() {
+	if ((code == 22703)); then echo "$socket"; else since 2.21.5; fi
+}
+
+name_forms() {
+	local path_form file_form list_form path_list_form empty_form
+	path_form=$(paths)
+	file_form=$(since 2.21.5)
+	list_form=$(since 2.27.3)
+	path_list_form=$list_form
+	[ "$path_form" = "$weft" ] || path_list_form=$socket
+	workdir=$tmp/empty
+	expect "NCCL_NET_PLUGIN=weft" 1 1 "$weft" \
+		NCCL_NET_PLUGIN=weft LD_LIBRARY_PATH="$tmp/named"
+	expect "absolute path" 1 1 "$path_form" NCCL_NET_PLUGIN="$plugin"
+	expect "bare file name" 1 1 "$file_form" \
+		NCCL_NET_PLUGIN=libnccl-net-weft.so LD_LIBRARY_PATH="$tmp/named"
+	workdir=$libs
+	expect "relative path" 1 1 "$path_form" NCCL_NET_PLUGIN=./libnccl-net-weft.so
+	workdir=$tmp/empty
+	expect "list, missing entry first" 1 1 "$list_form" \
+		NCCL_NET_PLUGIN=missing,weft LD_LIBRARY_PATH="$tmp/named"
+	expect "list, path first, missing entry last" 1 1 "$path_list_form" \
+		NCCL_NET_PLUGIN="$plugin,missing" LD_LIBRARY_PATH="$tmp/named"
+	expect "list, missing and empty entries around" 1 1 "$list_form" \
+		NCCL_NET_PLUGIN=missing,,weft,libnccl-net-other.so LD_LIBRARY_PATH="$tmp/named"
+	expect "LD_LIBRARY_PATH alone" 1 1 "$weft" LD_LIBRARY_PATH="$libs"
+	# An empty value came to mean "none" when lists came.
+	empty_form=$weft
+	((code < 22703)) || empty_form=$socket
+	expect "empty" 1 1 "$empty_form" NCCL_NET_PLUGIN= LD_LIBRARY_PATH="$libs"
+	expect "none" 1 1 "$socket" NCCL_NET_PLUGIN=none LD_LIBRARY_PATH="$libs"
+	if system_has_default_plugin; then
+		skip "NCCL $version: unset" "this machine has a libnccl-net.so for all"
+		return
+	fi
+	expect "unset, no plugin in sight" 1 1 "$socket"
+	expect "unset, no libnccl-net.so link in sight" 1 1 "$socket" LD_LIBRARY_PATH="$tmp/named"
+}
+
+life_cycle() {
+	local path_form again closes
+	path_form=$(paths)
+	workdir=$tmp/empty
+	expect "four communicators" 1 4 "$weft" LD_LIBRARY_PATH="$libs"
+	expect "three rounds, by the link" 3 1 "$weft" LD_LIBRARY_PATH="$libs"
+	closes=3
+	((code < 22203 || (code >= 22602 && code < 22803))) && closes=0
+	closed_times "closes the plugin $closes times in three rounds" "$closes"
+	expect "three rounds of three communicators, by name" 3 3 "$weft" \
+		NCCL_NET_PLUGIN=weft LD_LIBRARY_PATH="$libs"
+	expect "two rounds, by path, the link in sight" 2 2 "$path_form" \
+		NCCL_NET_PLUGIN="$plugin" LD_LIBRARY_PATH="$libs"
+	# These forget the plugin's name when they close it, and look for libnccl-net.so only.
+	again=$path_form
+	((code >= 22803 && code < 23000)) && ! system_has_default_plugin && again=$socket
+	expect "two rounds, by path, no link in sight" 2 1 "$path_form|$again" \
+		NCCL_NET_PLUGIN="$plugin"
+	expect "two rounds, by path, no link in sight, NCCL_NET_PLUGIN_REF_COUNT=1" 2 1 \
+		"$path_form" NCCL_NET_PLUGIN="$plugin" NCCL_NET_PLUGIN_REF_COUNT=1
+}
+
+# Weft that must not be used says why, once, and NCCL goes on without it.
+refusal() {
+	workdir=$tmp/empty
+	expected_output 2 2 "$socket" >"$tmp/expected"
+	echo '.*weft.*WEFT_PROVIDER.*nonsense.*' >"$tmp/expected-err"
+	run_loader 2 2 "$workdir" WEFT_PROVIDER=nonsense LD_LIBRARY_PATH="$libs"
+	report "NCCL $version: WEFT_PROVIDER=nonsense: one line on stderr, NCCL's own network"
+}
+
+seen=" "
+found=0
+while read -r nccl; do
+	if [ ! -e "$nccl" ]; then
+		[ -z "${NCCL_LIBRARY-}" ] || bad "$nccl, of NCCL_LIBRARY, exists"
+		continue
+	fi
+	"$loader" "$nccl" >"$tmp/out" 2>"$tmp/err"
+	status=$?
+	version=$(sed -n 's/^nccl \([0-9.]*\),.*/\1/p' "$tmp/out")
+	[[ $seen == *" ${version:-$(readlink -f "$nccl")} "* ]] && continue
+	seen+="${version:-$(readlink -f "$nccl")} "
+	found=$((found + 1))
+	if [ "$status" != 0 ]; then
+		reason=$(tail -n 1 "$tmp/err")
+		skip "$nccl" "${reason:-the loader exits $status}"
+		continue
+	fi
+	echo "# $(cat "$tmp/out"): $nccl"
+	IFS=. read -r major minor patch <<<"$version"
+	code=$((major * 10000 + minor * 100 + patch))
+	name_forms
+	life_cycle
+	refusal
+done < <(find_libraries)
+
+if [ "$found$tap_failed" = 00 ]; then
+	echo "1..0 # SKIP no libnccl.so.2 found; NCCL_LIBRARY=FILE names one"
+	exit 0
+fi
+tap_done
