@@ -161,9 +161,8 @@ static int send_locked(struct xfer_chan *chan, const void *buf, size_t len, stru
 		} else {
 			xfer_port_poll(chan->port);
 			chan_idle(chan);
-			ret = chan->err ? chan->err : ret;
 		}
-		return ret;
+		return chan->err ? start_in_vain(chan, len, region, out) : -EAGAIN;
 	}
 	clear->valid = false;
 	req_started(chan);
@@ -193,7 +192,7 @@ static int recv_locked(struct xfer_chan *chan, void *buf, size_t len, struct xfe
 			chan_fail(chan, ret, "receive number %" PRIu32 " was refused", chan->next_seq);
 		else
 			xfer_port_poll(chan->port);
-		return chan->err ? chan->err : ret;
+		return chan->err ? start_in_vain(chan, len, region, out) : -EAGAIN;
 	}
 	wire_ctrl_init(&clear, WIRE_CLEAR_TO_SEND, chan->remote_id, chan->id);
 	clear.seq = chan->next_seq;
