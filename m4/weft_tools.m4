@@ -60,9 +60,16 @@ AS_IF([test "$with_mpi" != no], [
 		[$MPICC --showme:compile >/dev/null 2>&1],
 			[: "${MPI_CFLAGS=`$MPICC --showme:compile`}"
 			: "${MPI_LIBS=`$MPICC --showme:link`}"],
-		[$MPICC -compile_info >/dev/null 2>&1],
-			[: "${MPI_CFLAGS=`$MPICC -compile_info | sed 's/^@<:@^ @:>@* *//;s/ -c / /;s/ -c$//'`}"
-			: "${MPI_LIBS=`$MPICC -link_info | sed 's/^@<:@^ @:>@* *//'`}"])
+		[$MPICC -link_info >/dev/null 2>&1], [
+			# The MPICH family prints its whole command line.
+			weft_cflags= weft_libs=
+			for weft_word in `$MPICC -compile_info` `$MPICC -link_info`; do
+				AS_CASE([$weft_word],
+					[-I*|-D*], [weft_cflags="$weft_cflags $weft_word"],
+					[-L*|-l*|-Wl,*], [weft_libs="$weft_libs $weft_word"])
+			done
+			: "${MPI_CFLAGS=$weft_cflags}"
+			: "${MPI_LIBS=$weft_libs}"])
 	weft_hint="Install one (Debian, Ubuntu: apt-get install libopenmpi-dev), name its place with
   --with-mpi=DIR (the directory that holds bin/mpicc), or leave --with-mpi out."
 	AC_SUBST([MPI_CFLAGS])

@@ -27,6 +27,7 @@ struct herd {
 	enum { RUNNING, FAILED, TERM_SENT, KILL_SENT } phase;
 	int64_t phase_end_ms;
 	int status; /* what the first failure makes of ours */
+	int failed_rank, failed_pid;
 };
 
 static int64_t now_ms(void)
@@ -74,8 +75,11 @@ static void note_end(struct herd *h, int rank, pid_t pid, int wstatus)
 	/* A rank that fails because another one was killed may well be reaped first. */
 	if (status && !ours && (!h->status || (sig && h->status < 128)))
 		h->status = status;
-	if (status && h->phase == RUNNING)
+	if (status && h->phase == RUNNING) {
+		h->failed_rank = rank;
+		h->failed_pid = (int)pid;
 		enter(h, FAILED);
+	}
 }
 
 static void reap(struct herd *h)
@@ -94,8 +98,9 @@ static void press_on(struct herd *h)
 	if (h->phase == RUNNING || h->phase == KILL_SENT || now_ms() < h->phase_end_ms)
 		return;
 	if (h->phase == FAILED) {
-		fprintf(stderr, "ending %d rank%s that did not end by %s\n", h->alive,
-			h->alive == 1 ? "" : "s", h->alive == 1 ? "itself" : "themselves");
+		fprintf(stderr,
+			"rank %d (pid %d) ended with status %d; ending the %d that remain\n",
+			h->failed_rank, h->failed_pid, h->status, h->alive);
 		enter(h, TERM_SENT);
 	} else {
 		enter(h, KILL_SENT);

@@ -25,9 +25,10 @@ enum { LAUNCH_MAX_RANKS = 1024 };
 int launch_ranks(int nranks, struct place *out, int *out_status);
 
 /*
- * Ranks that share a host stay off its real network unless the user says otherwise: sets WEFT_NICS,
- * FI_TCP_IFACE and FI_NET_IFACE to "lo" where they are not set. To be called before a plugin is
- * loaded. Returns whether it set any.
+ * Ranks that share a host stay off its real network unless the user says otherwise: sets WEFT_NICS
+ * and WEFT_PROVIDER (where the user chose no other provider than an IP one), FI_TCP_IFACE and
+ * FI_NET_IFACE for loopback where they are not set. To be called before a plugin is loaded. Returns
+ * whether it set any.
  */
 bool launch_keep_local(void);
 

@@ -132,6 +132,11 @@ int options_parse(int argc, char **argv, const char *summary, const struct optio
 			print_help(prog, summary, rows, nrows);
 			return 1;
 		}
+		if (c == '?' && optopt >= LONG_BASE) {
+			fprintf(stderr, "%s: option %s takes no argument\n", prog,
+				argv[optind - 1]);
+			return -1;
+		}
 		if (c == '?') {
 			fprintf(stderr, "%s: unknown or ambiguous option %s; --help lists all\n",
 				prog, offender(argv, letter));

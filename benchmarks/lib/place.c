@@ -31,7 +31,6 @@ static const struct launcher launchers[] = {
 	{"RANK and WORLD_SIZE", "RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", NULL},
 	{"SLURM", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", NULL, "SLURM_STEP_NUM_NODES"},
 	{"SLURM", "SLURM_PROCID", "SLURM_NTASKS", NULL, "SLURM_NNODES"},
-	{"PMIx", "PMIX_RANK", "PMIX_SIZE", "PMIX_LOCAL_SIZE", NULL},
 	{"PMIx and SLURM", "PMIX_RANK", "SLURM_NTASKS", NULL, "SLURM_NNODES"},
 };
 
@@ -90,20 +89,23 @@ static void mix(uint32_t *hash, const char *text)
 }
 
 /* The same for all ranks of a job, and unlikely to be that of another job on the same host. */
-static int derive_port(const struct place *p)
+static int derive_port(void)
 {
 	static const char *const names[] = {
 		"SLURM_JOB_ID", "SLURM_STEP_ID",       "PMIX_NAMESPACE", "OMPI_MCA_ess_base_jobid",
 		"PMI_JOBID",    "TORCHELASTIC_RUN_ID", "MASTER_PORT",
 	};
 	uint32_t hash = 2166136261u;
+	bool has_id = false;
 	char text[32];
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		has_id |= env(names[i]) != NULL;
 		mix(&hash, env(names[i]));
-	if (p->all_local) {
-		/* Started by one parent. */
-		snprintf(text, sizeof(text), "%d", (int)getppid());
+	}
+	if (!has_id) {
+		/* Not the parent: each rank may have been wrapped in a script of its own. */
+		snprintf(text, sizeof(text), "%d", (int)getsid(0));
 		mix(&hash, text);
 	}
 	return PORT_FIRST + (int)(hash % PORT_COUNT);
@@ -116,7 +118,7 @@ static int find_port(struct place *p)
 
 	if (env("MASTER_PORT") && !taken)
 		return env_int("MASTER_PORT", 1, 65535, &p->port);
-	p->port = derive_port(p);
+	p->port = derive_port();
 	return 0;
 }
 

@@ -24,10 +24,12 @@ skip() { # description, reason
 }
 
 diag() { # text, which may have several lines
-	local text
+	local text line
 	for text in "$@"; do
-		# sed, unlike a substitution, also marks the first line
-		[ -z "$text" ] || sed 's/^/# /' <<<"$text"
+		[ -n "$text" ] || continue
+		while IFS= read -r line; do
+			echo "# $line"
+		done <<<"$text"
 	done
 }
 

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * all_reduce_perf: nccl-tests' program of that name on any NCCL net plugin, without NCCL or GPUs.
+ * From the command line to the exit status; what is measured and how it is shown is done elsewhere.
+ */
+#include "json.h"
+#include "launch.h"
+#include "measure.h"
+#include "oob.h"
+#include "options.h"
+#include "place.h"
+#include "plugin.h"
+#include "plugin_path.h"
+#include "progress.h"
+#include "ring.h"
+#include "settings.h"
+#include "table.h"
+
+#ifdef HAVE_MPI
+#include "place_mpi.h"
+#endif
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* nccl-tests' statuses; usage errors have OPTIONS_EXIT_USAGE. */
+enum { EXIT_INTERNAL = 1, EXIT_NCCL = 3, EXIT_TIMEOUT = 4, EXIT_CHECK = 7 };
+
+enum { DEFAULT_RANKS = 2, MEET_TIMEOUT_S = 60, CAUSE_WAIT_MS = 2000 };
+
+/* One rank at work. */
+struct run {
+	struct settings settings;
+	struct place place;
+	int argc;
+	char **argv;
+	const char *plugin_path;
+	char note[512]; /* "# ..." lines for the preamble */
+	struct oob *oob;
+	struct bench_plugin plugin;
+	struct ring *ring;
+	struct measure *measure;
+	struct json_report *json; /* rank 0, if wanted */
+	struct totals totals;
+};
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+__attribute__((format(printf, 2, 3))) static void add_note(struct run *run, const char *fmt, ...)
+{
+	size_t used = strlen(run->note);
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(run->note + used, sizeof(run->note) - used, fmt, ap);
+	va_end(ap);
+}
+
+/*
+ * Finds this process' rank, or starts the ranks. 0: this is a rank; else *out_status is what the
+ * process ends with.
+ */
+static int take_place(struct run *run, int *out_status)
+{
+	struct place *p = &run->place;
+	int found = place_from_env(p), ranks = (int)run->settings.ranks;
+
+	*out_status = OPTIONS_EXIT_USAGE;
+	if (found < 0)
+		return 1;
+	if (found && p->nranks > 1 && ranks) {
+		fprintf(stderr,
+			"all_reduce_perf: --ranks %d, but %s says that this is rank %d of %d\n",
+			ranks, p->origin, p->rank, p->nranks);
+		return 1;
+	}
+	if (found && !ranks) {
+#ifdef HAVE_MPI
+		if (strncmp(p->origin, "RANK", 4)) {
+			*out_status = EXIT_INTERNAL;
+			return place_mpi_open(p);
+		}
+#endif
+		return 0;
+	}
+	if (!ranks) {
+		ranks = DEFAULT_RANKS;
+		add_note(run, "# Not told otherwise: %d ranks on this host (--ranks N)\n", ranks);
+	}
+	*out_status = EXIT_INTERNAL;
+	return launch_ranks(ranks, p, out_status);
+}
+
+/*
+ * Says what failed, tells the other ranks, and ends the process. Without closing the plugin: with a
+ * peer gone that might not end.
+ */
+static _Noreturn void fail(struct run *run, int failure)
+{
+	const struct oob_peer *self = oob_peer(run->oob, run->place.rank);
+	char text[2048];
+
+	progress_clear();
+	/* A failing transfer is most often the echo of a death: wait for the name. */
+	if (failure == RING_FAIL_PLUGIN)
+		(void)oob_await_cause(run->oob, CAUSE_WAIT_MS);
+	if (failure == RING_FAIL_PEER)
+		snprintf(text, sizeof(text), "%s: Test failure: %s", self->host,
+			 oob_error(run->oob));
+	else if (failure == RING_FAIL_PLUGIN)
+		snprintf(text, sizeof(text), "%s: Test NCCL failure %s", self->host,
+			 ring_error(run->ring));
+	else if (failure == RING_FAIL_TIMEOUT)
+		snprintf(text, sizeof(text), "%s: Test timeout (%llds) %s", self->host,
+			 (long long)run->settings.timeout_s, ring_error(run->ring));
+	else
+		snprintf(text, sizeof(text), "%s: Test failure: out of memory", self->host);
+	printf("\n%s\n .. %s pid %d: Test failure rank %d", text, self->host, self->pid,
+	       run->place.rank);
+	if (failure != RING_FAIL_PEER && *oob_error(run->oob))
+		printf(": %s", oob_error(run->oob));
+	printf("\n");
+	fflush(stdout);
+	oob_fail(run->oob, text);
+	json_close(run->json, &run->totals, text);
+	oob_close(run->oob);
+	_exit(failure == RING_FAIL_TIMEOUT  ? EXIT_TIMEOUT
+	      : failure == RING_FAIL_SYSTEM ? EXIT_INTERNAL
+					    : EXIT_NCCL);
+}
+
+/* The PCI address at the end of a /sys path: "0000:3b:00.0". */
+static void pci_address(const char *path, char *buf, size_t buf_bytes)
+{
+	unsigned int domain, bus, dev, function;
+
+	buf[0] = '\0';
+	if (path && sscanf(base_name(path), "%x:%x:%x.%x", &domain, &bus, &dev, &function) == 4)
+		snprintf(buf, buf_bytes, "%04x:%02x:%02x.%x", domain, bus, dev, function);
+}
+
+static void describe_self(const struct run *run, struct rank_info *info)
+{
+	const struct oob_peer *self = oob_peer(run->oob, run->place.rank);
+	struct weft_nccl_props_v8 props = {0};
+
+	memset(info, 0, sizeof(*info));
+	info->pid = self->pid;
+	info->device = ring_device(run->ring);
+	memcpy(info->host, self->host, sizeof(info->host));
+	if (run->plugin.net->get_properties(info->device, &props))
+		return;
+	pci_address(props.pci_path, info->pci, sizeof(info->pci));
+	snprintf(info->name, sizeof(info->name), "%s/%s", run->plugin.net->name, props.name);
+}
+
+/* Everything that stands above the rows, in the table and in JSON. */
+static void introduce(struct run *run, bool lowered)
+{
+	size_t n = (size_t)run->place.nranks;
+	struct rank_info mine, *all = calloc(n, sizeof(*all));
+
+	if (!all)
+		fail(run, RING_FAIL_SYSTEM);
+	describe_self(run, &mine);
+	if (oob_allgather(run->oob, &mine, sizeof(mine), all))
+		fail(run, RING_FAIL_PEER);
+	if (!run->place.rank) {
+		if (run->settings.json)
+			run->json = json_open(&run->settings, run->argc, run->argv,
+					      run->plugin_path, all, (int)n);
+		table_preamble(stdout, base_name(run->argv[0]), &run->settings, run->note, all,
+			       (int)n);
+		if (lowered)
+			printf("#\n# Reducing maxBytes to %lld due to memory limitation\n",
+			       (long long)run->settings.max_bytes);
+		table_head(stdout, &run->settings);
+	}
+	free(all);
+}
+
+static void prepare(struct run *run)
+{
+	const struct settings *s = &run->settings;
+	const struct ring_config config = {
+		.plugin = &run->plugin,
+		.oob = run->oob,
+		.channels = (int)s->channels,
+		.slot_bytes = (size_t)s->chunk_bytes,
+		.device = (int)s->device,
+		.timeout_s = (int)s->timeout_s,
+	};
+	int failure = ring_open(&config, &run->ring);
+	bool lowered = false;
+
+	if (!failure)
+		failure = measure_open(&run->settings, run->oob, run->ring,
+				       run->place.all_local ? run->place.nranks : 1, &run->measure,
+				       &lowered);
+	if (failure)
+		fail(run, failure);
+	introduce(run, lowered);
+}
+
+static int meet(struct run *run)
+{
+	const struct place *p = &run->place;
+	const struct oob_config config = {p->rank, p->nranks,    p->root,
+					  p->port, p->listen_fd, MEET_TIMEOUT_S};
+
+	if (p->all_local && p->nranks > 1 && run->settings.device < 0 && launch_keep_local())
+		add_note(
+			run,
+			"# All ranks share this host: traffic stays on loopback (--device, or "
+			"WEFT_NICS, WEFT_PROVIDER, FI_TCP_IFACE, FI_NET_IFACE choose otherwise)\n");
+	if (run->settings.all_types || run->settings.all_ops)
+		add_note(run, "# all: without f8e4m3, f8e5m2 and mulsum, which engine net does not "
+			      "have\n");
+	if (p->nranks == 1)
+		add_note(run, "# One rank: nothing crosses the network, busbw is 0\n");
+	return oob_open(&config, &run->oob);
+}
+
+static int work(struct run *run)
+{
+	int failure;
+	bool good;
+
+	if (meet(run))
+		return EXIT_INTERNAL;
+	if (bench_plugin_open(&run->plugin, run->plugin_path)) {
+		oob_fail(run->oob, "cannot use the plugin");
+		oob_close(run->oob);
+		return EXIT_NCCL;
+	}
+	progress_init(!run->place.rank);
+	prepare(run);
+	failure = measure_run(run->measure, run->json, &run->totals);
+	if (failure)
+		fail(run, failure);
+	if (!run->place.rank)
+		table_footer(stdout, base_name(run->argv[0]), &run->totals, NULL);
+	good = !run->totals.failed_checks && totals_fast_enough(&run->totals);
+	json_close(run->json, &run->totals, NULL);
+	measure_close(run->measure);
+	ring_close(run->ring);
+	bench_plugin_close(&run->plugin);
+	oob_close(run->oob);
+	return good ? EXIT_SUCCESS : EXIT_CHECK;
+}
+
+int main(int argc, char **argv)
+{
+	static struct run run;
+	int status, result = settings_parse(argc, argv, &run.settings);
+
+	if (result)
+		return result > 0 ? EXIT_SUCCESS : OPTIONS_EXIT_USAGE;
+	run.argc = argc;
+	run.argv = argv;
+	run.plugin_path = run.settings.plugin ? run.settings.plugin : bench_default_plugin();
+	if (take_place(&run, &status))
+		return status;
+	status = work(&run);
+#ifdef HAVE_MPI
+	place_mpi_close();
+#endif
+	return status;
+}

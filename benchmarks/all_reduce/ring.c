@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A ring at work: moves every channel a little, over and over, until the operation is done. */
+#include "ring_priv.h"
+
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+/* One operation. */
+struct job {
+	enum elem_type type;
+	enum redop op;
+	const char *in;
+	char *out;
+	size_t elem_bytes;
+};
+
+int64_t ring_now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+int ring_fail(struct ring *r, enum ring_failure failure, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (*r->error)
+		return failure;
+	va_start(ap, fmt);
+	vsnprintf(r->error, sizeof(r->error), fmt, ap);
+	va_end(ap);
+	return failure;
+}
+
+int ring_fail_plugin(struct ring *r, const char *call, const struct channel *c, int peer,
+		     weft_nccl_result result)
+{
+	return ring_fail(r, RING_FAIL_PLUGIN, "%s, channel %d, rank %d with rank %d: '%s / %s'",
+			 call, c->index, r->rank, peer, bench_result_text(result),
+			 bench_last_warn());
+}
+
+const char *ring_error(const struct ring *r)
+{
+	return r ? r->error : "out of memory";
+}
+
+int ring_device(const struct ring *r)
+{
+	return r->channels[0].device;
+}
+
+int ring_idle(struct ring *r, int64_t deadline_us, const char *doing)
+{
+	if (oob_check(r->oob))
+		return RING_FAIL_PEER;
+	if (deadline_us && ring_now_us() > deadline_us)
+		return ring_fail(r, RING_FAIL_TIMEOUT, "%s took too long", doing);
+	/* With more ranks than cores, whoever has something to do is waiting for this one to stop.
+	 */
+	sched_yield();
+	return 0;
+}
+
+static void *slot(const struct ring *r, const struct guarded *buf, uint64_t message)
+{
+	return (char *)buf->data + (message % RING_SLOTS) * r->slot_bytes;
+}
+
+/* Receives are posted as early as there is room, at the full size of a slot, as NCCL does. */
+static int post_receives(struct ring *r, struct channel *c, bool *moved)
+{
+	while (c->posted < c->to_post && c->posted < c->consumed + RING_SLOTS) {
+		void **request = &c->recv_requests[c->posted % RING_SLOTS];
+		void *data = slot(r, &c->recv_buf, c->posted);
+		int size = (int)r->slot_bytes, tag = r->prev;
+		weft_nccl_result result = r->net->irecv(c->recv_comm, 1, &data, &size, &tag,
+							&c->recv_mhandle, request);
+
+		if (result)
+			return ring_fail_plugin(r, "irecv", c, r->prev, result);
+		if (!*request)
+			return 0;
+		c->posted++;
+		*moved = true;
+	}
+	return 0;
+}
+
+static int test_receives(struct ring *r, struct channel *c, bool *moved)
+{
+	while (c->arrived < c->posted) {
+		uint64_t s = c->arrived % RING_SLOTS;
+		int done = 0;
+		weft_nccl_result result;
+
+		c->recv_bytes[s] = -1;
+		result = r->net->test(c->recv_requests[s], &done, &c->recv_bytes[s]);
+		if (result)
+			return ring_fail_plugin(r, "test (receive)", c, r->prev, result);
+		if (!done)
+			return 0;
+		c->arrived++;
+		*moved = true;
+	}
+	return 0;
+}
+
+static int post_sends(struct ring *r, struct channel *c, bool *moved)
+{
+	while (c->sent < c->staged) {
+		uint64_t s = c->sent % RING_SLOTS;
+		weft_nccl_result result = r->net->isend(
+			c->send_comm, slot(r, &c->send_buf, c->sent), c->send_bytes[s], r->rank,
+			c->send_mhandle, &c->send_requests[s]);
+
+		if (result)
+			return ring_fail_plugin(r, "isend", c, r->next, result);
+		if (!c->send_requests[s])
+			return 0;
+		c->sent++;
+		*moved = true;
+	}
+	return 0;
+}
+
+static int test_sends(struct ring *r, struct channel *c, bool *moved)
+{
+	while (c->done < c->sent) {
+		uint64_t s = c->done % RING_SLOTS;
+		int done = 0, size = 0;
+		weft_nccl_result result = r->net->test(c->send_requests[s], &done, &size);
+
+		if (result)
+			return ring_fail_plugin(r, "test (send)", c, r->next, result);
+		if (!done)
+			return 0;
+		c->done++;
+		*moved = true;
+	}
+	return 0;
+}
+
+/* The arithmetic and copying of one slice at one stage; see ring_plan.h. */
+static void work_on(const struct ring *r, const struct job *j, const struct channel *c,
+		    size_t offset, size_t count)
+{
+	int last = 2 * r->nranks - 2, stage = c->cursor.stage;
+	size_t bytes = count * j->elem_bytes;
+	const char *in = j->in + offset * j->elem_bytes;
+	char *out = j->out + offset * j->elem_bytes;
+	void *to = slot(r, &c->send_buf, c->staged);
+	const void *from = slot(r, &c->recv_buf, c->consumed);
+
+	if (stage == 0) {
+		memcpy(to, in, bytes);
+	} else if (stage < r->nranks - 1) {
+		reduce(j->type, j->op, to, in, from, count);
+	} else if (stage == r->nranks - 1) {
+		reduce(j->type, j->op, to, in, from, count);
+		reduce_finish(j->type, j->op, r->nranks, to, count);
+		memcpy(out, to, bytes);
+	} else {
+		memcpy(out, from, bytes);
+		if (stage < last)
+			memcpy(to, from, bytes);
+	}
+}
+
+/* The slot is free again. NCCL tells a plugin only if it offers the call. */
+static void consume(const struct ring *r, struct channel *c)
+{
+	if (r->net->irecv_consumed)
+		(void)r->net->irecv_consumed(c->recv_comm, 1,
+					     c->recv_requests[c->consumed % RING_SLOTS]);
+	c->consumed++;
+}
+
+/* Takes the plan forward as far as what has arrived, and room to send, allow. */
+static int advance(struct ring *r, const struct job *j, struct channel *c, bool *moved)
+{
+	int last = 2 * r->nranks - 2;
+
+	while (!c->cursor.end) {
+		bool receives = c->cursor.stage > 0, sends = c->cursor.stage < last;
+		size_t offset, count, bytes;
+
+		if ((receives && c->consumed == c->arrived) ||
+		    (sends && c->staged == c->done + RING_SLOTS))
+			return 0;
+		count = ring_cursor_range(&c->plan, &c->cursor, r->rank, &offset);
+		bytes = count * j->elem_bytes;
+		if (receives && c->recv_bytes[c->consumed % RING_SLOTS] != (int)bytes)
+			return ring_fail(
+				r, RING_FAIL_PLUGIN,
+				"test (receive), channel %d, rank %d with rank %d: reports "
+				"%d bytes, sent were %zu",
+				c->index, r->rank, r->prev, c->recv_bytes[c->consumed % RING_SLOTS],
+				bytes);
+		work_on(r, j, c, offset, count);
+		if (receives)
+			consume(r, c);
+		if (sends)
+			c->send_bytes[c->staged++ % RING_SLOTS] = (int)bytes;
+		ring_cursor_next(&c->plan, &c->cursor);
+		*moved = true;
+	}
+	return 0;
+}
+
+/* One pass over a channel, in the order in which NCCL's proxy works. */
+static int pass(struct ring *r, const struct job *j, struct channel *c, bool *moved)
+{
+	int err = post_receives(r, c, moved);
+
+	if (!err)
+		err = test_receives(r, c, moved);
+	if (!err)
+		err = advance(r, j, c, moved);
+	if (!err)
+		err = post_sends(r, c, moved);
+	if (!err)
+		err = test_sends(r, c, moved);
+	return err;
+}
+
+static bool finished(const struct channel *c)
+{
+	return c->cursor.end && c->done == c->staged;
+}
+
+static int run(struct ring *r, const struct job *j)
+{
+	int64_t deadline_us = r->timeout_us ? ring_now_us() + r->timeout_us : 0;
+
+	for (;;) {
+		bool moved = false, busy = false;
+		int err;
+
+		for (int i = 0; i < r->nchannels; i++) {
+			struct channel *c = &r->channels[i];
+
+			if (finished(c))
+				continue;
+			err = pass(r, j, c, &moved);
+			if (err)
+				return err;
+			busy |= !finished(c);
+		}
+		if (!busy)
+			return 0;
+		if (!moved) {
+			err = ring_idle(r, deadline_us, "an all-reduce");
+			if (err)
+				return err;
+		}
+	}
+}
+
+int ring_all_reduce(struct ring *r, enum elem_type type, enum redop op, const void *in, void *out,
+		    size_t count)
+{
+	struct job j = {type, op, in, out, type_facts[type].bytes};
+
+	if (r->nranks == 1) {
+		memmove(out, in, count * j.elem_bytes);
+		reduce_finish(type, op, 1, out, count);
+		return 0;
+	}
+	for (int i = 0; i < r->nchannels; i++) {
+		struct channel *c = &r->channels[i];
+
+		ring_plan_make(&c->plan, r->nranks, count, j.elem_bytes, r->slot_bytes,
+			       r->nchannels, i);
+		ring_cursor_init(&c->plan, &c->cursor);
+		c->to_post = c->posted + ring_plan_messages(&c->plan);
+	}
+	return run(r, &j);
+}
+
+int64_t ring_check_guards(struct ring *r)
+{
+	int64_t changed = 0;
+
+	for (int i = 0; r->nranks > 1 && i < r->nchannels; i++)
+		changed += guarded_check(&r->channels[i].send_buf) +
+			   guarded_check(&r->channels[i].recv_buf);
+	return changed;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The clock of all measurements. */
+#ifndef WEFT_NET_PERF_SECONDS_H
+#define WEFT_NET_PERF_SECONDS_H
+
+#include <time.h>
+
+/* Seconds since an arbitrary point; never goes back; no system call. */
+static inline double seconds_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+#endif

@@ -1,0 +1,211 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# weft_net_perf: short sweeps over several providers, another plugin beside ours, wrong data, dead and
+# stuck processes, bad options. Not for its numbers.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/check/tap.bash
+. "$here/../check/tap.bash"
+cd "${TEST_BUILDDIR:?run by make check}" || exit
+perf=benchmarks/weft_net_perf
+get=tests/bench/net_perf_json
+weft=src/.libs/libnccl-net-weft.so
+socket=$(compgen -G 'tests/bench/.libs/*socket_plugin.so' | head -1)
+faulty=$(compgen -G 'tests/bench/.libs/*faulty_plugin.so' | head -1)
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+# libfabric forgets infos of its own.
+if [ "${TEST_SANITIZER-}" = address ] && [ -z "${LSAN_OPTIONS-}" ]; then
+	echo leak:libfabric.so >"$tmp/lsan"
+	export LSAN_OPTIONS="suppressions=$tmp/lsan:print_suppressions=0"
+fi
+quick=(-b 8 -e 64K -f 32 --time-ms 4 --reps 2)
+
+run() { # arguments; leaves rc, $tmp/out, $tmp/err
+	timeout -k 5 120 "$perf" "$@" >"$tmp/out" 2>"$tmp/err"
+	rc=$?
+}
+
+said() { # what the last run left behind, for a diagnosis
+	echo "exit $rc"
+	tail -n 5 "$tmp/out" "$tmp/err"
+}
+
+check() { # description, then a command that must succeed
+	local what=$1
+	shift
+	if "$@"; then ok "$what"; else bad "$what" "$(said)"; fi
+}
+
+rows() { # how many lines of the table are rows
+	grep -vc '^#' "$tmp/out"
+}
+
+# Every point of the JSON has a positive ratio of A to the side, and nothing wrong.
+ratios() { # side, number of points
+	local i v
+	[ "$rc" = 0 ] && [ "$($get "$tmp/j" points)" = "$2" ] && [ "$($get "$tmp/j" wrong)" = 0 ] || return
+	for ((i = 0; i < $2; i++)); do
+		v=$($get "$tmp/j" points "$i" ratios "$1") || return
+		[[ $v =~ ^[0-9.e+-]+$ && $v != 0 ]] || return
+		$get "$tmp/j" points "$i" sides "$1" values 1 >/dev/null || return
+	done
+}
+
+children() { # pid
+	cat "/proc/$1/task/$1/children" 2>/dev/null
+}
+
+# Starts a run that would last for minutes and waits until its table has begun.
+start_long() { # arguments
+	"$perf" --raw --pattern latency -b 8 -e 8 --time-ms 300000 "$@" >"$tmp/out" 2>"$tmp/err" &
+	long=$!
+	for ((i = 0; i < 600; i++)); do
+		grep -q '^# pattern' "$tmp/out" && return
+		sleep 0.1
+	done
+}
+
+wait_long() { # leaves rc; whatever happens the run is over afterwards
+	for ((i = 0; i < 300; i++)); do
+		kill -0 "$long" 2>/dev/null || break
+		sleep 0.1
+	done
+	kill -KILL "$long" 2>/dev/null
+	wait "$long" 2>/dev/null
+	rc=$?
+}
+
+gone() { # pids, none of which may live on
+	local pid
+	for ((i = 0; i < 100; i++)); do
+		for pid in "$@"; do
+			grep -qs '^State:.[^Z]' "/proc/$pid/status" && break
+		done || return 0
+		sleep 0.1
+	done
+	return 1
+}
+
+for provider in tcp shm 'tcp;ofi_rxm'; do
+	run --raw --provider "$provider" --json "$tmp/j" "${quick[@]}"
+	check "$provider: 9 points against raw libfabric, all right" ratios raw 9
+	check "$provider: a row per point" [ "$(rows)" = 9 ]
+	check "$provider: the header says what raw is" grep -q '^# raw: libfabric .*, provider ' "$tmp/out"
+done
+for op in tagged writedata; do
+	run --raw --raw-op "$op" --pattern all,bidir --json "$tmp/j" "${quick[@]}" --check 0
+	check "raw by $op only" ratios raw 12
+	check "raw by $op is what was measured" [ "$($get "$tmp/j" points 0 sides raw op)" = "$op" ]
+done
+
+run --plugin "$weft" --versus "${socket:-$weft}" --json "$tmp/j" "${quick[@]}" --pattern latency,bidir \
+	--env-b 'SOMETHING=else THIS=too'
+check "another plugin as side B" ratios B 6
+check "JSON names the plugin" [ "$($get "$tmp/j" sides A plugin)" = weft ]
+check "JSON has the environment of B alone" [ "$($get "$tmp/j" sides A environment) $(
+	$get "$tmp/j" sides B environment)" = 'null SOMETHING=else THIS=too' ]
+check "two sides without raw have one ratio" [ "$($get "$tmp/j" points 0 ratios)" = 1 ]
+
+run --env-a WEFT_PROVIDER=shm --raw --json "$tmp/j" "${quick[@]}" --pattern latency
+check "--env-a reaches plugin and raw" [ "$($get "$tmp/j" sides raw provider)" = shm ]
+run -b 0 -e 3 --pattern all --raw --time-ms 4 --reps 1 --pin off --json "$tmp/j"
+check "sizes 0, 1 and 2, not pinned" [ "$rc $(rows) $($get "$tmp/j" wrong)" = '0 9 0' ]
+run -n 7 -w 3 --depth 32 --reps 1 -b 64 -e 64 --pattern rate --instructions --json "$tmp/j"
+check "a fixed number of messages" [ "$rc $($get "$tmp/j" points 0 sides A iterations)" = '0 7' ]
+
+run --pairs 20 --json "$tmp/j"
+check "20 connection pairs: rows 1, 2, 5, 10, 20 and closed" [ "$rc $(rows) $($get "$tmp/j" connections)" = '0 6 6' ]
+check "memory and time per pair are in the JSON" $get "$tmp/j" connections 4 sides A kib_per_pair
+
+spoil() { # how, more arguments
+	run --plugin "$faulty" --env-a "FAULTY_INNER=$weft FAULTY_EVERY=5 FAULTY_HOW=$1" "${quick[@]}" \
+		--pattern latency,bandwidth "${@:2}"
+}
+if [ -n "$faulty" ]; then
+	for how in flip stale short; do
+		spoil "$how"
+		check "data spoilt ($how): exit 1, counted, said once per process and run" \
+			eval '[ "$rc" = 1 ] && grep -q "^# wrong: [1-9]" "$tmp/out" && grep -q "wrong" "$tmp/err"'
+	done
+	spoil null
+	check "a plugin that often starts nothing is called again" [ "$rc $(rows)" = '0 6' ]
+	spoil error
+	check "a failing call ends the run" eval '[ "$rc" = 1 ] && grep -q "test failed" "$tmp/err"'
+	spoil stall --timeout 2
+	check "a request that never ends is given up" \
+		eval '[ "$rc" = 1 ] && grep -q "did not answer within 2 s" "$tmp/err"'
+else
+	skip "spoilt data" "tests/bench/faulty_plugin was not built"
+fi
+
+for rank in 0 1; do
+	start_long
+	mapfile -t -d ' ' workers < <(children "$long")
+	kill -KILL "${workers[$rank]}"
+	wait_long
+	check "rank $rank killed: the run ends and says so" eval '[ "$rc" = 1 ] &&
+		grep -q "side A: rank $rank (process ${workers[$rank]}) was killed by signal 9" "$tmp/err"'
+	check "rank $rank killed: no process is left" gone "${workers[@]%$'\n'}"
+done
+start_long
+mapfile -t -d ' ' workers < <(children "$long")
+kill -KILL "${workers[3]}"
+wait_long
+check "a side that was waiting for its turn is missed, too" \
+	eval '[ "$rc" = 1 ] && grep -q "side raw: rank 1 .* was killed" "$tmp/err"'
+start_long --timeout 3
+mapfile -t -d ' ' workers < <(children "$long")
+kill -STOP "${workers[1]}"
+wait_long
+check "rank 1 stopped: given up after --timeout" \
+	eval '[ "$rc" = 1 ] && grep -q "side A: .*did not answer within 3 s" "$tmp/err"'
+check "rank 1 stopped: no process is left" gone "${workers[@]%$'\n'}"
+start_long
+mapfile -t -d ' ' workers < <(children "$long")
+kill -KILL "$long"
+wait "$long" 2>/dev/null
+check "coordinator killed: no process is left" gone "${workers[@]%$'\n'}"
+
+run --plugin "$tmp/none.so"
+check "a plugin that is not there" eval '[ "$rc" = 1 ] && grep -q none.so "$tmp/err"'
+run --provider nonsense --raw
+check "a provider that is not there" eval '[ "$rc" = 1 ] && grep -q nonsense "$tmp/err"'
+run --device 500
+check "a device that is not there" eval '[ "$rc" = 1 ] && grep -q "no device 500" "$tmp/err"'
+run --json "$tmp/no/such/dir" "${quick[@]}" --pattern latency
+check "a JSON file that cannot be written" eval '[ "$rc" = 1 ] && grep -q "cannot write" "$tmp/err"'
+
+while IFS= read -r line; do
+	read -ra args <<<"$line"
+	run "${args[@]}"
+	check "refused: $line" eval '[ "$rc" = 2 ] && [ ! -s "$tmp/out" ] && [ "$(wc -l <"$tmp/err")" = 1 ]'
+done <<'BAD'
+--nonsense
+extra
+-b 1x
+-b 8 -e 4
+-b -1
+-e 2G
+-f 1
+-n many
+--depth 33
+--reps 0
+--check 2
+--pattern latency,speed
+--pattern rate -b 16K
+--pin 0
+--pin 0,100000
+--raw-op write --raw
+--raw-op tagged
+--env-a NAME
+--env-b A=1
+--pairs 5 --raw
+--pairs 5x
+--device -1
+--timeout x
+--plugin
+BAD
+run --help
+check "--help" eval '[ "$rc" = 0 ] && [ ! -s "$tmp/err" ] && grep -q -- --versus "$tmp/out"'
+tap_done

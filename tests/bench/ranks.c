@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Starting ranks, their exchange out of band, and what the others learn when one of them ends. */
+#include "unit/unit.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "launch.h"
+#include "oob.h"
+
+enum { NRANKS = 4, VICTIM = 2, GOOD = 0, TOLD = 5, WRONG = 9 };
+
+/* What a rank does between meeting the others and the end; its exit status. */
+typedef int (*play)(struct oob *o);
+
+/* What a rank that waits was told, onto stderr. */
+static int told(struct oob *o)
+{
+	fprintf(stderr, "rank %d was told: %s\n", oob_rank(o), oob_error(o));
+	return TOLD;
+}
+
+static int run_rank(const struct place *p, play act)
+{
+	const struct oob_config config = {p->rank, p->nranks, p->root, p->port, p->listen_fd, 30};
+	struct oob *o;
+	int status;
+
+	if (oob_open(&config, &o))
+		return WRONG;
+	status = act(o);
+	oob_close(o);
+	return status;
+}
+
+/* Starts ranks that play; in a process of its own, because it gets children. Its exit status. */
+static int start(play act)
+{
+	struct place p;
+	int status, wstatus;
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	if (!pid) {
+		if (launch_ranks(NRANKS, &p, &status))
+			_exit(status);
+		_exit(run_rank(&p, act));
+	}
+	assert_int_equal(waitpid(pid, &wstatus, 0), pid);
+	assert_true(WIFEXITED(wstatus));
+	return WEXITSTATUS(wstatus);
+}
+
+static int exchange(struct oob *o)
+{
+	int32_t all[NRANKS], mine;
+	static char big[NRANKS][100000], mine_big[100000];
+
+	for (int round = 0; round < 100; round++) {
+		mine = oob_rank(o) * 1000 + round;
+		if (oob_allgather(o, &mine, sizeof(mine), all) || oob_check(o))
+			return WRONG;
+		for (int r = 0; r < NRANKS; r++)
+			if (all[r] != r * 1000 + round)
+				return WRONG;
+	}
+	memset(mine_big, 'a' + oob_rank(o), sizeof(mine_big));
+	if (oob_allgather(o, mine_big, sizeof(mine_big), big) || oob_barrier(o))
+		return WRONG;
+	for (int r = 0; r < NRANKS; r++)
+		if (big[r][0] != 'a' + r || big[r][sizeof(big[r]) - 1] != 'a' + r)
+			return WRONG;
+	return oob_nranks(o) == NRANKS && oob_peer(o, oob_rank(o))->pid == getpid() ? GOOD : WRONG;
+}
+
+static void ranks_exchange(void **state)
+{
+	(void)state;
+	assert_int_equal(start(exchange), 0);
+}
+
+/* A rank that polls, as one does that waits for data. */
+static int poll_until_told(struct oob *o)
+{
+	for (int i = 0; i < 60000; i++) {
+		if (oob_check(o))
+			return told(o);
+		usleep(1000);
+	}
+	return WRONG;
+}
+
+static int killed_while_polling(struct oob *o)
+{
+	if (oob_barrier(o))
+		return WRONG;
+	if (oob_rank(o) == VICTIM)
+		raise(SIGKILL);
+	return poll_until_told(o);
+}
+
+static int killed_before_a_barrier(struct oob *o)
+{
+	if (oob_rank(o) == VICTIM)
+		raise(SIGKILL);
+	return oob_barrier(o) ? told(o) : WRONG;
+}
+
+static int root_killed(struct oob *o)
+{
+	if (oob_rank(o) == 0)
+		raise(SIGKILL);
+	return oob_barrier(o) ? told(o) : WRONG;
+}
+
+static void a_killed_rank_is_named(play act, int rank)
+{
+	char part[64];
+	const char *said;
+	int status;
+
+	unit_stderr_begin();
+	status = start(act);
+	said = unit_stderr_end();
+	assert_int_equal(status, 128 + SIGKILL);
+	snprintf(part, sizeof(part), "was told: rank %d (", rank);
+	assert_int_equal(unit_occurrences(said, part), NRANKS - 1);
+	assert_int_equal(unit_occurrences(said, ") died\n"), NRANKS - 1);
+	snprintf(part, sizeof(part), "rank %d (pid ", rank);
+	assert_int_equal(unit_occurrences(said, part), 1);
+	assert_int_equal(unit_occurrences(said, "killed by signal 9 (Killed)\n"), 1);
+}
+
+static void killed_ranks_are_named(void **state)
+{
+	(void)state;
+	a_killed_rank_is_named(killed_while_polling, VICTIM);
+	a_killed_rank_is_named(killed_before_a_barrier, VICTIM);
+	a_killed_rank_is_named(root_killed, 0);
+}
+
+static int gives_up(struct oob *o)
+{
+	if (oob_rank(o) == VICTIM) {
+		oob_fail(o, "no more paper");
+		return 3;
+	}
+	return oob_barrier(o) ? told(o) : WRONG;
+}
+
+static int leaves_early(struct oob *o)
+{
+	if (oob_rank(o) == VICTIM)
+		return GOOD;
+	return oob_barrier(o) ? told(o) : WRONG;
+}
+
+static void reasons_travel(void **state)
+{
+	const char *said;
+
+	(void)state;
+	unit_stderr_begin();
+	(void)start(gives_up);
+	said = unit_stderr_end();
+	assert_int_equal(unit_occurrences(said, "was told: rank 2 ("), NRANKS - 1);
+	assert_int_equal(unit_occurrences(said, "failed: no more paper\n"), NRANKS - 1);
+
+	unit_stderr_begin();
+	assert_int_equal(start(leaves_early), TOLD);
+	said = unit_stderr_end();
+	assert_int_equal(unit_occurrences(said, "left early\n"), NRANKS - 1);
+}
+
+static int ignores_everything(struct oob *o)
+{
+	if (oob_rank(o) == VICTIM)
+		return 6;
+	signal(SIGTERM, SIG_IGN);
+	for (;;)
+		pause();
+}
+
+/* Takes the launcher's 7 s of patience. */
+static void stubborn_ranks_are_ended(void **state)
+{
+	const char *said;
+	int status;
+
+	(void)state;
+	unit_stderr_begin();
+	status = start(ignores_everything);
+	said = unit_stderr_end();
+	assert_int_equal(status, 6);
+	assert_int_equal(unit_occurrences(said, "rank 2 (pid "), 1);
+	assert_int_equal(unit_occurrences(said, "ended with status 6"), 1);
+}
+
+/* The write end is every rank's; reading it ends when the last of them has. */
+static int lifeline[2];
+
+static int waits(struct oob *o)
+{
+	char c = 'r';
+
+	if (write(lifeline[1], &c, 1) != 1)
+		return WRONG;
+	return poll_until_told(o);
+}
+
+/* Ends the launcher by a signal while its ranks wait. Its wait status. */
+static int signal_launcher(int sig)
+{
+	struct place p;
+	int status, wstatus, ready;
+	pid_t pid;
+	char c;
+
+	assert_int_equal(pipe(lifeline), 0);
+	fflush(NULL);
+	pid = fork();
+	if (!pid) {
+		close(lifeline[0]);
+		if (launch_ranks(NRANKS, &p, &status))
+			_exit(status);
+		_exit(run_rank(&p, waits));
+	}
+	close(lifeline[1]);
+	for (ready = 0; ready < NRANKS && read(lifeline[0], &c, 1) == 1; ready++)
+		;
+	assert_int_equal(ready, NRANKS);
+	kill(pid, sig);
+	assert_int_equal(waitpid(pid, &wstatus, 0), pid);
+	assert_int_equal(read(lifeline[0], &c, 1), 0); /* no rank is left */
+	close(lifeline[0]);
+	return wstatus;
+}
+
+static void no_rank_outlives_the_launcher(void **state)
+{
+	int wstatus;
+
+	(void)state;
+	unit_stderr_begin();
+	wstatus = signal_launcher(SIGINT);
+	assert_true(WIFEXITED(wstatus) && WEXITSTATUS(wstatus) == 128 + SIGINT);
+	wstatus = signal_launcher(SIGTERM);
+	assert_true(WIFEXITED(wstatus) && WEXITSTATUS(wstatus) == 128 + SIGTERM);
+	wstatus = signal_launcher(SIGKILL);
+	assert_true(WIFSIGNALED(wstatus));
+	(void)unit_stderr_end();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(ranks_exchange),
+		cmocka_unit_test(killed_ranks_are_named),
+		cmocka_unit_test(reasons_travel),
+		cmocka_unit_test(stubborn_ranks_are_ended),
+		cmocka_unit_test(no_rank_outlives_the_launcher),
+	};
+
+	return unit_run("bench/ranks", tests);
+}

@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The conformance suite on Weft over its default provider and over every other provider with reliable
+# datagram endpoints that the installed libfabric has. With --soak N: everything on each of them, and
+# the long cases too, with N times the messages.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/check/tap.bash
+. "$here/../check/tap.bash"
+cd "${TEST_BUILDDIR:?run by make check or make soak}" || exit
+suite=tests/conformance/conformance
+plugin=src/.libs/libnccl-net-weft.so
+soak=0
+[ "${1:-}" != --soak ] || soak=$2
+
+# What a provider cannot do, and why: provider, libfabric's releases, cases, reason. The case * means that
+# the provider is left out.
+known="
+ofi_mrail     *    *              binds several NICs together and needs to be told which
+udp;ofi_rxd   1.*  *              with many messages in flight they get corrupted or lost (libfabric issue 8212)
+udp;ofi_rxd   *    conn/thousand  messages get lost when a thousand connections are busy at once
+"
+
+libfabric_release=$(fi_info --version 2>/dev/null | sed -n 's/^libfabric: //p')
+
+# The reasons for this provider in this release, as PATTERN=WHY lines.
+known_of() { # provider
+	local provider release pattern reason
+	while read -r provider release pattern reason; do
+		# shellcheck disable=SC2053 # release is a pattern
+		[[ $provider == "$1" && ${libfabric_release:-1.} == $release ]] && echo "$pattern=$reason"
+	done <<<"$known"
+}
+
+# Every provider that fi_getinfo lists for FI_EP_RDM, from whatever can tell; a guess without it.
+listed_providers() {
+	if command -v fi_info >/dev/null; then
+		fi_info -t FI_EP_RDM 2>/dev/null | sed -n 's/^provider: //p' | sort -u
+	else
+		printf '%s\n' tcp shm sockets 'tcp;ofi_rxm' 'udp;ofi_rxd'
+	fi
+}
+
+# Weft calls libfabric's native TCP provider tcp in every release.
+providers() {
+	echo tcp
+	listed_providers | grep -vxE 'net|tcp'
+}
+
+# These need no hardware: where libfabric lists them, Weft must be able to use them.
+must_work() { # provider
+	[[ " tcp shm sockets tcp;ofi_rxm udp;ofi_rxd " == *" $1 "* ]]
+}
+
+# Why Weft cannot use this provider here, or nothing.
+refusal() { # provider
+	local out
+	out=$(WEFT_PROVIDER=$1 $suite --plugin $plugin --only table/entries --verbose 2>&1) ||
+		sed -n 's/^# *A| //p' <<<"$out" | head -1
+}
+
+# One provider: its lines become lines of this script, the provider's name before each case.
+run_provider() { # provider, more options of the suite
+	local provider=$1 line known_cases options=()
+	shift
+	mapfile -t known_cases < <(known_of "$provider")
+	for line in "${known_cases[@]}"; do
+		options+=(--known "$line")
+	done
+	WEFT_PROVIDER=$provider $suite --plugin $plugin --jobs 4 "${options[@]}" "$@" | {
+		planned=0 seen=0
+		while IFS= read -r line; do
+			case $line in
+			1..*) planned=${line#1..} ;;
+			ok* | not*) seen=$((seen + 1)) && echo "${line/ - / - $provider: }" ;;
+			*) echo "$line" ;;
+			esac
+		done
+		[ $seen -gt 0 ] && [ $seen -eq "$planned" ] ||
+			echo "not ok 0 - $provider: $seen of $planned cases ran"
+	}
+}
+
+# The suite numbers each run from 1; here they follow each other.
+renumber() {
+	awk '/^(not )?ok [0-9]+ - / { n++; sub(/ok [0-9]+/, "ok " n); if (/^not/) failed++ }
+	     { print; fflush() }
+	     END { print "1.." n; exit failed != 0 }'
+}
+
+run_all() {
+	local provider why
+	providers | while IFS= read -r provider; do
+		why=$(known_of "$provider" | sed -n 's/^\*=//p')
+		if [ -n "$why" ]; then
+			echo "ok 0 - $provider # SKIP $why"
+		elif ! must_work "$provider" && why=$(refusal "$provider") && [ -n "$why" ]; then
+			echo "ok 0 - $provider # SKIP $why"
+		elif [ "$soak" -gt 0 ]; then
+			run_provider "$provider" --soak "$soak" --timeout 3600
+		elif [ "$provider" = tcp ]; then
+			run_provider "$provider"
+		else
+			run_provider "$provider" --provider-only
+		fi
+	done
+}
+
+run_all | renumber

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The fault provider: a libfabric provider that carries everything by another one, the inner provider, and
+ * misbehaves as its environment asks, within what libfabric's contract allows or at its edge. The manual is
+ * README.md beside this file. This header is shared by the provider's files; nobody else needs it.
+ *
+ * Objects are the inner provider's own. Their tables of operations are replaced by ours, each of which lives
+ * inside the structure that holds our side of the object, so that a table's address leads to it.
+ *
+ * Locks, in the order they may be taken: a completion queue's, then the domain's. None is held across a post.
+ */
+#ifndef WEFT_TESTS_FAULT_H
+#define WEFT_TESTS_FAULT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <rdma/fabric.h>
+#include <rdma/fi_cm.h>
+#include <rdma/fi_domain.h>
+#include <rdma/fi_endpoint.h>
+#include <rdma/fi_eq.h>
+#include <rdma/fi_errno.h>
+#include <rdma/fi_rma.h>
+#include <rdma/fi_tagged.h>
+
+#define FAULT_NAME     "fault"
+#define FAULT_NICS_MAX 32
+
+/* The structure of type `type` whose member `member` is at ptr. */
+#define fault_owner(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+
+/* ---- setup.c: what the environment asks for ---- */
+
+/* Calls that FAULT_FAIL_CALL can name. */
+enum fault_call {
+	CALL_GETINFO,
+	CALL_FABRIC,
+	CALL_EQ_OPEN,
+	CALL_DOMAIN,
+	CALL_MR_REG,
+	CALL_AV_OPEN,
+	CALL_AV_INSERT,
+	CALL_CQ_OPEN,
+	CALL_CQ_READ, /* not one of "any": how often a queue is read is a matter of time */
+	CALL_ENDPOINT,
+	CALL_BIND,
+	CALL_ENABLE,
+	CALL_GETNAME,
+	CALL_SEND, /* posts from here on */
+	CALL_RECV,
+	CALL_TSEND,
+	CALL_TRECV,
+	CALL_WRITE,
+	CALL_READ,
+	CALL_INJECT,
+	CALL_COUNT
+};
+
+enum fault_truncate { TRUNCATE_NOT, TRUNCATE_ONE, TRUNCATE_RANDOM };
+
+struct fault_nic {
+	bool pci;
+	uint16_t domain;
+	uint8_t bus, device, function;
+	uint64_t speed_mbps; /* 0: not told */
+	uint64_t kill_after; /* posts of an endpoint until it is dead; 0: never */
+	uint64_t rate;	     /* bytes per second; 0: unlimited */
+};
+
+struct fault_setup {
+	char inner[64]; /* the inner provider's name */
+	uint64_t seed;
+	unsigned eagain_percent;
+	unsigned reorder; /* completions held back */
+	unsigned delay_us;
+	enum fault_truncate truncate;
+	unsigned duplicate_percent;
+	uint64_t fail_nth;   /* 0: never */
+	uint32_t fail_calls; /* bits 1 << enum fault_call */
+	int fail_errno;	     /* positive */
+	uint64_t error_nth;
+	bool mr_local;
+	struct fault_nic nics[FAULT_NICS_MAX];
+	int nic_count;
+	const char *log; /* NULL: none, "1": stderr, else a file */
+};
+
+extern struct fault_setup fault_setup;
+
+/* Reads FAULT_*. On a bad value: one line on stderr, then abort. `native` is the default inner provider. */
+void fault_setup_load(const char *native);
+
+/* ---- dice.c: decisions, and the account of them ---- */
+
+/* What is counted and printed with FAULT_LOG. */
+enum fault_count {
+	COUNT_POSTS,	  /* accepted by the inner provider */
+	COUNT_CALLS,	  /* that FAULT_FAIL_CALL names */
+	COUNT_FAILED,	  /* of them, made to fail */
+	COUNT_EAGAIN,	  /* posts refused with -FI_EAGAIN */
+	COUNT_COMPLETIONS, /* handed to the application, good ones */
+	COUNT_REORDERED,  /* overtook an older one */
+	COUNT_DELAYED,
+	COUNT_TRUNCATED,  /* reads that returned less than they could have */
+	COUNT_DUPLICATED,
+	COUNT_ERRORS,	  /* completions turned into errors */
+	COUNT_LIMITED,	  /* completions held for FAULT_RATE */
+	COUNT_DEAD,	  /* posts on a dead endpoint */
+	COUNT_SWALLOWED,  /* arrivals at a dead endpoint */
+	COUNT_UNREGISTERED, /* posts refused by FAULT_MR_LOCAL */
+	COUNT_OVERRUN,	  /* posts beyond the size of their completion queue */
+	COUNT_KINDS
+};
+
+/* Independent streams of chance. */
+enum fault_dice { DICE_EAGAIN, DICE_REORDER, DICE_DELAY, DICE_TRUNCATE, DICE_DUPLICATE, DICE_KINDS };
+
+void fault_count(enum fault_count what);
+
+/* A number below `below`, which depends on the seed, the stream and how often it was asked. */
+uint64_t fault_roll(enum fault_dice dice, uint64_t below);
+bool fault_percent(enum fault_dice dice, unsigned percent);
+
+/* 0, or the negative error that this call must return instead of doing anything. */
+int fault_fail(enum fault_call call);
+
+/* True once: for the completion that FAULT_ERROR_NTH means. */
+bool fault_error_now(void);
+
+int64_t fault_now_us(void);
+
+/*
+ * Lets `len` bytes pass the NIC and returns when they are through, by fault_now_us; 0 if it is not limited.
+ */
+int64_t fault_pass(int nic, bool incoming, size_t len);
+
+/* Prints the account; later calls do nothing. */
+void fault_log(void);
+void fault_dice_init(void);
+
+/* ---- prov.c: the entry point; info.c: what fi_getinfo shows ---- */
+
+/* The libfabric that has loaded us; never another copy in the same process. */
+struct fault_lib {
+	uint32_t version;
+	int (*getinfo)(uint32_t version, const char *node, const char *service, uint64_t flags,
+		       const struct fi_info *hints, struct fi_info **info);
+	void (*freeinfo)(struct fi_info *info);
+	struct fi_info *(*dupinfo)(const struct fi_info *info);
+	int (*fabric)(struct fi_fabric_attr *attr, struct fid_fabric **fabric, void *context);
+};
+
+extern struct fault_lib fault_lib;
+extern struct fi_provider fault_provider;
+
+int fault_getinfo(uint32_t version, const char *node, const char *service, uint64_t flags,
+		  const struct fi_info *hints, struct fi_info **out);
+
+/*
+ * A copy of an info of ours as the inner provider knows it, for the caller to free; *out_nic is the number
+ * of the NIC, -1 when it is none of ours. NULL then, or without memory.
+ */
+struct fi_info *fault_info_inner(const struct fi_info *info, int *out_nic);
+
+/* Changes attr, a copy of ours without its own strings, into what the inner provider's fabric needs. */
+int fault_fabric_inner(struct fi_fabric_attr *attr);
+
+/* A new fid_nic for NIC number i, with the operations that fi_dupinfo and fi_freeinfo need. */
+struct fid_nic *fault_nic_new(int i);
+
+/* ---- fabric.c: fabrics, domains, address vectors ---- */
+
+int fault_fabric(struct fi_fabric_attr *attr, struct fid_fabric **out, void *context);
+
+struct fault_ep;
+
+/* One operation in flight. `inner` is what the inner provider has as its context. */
+struct fault_op {
+	struct fi_context2 inner;
+	void *context; /* the application's */
+	struct fault_ep *ep;
+	enum fault_call call;
+	bool multi; /* completes several times */
+	bool stuck; /* posted to a dead endpoint: the inner provider does not know it */
+	size_t len;
+	struct fault_op *next, **at; /* in the endpoint's list, or (next only) the domain's free list */
+};
+
+struct fault_slab;
+struct fault_mr;
+
+/* Endpoints and operations stay until the domain closes: completions may name them to the last. */
+struct fault_domain {
+	struct fi_ops fid_ops;
+	struct fi_ops_domain ops;
+	struct fi_ops_mr mr;
+	struct fi_ops *inner_fid;
+	struct fi_ops_domain *inner;
+	struct fi_ops_mr *inner_mr;
+	uint32_t api; /* of the application: how long some structures of its own are */
+	int nic;
+	pthread_mutex_t lock; /* of all below, and of every endpoint's list of operations */
+	struct fault_op *free_ops;
+	struct fault_slab *slabs;
+	struct fault_ep *eps;
+	struct fault_mr *mrs;
+};
+
+/* ---- mr.c: memory ---- */
+
+int fault_mr_reg(struct fid *fid, const void *buf, size_t len, uint64_t access, uint64_t offset,
+		 uint64_t requested_key, uint64_t flags, struct fid_mr **mr, void *context);
+int fault_mr_regv(struct fid *fid, const struct iovec *iov, size_t count, uint64_t access, uint64_t offset,
+		  uint64_t requested_key, uint64_t flags, struct fid_mr **mr, void *context);
+int fault_mr_regattr(struct fid *fid, const struct fi_mr_attr *attr, uint64_t flags, struct fid_mr **mr);
+
+/*
+ * With FAULT_MR_LOCAL: replaces the application's descriptors by the inner provider's. -FI_EINVAL, said on
+ * stderr, if one of them does not cover its piece of memory.
+ */
+int fault_mr_check(struct fault_domain *d, enum fault_call call, const struct iovec *iov, void **desc,
+		   size_t count, void **out_desc);
+
+/* ---- ep.c: endpoints; post.c: their data operations; op.c: operations in flight ---- */
+
+struct fault_cq;
+
+struct fault_ep {
+	struct fi_ops fid_ops;
+	struct fi_ops_ep ops;
+	struct fi_ops_cm cm;
+	struct fi_ops_msg msg;
+	struct fi_ops_tagged tagged;
+	struct fi_ops_rma rma;
+	struct fi_ops *inner_fid;
+	struct fi_ops_ep *inner;
+	struct fi_ops_cm *inner_cm;
+	struct fi_ops_msg *inner_msg; /* these three: NULL until fi_enable, or without the capability */
+	struct fi_ops_tagged *inner_tagged;
+	struct fi_ops_rma *inner_rma;
+	struct fault_domain *domain;
+	struct fault_cq *tx_cq, *rx_cq;
+	uint64_t caps, tx_flags, rx_flags;
+	atomic_uint_fast64_t posts;
+	atomic_bool dead;
+	struct fault_op *flying;
+	struct fault_ep *next; /* of the domain */
+};
+
+int fault_endpoint(struct fid_domain *domain, struct fi_info *info, struct fid_ep **out, void *context);
+
+extern const struct fi_ops_msg fault_msg_ops;
+extern const struct fi_ops_tagged fault_tagged_ops;
+extern const struct fi_ops_rma fault_rma_ops;
+
+/* NULL without memory. op_put takes it out of its endpoint's list, too. */
+struct fault_op *fault_op_get(struct fault_ep *ep, enum fault_call call, size_t len, void *context);
+void fault_op_put(struct fault_op *op);
+/* The operation in flight with that context of the application, or NULL. */
+struct fault_op *fault_op_find(struct fault_ep *ep, const void *context);
+void fault_ops_free(struct fault_domain *d);
+
+/* The completion flags of a call. */
+uint64_t fault_flags(enum fault_call call);
+static inline bool fault_is_rx(enum fault_call call)
+{
+	return call == CALL_RECV || call == CALL_TRECV;
+}
+
+/* ---- cq.c: completion queues; held.c: what waits in them ---- */
+
+/* A completion on its way to the application. */
+struct fault_held {
+	struct fi_cq_tagged_entry e;
+	fi_addr_t src;
+	int64_t since_us, due_us;
+	struct fault_error *error; /* NULL: a good one */
+};
+
+struct fault_error {
+	int err, prov_errno;
+	size_t olen;
+	fi_addr_t src;
+	size_t data_bytes;
+	uint8_t data[];
+};
+
+struct fault_cq {
+	struct fi_ops fid_ops;
+	struct fi_ops_cq ops;
+	struct fi_ops *inner_fid;
+	struct fi_ops_cq *inner;
+	enum fi_cq_format format;
+	uint32_t api;
+	size_t size;		  /* what the application asked for; 0: the provider's choice */
+	atomic_long outstanding;  /* operations that may still complete here */
+	atomic_bool signalled;
+	_Atomic(struct fault_ep *) rx_ep; /* the only endpoint that receives here, or NULL */
+	atomic_int rx_eps;
+	pthread_mutex_t lock; /* of all below */
+	struct fault_held *held; /* oldest first */
+	size_t count, room;
+	unsigned idle_reads;
+	struct fault_error *shown; /* the last error handed out, for its data */
+	struct fault_held failed;  /* waits for fi_cq_readerr while failed.error is set */
+};
+
+int fault_cq_open(struct fid_domain *domain, struct fi_cq_attr *attr, struct fid_cq **out, void *context);
+
+/* Our side of a queue, or NULL if it is not a completion queue of ours. */
+struct fault_cq *fault_cq_of(struct fid *fid);
+
+/* Puts an error completion of our own into the queue. */
+void fault_cq_error(struct fault_cq *cq, void *context, uint64_t flags, int err);
+
+/* held.c: under the queue's lock. */
+int fault_held_add(struct fault_cq *cq, const struct fault_held *h);
+/* What one read may deliver next, taken out of the queue; false: nothing yet. */
+bool fault_held_take(struct fault_cq *cq, bool released, struct fault_held *out);
+struct fault_error *fault_error_new(int err, int prov_errno, size_t data_bytes);
+
+#endif

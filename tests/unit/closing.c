@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * xfer: closing channels and registrations with messages outstanding. Two things must hold each time: the
+ * memory is the caller's afterwards, and other channels of the same ports go on.
+ */
+#include "unit/unit.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "unit/net.h"
+
+static struct wire_handle handle;
+static struct conn_listen *listening;
+static struct net_link first, second; /* both on the same two ports */
+
+static void open_links(size_t bytes)
+{
+	net_listen(&handle, &listening);
+	net_link_open(&first, listening, &handle, bytes);
+	net_link_open(&second, listening, &handle, 65536);
+	assert_ptr_equal(first.recv->port, second.recv->port);
+	assert_ptr_equal(first.send->port, second.send->port);
+}
+
+static void close_links(void)
+{
+	net_link_close(&second);
+	net_link_close(&first);
+	net_listen_close(listening);
+}
+
+static void post_receives(int n, size_t len)
+{
+	struct xfer_req *r;
+	int i;
+
+	for (i = 0; i < n; i++)
+		assert_int_equal(net_recv(&first, (size_t)i * len, len, &r), 0);
+}
+
+/* Until the sender knows of the receive that is n-th from now. */
+static void let_clears_arrive(int n)
+{
+	uint32_t seq = first.send->next_seq + (uint32_t)n - 1;
+	int64_t since = clock_us();
+
+	while (!first.send->clears[seq % WIRE_WINDOW].valid) {
+		net_turn(&first);
+		unit_not_late(since, "a clear-to-send");
+	}
+}
+
+/* Ends the first link's receiving half; from then on its memory must not change. */
+static void close_receiver(void)
+{
+	xfer_chan_close(first.recv);
+	first.recv = NULL;
+	memset(first.to, 0xab, first.bytes);
+}
+
+static void memory_is_untouched(void)
+{
+	size_t i;
+
+	for (i = 0; i < first.bytes; i++)
+		if (first.to[i] != 0xab)
+			fail_msg("byte %zu was written after the close", i);
+}
+
+static void no_port_is_broken(void)
+{
+	assert_int_equal(second.send->port->err, 0);
+	assert_int_equal(second.recv->port->err, 0);
+	assert_false(unit_log_has(LOG_LEVEL_WARN, "shut down"));
+}
+
+static void wait_for_no_orphans(void)
+{
+	struct xfer_port *port = second.recv->port;
+	int64_t since = clock_us();
+
+	while (!list_empty(&port->orphans)) {
+		net_turn(&second);
+		unit_not_late(since, "the end of receives that nobody waits for");
+	}
+}
+
+/* The sender knows of the receives, but not yet of the receiver's close, and sends. */
+static void messages_after_the_close(void **state)
+{
+	static const struct {
+		int messages;
+		size_t len;
+	} rows[] = {{1, 100}, {1, 0}, {8, 4096}, {WIRE_WINDOW, 65536}};
+	struct xfer_req *s;
+	size_t row, got;
+	int i;
+
+	(void)state;
+	NET_NEEDED();
+	for (row = 0; row < COUNT(rows); row++) {
+		size_t len = rows[row].len;
+
+		open_links(WIRE_WINDOW * 65536);
+		post_receives(rows[row].messages, len);
+		let_clears_arrive(rows[row].messages);
+		close_receiver();
+		assert_false(list_empty(&second.recv->port->orphans));
+		for (i = 0; i < rows[row].messages; i++)
+			assert_int_equal(xfer_isend(first.send, first.from, len, first.from_region, &s), 0);
+		net_message(&second, 65536); /* not held up */
+		assert_int_equal(net_wait(&second, s, &got), 1);
+		xfer_chan_close(first.send);
+		first.send = NULL;
+		net_message(&second, 65536);
+		wait_for_no_orphans();
+		net_message(&second, 65536);
+		memory_is_untouched();
+		no_port_is_broken();
+		close_links();
+	}
+}
+
+/* Some of the announced messages come, the sender's close says that the others never will. */
+static void some_messages_after_the_close(void **state)
+{
+	static const uint32_t starts[] = {0, UINT32_MAX - 1, UINT32_MAX - 4}; /* the wrap inside */
+	struct xfer_req *s;
+	size_t i, k;
+
+	(void)state;
+	NET_NEEDED();
+	for (i = 0; i < COUNT(starts); i++) {
+		open_links(8 * 4096);
+		first.send->next_seq = first.recv->next_seq = starts[i];
+		post_receives(8, 4096);
+		let_clears_arrive(8);
+		close_receiver();
+		for (k = 0; k < 3; k++)
+			assert_int_equal(xfer_isend(first.send, first.from, 4096, first.from_region, &s), 0);
+		xfer_chan_close(first.send);
+		first.send = NULL;
+		wait_for_no_orphans();
+		net_message(&second, 65536);
+		memory_is_untouched();
+		no_port_is_broken();
+		close_links();
+	}
+}
+
+static void nothing_is_ever_sent(void **state)
+{
+	int with_clears;
+
+	(void)state;
+	NET_NEEDED();
+	for (with_clears = 0; with_clears < 2; with_clears++) {
+		open_links(WIRE_WINDOW * 64);
+		post_receives(WIRE_WINDOW, 64);
+		if (with_clears)
+			let_clears_arrive(WIRE_WINDOW);
+		close_receiver();
+		/* the sender's answer to the receiver's close is enough */
+		wait_for_no_orphans();
+		net_message(&second, 65536);
+		xfer_chan_close(first.send);
+		first.send = NULL;
+		memory_is_untouched();
+		no_port_is_broken();
+		close_links();
+	}
+}
+
+static void the_sender_has_closed_before(void **state)
+{
+	struct xfer_chan *recv;
+	int64_t since;
+
+	(void)state;
+	NET_NEEDED();
+	open_links(WIRE_WINDOW * 64);
+	post_receives(4, 64);
+	xfer_chan_close(first.send);
+	first.send = NULL;
+	recv = first.recv;
+	for (since = clock_us(); !recv->peer_closed;) {
+		net_turn(&second);
+		unit_not_late(since, "the news of the sender's close");
+	}
+	close_receiver();
+	assert_true(list_empty(&second.recv->port->orphans));
+	net_message(&second, 65536);
+	close_links();
+}
+
+static void deregistering_below_a_receive(void **state)
+{
+	struct xfer_region *spare;
+	struct xfer_req *s, *r, *again;
+	size_t got;
+
+	(void)state;
+	NET_NEEDED();
+	open_links(65536);
+	assert_int_equal(xfer_region_open(first.recv, first.to, 4096, &spare), 0);
+	xfer_region_close(spare); /* nothing outstanding on it: harmless */
+	net_message(&first, 65536);
+	assert_int_equal(net_recv(&first, 0, 65536, &r), 0);
+	let_clears_arrive(1);
+	xfer_region_close(first.to_region);
+	memset(first.to, 0xab, first.bytes);
+	/* the sender does not know it yet */
+	assert_int_equal(xfer_isend(first.send, first.from, 65536, first.from_region, &s), 0);
+	net_message(&second, 65536);
+	assert_int_equal(net_wait(&first, r, &got), -ECANCELED);
+	assert_int_equal(xfer_irecv(first.recv, NULL, 0, NULL, &again), -ECANCELED);
+	assert_int_equal(net_wait(&first, s, &got), 1);
+	xfer_chan_close(first.send);
+	first.send = NULL;
+	wait_for_no_orphans();
+	memory_is_untouched();
+	no_port_is_broken();
+	close_links();
+}
+
+static void deregistering_one_of_two_regions(void **state)
+{
+	struct xfer_region *other;
+	struct xfer_req *a, *b;
+	size_t got;
+
+	(void)state;
+	NET_NEEDED();
+	open_links(65536);
+	assert_int_equal(xfer_region_open(first.recv, first.to, 4096, &other), 0);
+	assert_int_equal(xfer_irecv(first.recv, first.to, 64, first.to_region, &a), 0);
+	assert_int_equal(xfer_irecv(first.recv, first.to + 64, 64, other, &b), 0);
+	let_clears_arrive(2);
+	xfer_region_close(other);
+	assert_true(net_wait(&first, b, &got) < 0);
+	assert_true(net_wait(&first, a, &got) < 0); /* the channel is dead as a whole */
+	close_receiver();
+	xfer_chan_close(first.send);
+	first.send = NULL;
+	wait_for_no_orphans();
+	memory_is_untouched();
+	no_port_is_broken();
+	close_links();
+}
+
+static atomic_bool stop_polling;
+
+static void *poll_sender(void *arg)
+{
+	while (!atomic_load(&stop_polling))
+		net_poll(arg);
+	return NULL;
+}
+
+/* Bytes already flow into the buffer: the close waits for their end, which the sender brings about. */
+static void closing_a_receive_that_has_begun(void **state)
+{
+	enum { BIG = 16 << 20 };
+	struct xfer_req *s, *r;
+	pthread_t thread;
+	size_t got;
+	int i;
+
+	(void)state;
+	NET_NEEDED();
+	net.conf.close_timeout_us = UNIT_PATIENCE_US;
+	open_links(BIG);
+	memset(first.from, 1, BIG);
+	assert_int_equal(net_recv(&first, 0, BIG, &r), 0);
+	let_clears_arrive(1);
+	assert_int_equal(xfer_isend(first.send, first.from, BIG, first.from_region, &s), 0);
+	for (i = 0; i < 10; i++)
+		net_turn(&first);
+	atomic_store(&stop_polling, false);
+	assert_int_equal(pthread_create(&thread, NULL, poll_sender, first.send->port), 0);
+	close_receiver();
+	net_message(&second, 65536);
+	assert_int_equal(net_wait(&second, s, &got), 1);
+	atomic_store(&stop_polling, true);
+	pthread_join(thread, NULL);
+	xfer_chan_close(first.send);
+	first.send = NULL;
+	wait_for_no_orphans();
+	memory_is_untouched();
+	no_port_is_broken();
+	close_links();
+}
+
+/*
+ * A send that can't end, because nobody drives the receiving side: when WEFT_CLOSE_TIMEOUT is over the
+ * endpoint is shut down, with everything on it; a new one can be had at once. The receiving side has a domain
+ * of its own, since providers may drive all endpoints of one domain together.
+ */
+static void closing_a_send_that_cannot_end(void **state)
+{
+	enum { BIG = 256 << 20 };
+	struct dev_table elsewhere;
+	struct xfer_port *broken;
+	struct xfer_req *s, *r;
+	size_t got;
+
+	(void)state;
+	NET_NEEDED();
+	net.conf.close_timeout_us = 100000;
+	assert_int_equal(dev_table_load(&elsewhere), 0);
+	assert_int_equal(conn_listen(&elsewhere.devs[0], &net.conf, &handle, &listening), 0);
+	net_link_open(&first, listening, &handle, BIG);
+	net_link_open(&second, listening, &handle, 65536);
+	broken = first.send->port;
+	assert_ptr_not_equal(first.recv->port, broken);
+	assert_int_equal(net_recv(&first, 0, BIG, &r), 0);
+	let_clears_arrive(1);
+	assert_int_equal(xfer_isend(first.send, first.from, BIG, first.from_region, &s), 0);
+	unit_log_catch();
+	xfer_chan_close(first.send);
+	first.send = NULL;
+	free(first.from); /* nothing reads it any more */
+	first.from = NULL;
+	assert_int_equal(broken->err, -ECANCELED);
+	assert_null(broken->ep);
+	assert_int_equal(unit_log_count(LOG_LEVEL_WARN), 1);
+	assert_true(unit_log_has(LOG_LEVEL_WARN, "WEFT_CLOSE_TIMEOUT"));
+	assert_int_equal(xfer_isend(second.send, NULL, 0, NULL, &s), -ECANCELED);
+	assert_true(net_wait(&second, r, &got) < 0); /* the receiver is told, one way or the other */
+	net_link_close(&first);
+	net_link_close(&second);
+
+	net_link_open(&second, listening, &handle, 65536);
+	assert_ptr_not_equal(second.send->port, broken);
+	net_message(&second, 65536);
+	net_link_close(&second);
+	conn_listen_close(listening);
+	dev_table_fini(&elsewhere);
+}
+
+static void closing_sends_that_are_done_but_not_tested(void **state)
+{
+	struct xfer_req *s, *r;
+	size_t got;
+	int i;
+
+	(void)state;
+	NET_NEEDED();
+	open_links(65536);
+	for (i = 0; i < WIRE_WINDOW; i++) {
+		assert_int_equal(net_recv(&first, 0, 1000, &r), 0);
+		assert_int_equal(net_send(&first, 0, 1000, &s), 0);
+	}
+	assert_int_equal(net_wait(&first, r, &got), 1);
+	xfer_chan_close(first.send);
+	xfer_chan_close(first.recv);
+	first.send = first.recv = NULL;
+	assert_int_equal(second.send->port->req_pool.in_use, 0); /* untested requests do not pile up */
+	assert_int_equal(second.recv->port->req_pool.in_use, 0);
+	net_message(&second, 65536);
+	no_port_is_broken();
+	close_links();
+}
+
+static void closing_again_and_again(void **state)
+{
+	struct xfer_req *r;
+	int i;
+
+	(void)state;
+	NET_NEEDED();
+	net_listen(&handle, &listening);
+	net_link_open(&second, listening, &handle, 65536);
+	for (i = 0; i < 60; i++) {
+		net_link_open(&first, listening, &handle, 4096);
+		if (i % 3)
+			net_message(&first, 4096);
+		if (i % 2)
+			assert_int_equal(net_recv(&first, 0, 64, &r), 0);
+		if (i % 4 < 2) {
+			xfer_chan_close(first.recv);
+			first.recv = NULL;
+		}
+		net_link_close(&first);
+		net_message(&second, 100);
+	}
+	wait_for_no_orphans();
+	assert_int_equal(second.send->port->chans.count, 1);
+	assert_int_equal(second.recv->port->chans.count, 1);
+	no_port_is_broken();
+	net_link_close(&second);
+	net_listen_close(listening);
+	xfer_chan_close(NULL);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		NET_TESTS(messages_after_the_close),
+		NET_TESTS(some_messages_after_the_close),
+		NET_TESTS(nothing_is_ever_sent),
+		NET_TESTS(the_sender_has_closed_before),
+		NET_TESTS(deregistering_below_a_receive),
+		NET_TESTS(deregistering_one_of_two_regions),
+		NET_TESTS(closing_a_receive_that_has_begun),
+		NET_TEST(closing_a_send_that_cannot_end, "tcp"), /* see net.h for shm */
+		NET_TESTS(closing_sends_that_are_done_but_not_tested),
+		NET_TESTS(closing_again_and_again),
+	};
+
+	return unit_run("closing", tests);
+}

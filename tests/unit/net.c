@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A device on the loopback and connected channels; see net.h. */
+#include "unit/net.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "unit/unit.h"
+
+/* Its net provider forgets a little at each endpoint and connection. */
+UNIT_FOREIGN_LEAKS("leak:libfabric.so\n");
+
+struct net net;
+
+int net_begin(void **state)
+{
+	memset(&net, 0, sizeof(net));
+	setenv("WEFT_PROVIDER", *state, 1);
+	setenv("WEFT_NICS", "lo", 1);
+	unit_log_catch();
+	if (dev_table_load(&net.table))
+		return -1;
+	net.conf = net.table.conf;
+	if (net.table.count != 1)
+		return 0;
+	net.dev = &net.table.devs[0];
+	return xfer_port_get(net.dev, &net.conf, &conn_ops, &net.home);
+}
+
+int net_end(void **state)
+{
+	int users = net.dev ? net.dev->users : 0;
+
+	(void)state;
+	xfer_port_put(net.home);
+	if (users > (net.home != NULL)) {
+		print_error("%d ports are still open\n", users - 1);
+		return -1;
+	}
+	dev_table_fini(&net.table);
+	return 0;
+}
+
+struct listening {
+	struct wire_handle *handle;
+	struct conn_listen *listen;
+	int ret;
+};
+
+static void *listen_here(void *arg)
+{
+	struct listening *l = arg;
+
+	l->ret = conn_listen(net.dev, &net.conf, l->handle, &l->listen);
+	return NULL;
+}
+
+void net_listen(struct wire_handle *handle, struct conn_listen **out)
+{
+	struct listening l = {.handle = handle};
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, listen_here, &l), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(l.ret, 0);
+	*out = l.listen;
+}
+
+void net_connect(struct conn_listen *listen, struct wire_handle *handle, struct xfer_chan **send,
+		 struct xfer_chan **recv)
+{
+	struct wire_handle mine = *handle;
+	int64_t since = clock_us();
+
+	*send = *recv = NULL;
+	while (!*send || !*recv) {
+		if (!*send)
+			assert_int_equal(conn_connect(net.dev, &net.conf, &mine, send), 0);
+		if (!*recv)
+			assert_int_equal(conn_accept(listen, &net.conf, recv), 0);
+		unit_not_late(since, "a connection");
+	}
+}
+
+void net_link_open(struct net_link *l, struct conn_listen *listen, struct wire_handle *handle,
+		   size_t bytes)
+{
+	memset(l, 0, sizeof(*l));
+	net_connect(listen, handle, &l->send, &l->recv);
+	l->bytes = bytes;
+	l->from = malloc(bytes);
+	l->to = malloc(bytes);
+	assert_non_null(l->from);
+	assert_non_null(l->to);
+	assert_int_equal(xfer_region_open(l->send, l->from, bytes, &l->from_region), 0);
+	assert_int_equal(xfer_region_open(l->recv, l->to, bytes, &l->to_region), 0);
+}
+
+void net_link_close(struct net_link *l)
+{
+	struct xfer_port *here = l->send ? l->send->port : NULL, *there = l->recv ? l->recv->port : NULL;
+	int i;
+
+	if (there)
+		port_hold(there);
+	if (here)
+		port_hold(here);
+	xfer_chan_close(l->send);
+	xfer_chan_close(l->recv);
+	for (i = 0; i < 20; i++) {
+		if (here)
+			net_poll(here);
+		if (there)
+			net_poll(there);
+	}
+	xfer_port_put(there);
+	xfer_port_put(here);
+	free(l->from);
+	free(l->to);
+	memset(l, 0, sizeof(*l));
+}
+
+void net_listen_close(struct conn_listen *listen)
+{
+	int i;
+
+	for (i = 0; i < 20; i++) {
+		net_poll(net.home);
+		net_poll(listen->port);
+	}
+	conn_listen_close(listen);
+}
+
+void net_poll(struct xfer_port *port)
+{
+	xfer_port_lock(port);
+	xfer_port_poll(port);
+	xfer_port_unlock(port);
+}
+
+void net_turn(struct net_link *l)
+{
+	if (l->send)
+		net_poll(l->send->port);
+	if (l->recv)
+		net_poll(l->recv->port);
+}
+
+int net_send(struct net_link *l, size_t at, size_t len, struct xfer_req **out)
+{
+	int64_t since = clock_us();
+	int ret;
+
+	while ((ret = xfer_isend(l->send, l->from + at, len, l->from_region, out)) == -EAGAIN) {
+		assert_null(*out);
+		net_turn(l);
+		unit_not_late(since, "posting a send");
+	}
+	return ret;
+}
+
+int net_recv(struct net_link *l, size_t at, size_t len, struct xfer_req **out)
+{
+	int64_t since = clock_us();
+	int ret;
+
+	while ((ret = xfer_irecv(l->recv, l->to + at, len, l->to_region, out)) == -EAGAIN) {
+		assert_null(*out);
+		net_turn(l);
+		unit_not_late(since, "posting a receive");
+	}
+	return ret;
+}
+
+int net_wait(struct net_link *l, struct xfer_req *req, size_t *out_len)
+{
+	int64_t since = clock_us();
+	int ret;
+
+	while (!(ret = xfer_test(req, out_len))) {
+		net_turn(l);
+		unit_not_late(since, "a request's end");
+	}
+	return ret;
+}
+
+void net_message(struct net_link *l, size_t len)
+{
+	struct xfer_req *s, *r;
+	size_t got = 0, i;
+
+	assert_true(len <= l->bytes);
+	for (i = 0; i < len; i++)
+		l->from[i] = (unsigned char)(i * 7 + len);
+	memset(l->to, 0xee, l->bytes);
+	assert_int_equal(net_recv(l, 0, l->bytes, &r), 0);
+	assert_int_equal(net_send(l, 0, len, &s), 0);
+	assert_int_equal(net_wait(l, r, &got), 1);
+	assert_int_equal(got, len);
+	assert_int_equal(net_wait(l, s, &got), 1);
+	assert_int_equal(got, len);
+	assert_int_equal(memcmp(l->from, l->to, len), 0);
+	if (len < l->bytes)
+		assert_int_equal(l->to[len], 0xee);
+}

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* wire: the handle and the control messages, whole and damaged. */
+#include "unit/unit.h"
+
+#include <string.h>
+
+#include "wire/ctrl.h"
+#include "wire/handle.h"
+
+static void good_handle(struct wire_handle *h)
+{
+	wire_handle_init(h);
+	h->addr_bytes = 16;
+	h->listen_id = 1 << 20;
+	h->lifeline_family = 4;
+	h->lifeline_port = 4711;
+	h->provider = wire_provider_tag("tcp");
+	wire_handle_seal(h);
+}
+
+static void handle_layout(void **state)
+{
+	struct wire_handle h;
+
+	(void)state;
+	memset(&h, 0xff, sizeof(h));
+	wire_handle_init(&h);
+	assert_memory_equal(&h, "WEFT\x01\x00", 6);
+	assert_int_equal(h.mark, 0);
+	assert_int_equal(h.checksum, 0);
+	assert_int_equal(offsetof(struct wire_handle, version), 4);
+	assert_int_equal(offsetof(struct wire_handle, addr_bytes), 6);
+	assert_int_equal(offsetof(struct wire_handle, lifeline_family), 7);
+	assert_int_equal(offsetof(struct wire_handle, listen_id), 8);
+	assert_int_equal(offsetof(struct wire_handle, pid), 12);
+	assert_int_equal(offsetof(struct wire_handle, uuid), 16);
+	assert_int_equal(offsetof(struct wire_handle, lifeline_port), 32);
+	assert_int_equal(offsetof(struct wire_handle, provider), 34);
+	assert_int_equal(offsetof(struct wire_handle, checksum), 36);
+	assert_int_equal(offsetof(struct wire_handle, lifeline_ip), 40);
+	assert_int_equal(offsetof(struct wire_handle, addr), 56);
+	assert_int_equal(offsetof(struct wire_handle, mark), 120);
+	assert_non_null(wire_handle_check(&h)); /* no address and no listen yet */
+}
+
+enum verdict { GOOD, FOREIGN, OTHER_VERSION, DAMAGED };
+
+static enum verdict judge(const struct wire_handle *h)
+{
+	const char *wrong = wire_handle_check(h);
+
+	if (!wrong)
+		return GOOD;
+	if (strstr(wrong, "not a Weft handle"))
+		return FOREIGN;
+	if (strstr(wrong, "version"))
+		return OTHER_VERSION;
+	return DAMAGED;
+}
+
+/* Impossible values are noticed even when the checksum is right. */
+static void handle_values(void **state)
+{
+	struct wire_handle h;
+	int family, bytes;
+
+	(void)state;
+	good_handle(&h);
+	assert_int_equal(judge(&h), GOOD);
+	for (bytes = 0; bytes < 256; bytes++) {
+		good_handle(&h);
+		h.addr_bytes = (uint8_t)bytes;
+		wire_handle_seal(&h);
+		assert_int_equal(judge(&h), bytes >= 1 && bytes <= WIRE_ADDR_BYTES ? GOOD : DAMAGED);
+	}
+	for (family = 0; family < 256; family++) {
+		good_handle(&h);
+		h.lifeline_family = (uint8_t)family;
+		wire_handle_seal(&h);
+		assert_int_equal(judge(&h), family == 0 || family == 4 || family == 6 ? GOOD : DAMAGED);
+	}
+	good_handle(&h);
+	h.listen_id = 0;
+	wire_handle_seal(&h);
+	assert_int_equal(judge(&h), DAMAGED);
+	memset(&h, 0, sizeof(h));
+	assert_int_equal(judge(&h), FOREIGN);
+	memset(&h, 0xff, sizeof(h));
+	assert_int_equal(judge(&h), FOREIGN);
+}
+
+static void handle_seal_covers_everything(void **state)
+{
+	struct wire_handle h;
+	uint32_t sum;
+
+	(void)state;
+	good_handle(&h);
+	sum = h.checksum;
+	wire_handle_seal(&h); /* sealing again changes nothing */
+	assert_int_equal(h.checksum, sum);
+	h.mark = 0x1234567812345678;
+	assert_int_equal(judge(&h), GOOD); /* the mark is the connecting side's own */
+	h.addr[WIRE_ADDR_BYTES - 1] = 1;
+	assert_int_equal(judge(&h), DAMAGED);
+	wire_handle_seal(&h);
+	assert_int_equal(judge(&h), GOOD);
+}
+
+/* Every bit of the handle in turn. */
+static void handle_every_bit(void **state)
+{
+	struct wire_handle good, h;
+	unsigned char *bytes = (unsigned char *)&h;
+	size_t bit;
+
+	(void)state;
+	good_handle(&good);
+	for (bit = 0; bit < sizeof(h) * 8; bit++) {
+		size_t at = bit / 8;
+
+		h = good;
+		bytes[at] = (unsigned char)(bytes[at] ^ 1u << bit % 8);
+		if (at < offsetof(struct wire_handle, version))
+			assert_int_equal(judge(&h), FOREIGN);
+		else if (at < offsetof(struct wire_handle, addr_bytes))
+			assert_int_equal(judge(&h), OTHER_VERSION);
+		else if (at < offsetof(struct wire_handle, mark))
+			assert_int_equal(judge(&h), DAMAGED);
+		else
+			assert_int_equal(judge(&h), GOOD);
+	}
+}
+
+/* Several bytes at once: never taken for whole unless it is. */
+static void handle_fuzz(void **state)
+{
+	struct wire_handle good, h;
+	unsigned char *bytes = (unsigned char *)&h;
+	uint64_t seed = 2;
+	int round, n;
+
+	(void)state;
+	good_handle(&good);
+	for (round = 0; round < 100000; round++) {
+		h = good;
+		for (n = (int)(unit_random(&seed) % 8); n >= 0; n--)
+			bytes[unit_random(&seed) % sizeof(h)] = (unsigned char)unit_random(&seed);
+		if (!wire_handle_check(&h))
+			assert_memory_equal(&h, &good, offsetof(struct wire_handle, mark));
+	}
+}
+
+static void provider_tags(void **state)
+{
+	static const char *const names[] = {"tcp", "tcp;ofi_rxm", "sockets", "shm", "sm2", "efa",
+					    "verbs;ofi_rxm", "udp;ofi_rxd", ""};
+	size_t i, j;
+
+	(void)state;
+	assert_int_equal(wire_provider_tag("net"), wire_provider_tag("tcp"));
+	for (i = 0; i < COUNT(names); i++)
+		for (j = 0; j < i; j++)
+			assert_int_not_equal(wire_provider_tag(names[i]), wire_provider_tag(names[j]));
+}
+
+static void ctrl_layout(void **state)
+{
+	struct wire_ctrl c;
+
+	(void)state;
+	memset(&c, 0xff, sizeof(c));
+	wire_ctrl_init(&c, WIRE_CLOSE, 0x11, 0x22);
+	assert_int_equal(c.type, WIRE_CLOSE);
+	assert_int_equal(c.version, WIRE_VERSION);
+	assert_int_equal(c.to, 0x11);
+	assert_int_equal(c.from, 0x22);
+	assert_int_equal(c.seq, 0);
+	assert_int_equal(c.len, 0);
+	assert_int_equal(wire_ctrl_bytes(WIRE_CONNECT_REQUEST), sizeof(struct wire_connect));
+	assert_int_equal(wire_ctrl_bytes(WIRE_CONNECT_RESPONSE), sizeof(struct wire_connect));
+	assert_int_equal(wire_ctrl_bytes(WIRE_CLEAR_TO_SEND), sizeof(struct wire_ctrl));
+	assert_int_equal(wire_ctrl_bytes(WIRE_CLOSE), sizeof(struct wire_ctrl));
+	assert_int_equal(wire_ctrl_bytes(0), 0);
+	assert_int_equal(wire_ctrl_bytes(5), 0);
+	assert_int_equal(wire_ctrl_bytes(255), 0);
+}
+
+union message {
+	struct wire_ctrl ctrl;
+	struct wire_connect connect;
+	unsigned char bytes[WIRE_CTRL_MAX];
+};
+
+static void good_message(union message *m, enum wire_type type)
+{
+	memset(m, 0, sizeof(*m));
+	wire_ctrl_init(&m->ctrl, type, 1, 2);
+	if (type == WIRE_CONNECT_REQUEST || type == WIRE_CONNECT_RESPONSE)
+		m->connect.who.addr_bytes = 16;
+}
+
+/* Each type at each length: exactly its own is right. */
+static void ctrl_every_length(void **state)
+{
+	union message m;
+	size_t bytes;
+	int type;
+
+	(void)state;
+	for (type = 0; type < 256; type++)
+		for (bytes = 0; bytes <= WIRE_CTRL_MAX; bytes++) {
+			bool right = bytes && bytes == wire_ctrl_bytes((uint8_t)type);
+
+			good_message(&m, (enum wire_type)type);
+			if (!wire_ctrl_check(&m.ctrl, bytes) != right)
+				fail_msg("type %d with %zu bytes", type, bytes);
+		}
+}
+
+static void ctrl_every_bit(void **state)
+{
+	union message m;
+	size_t bit, bytes;
+	int type;
+
+	(void)state;
+	for (type = WIRE_CONNECT_REQUEST; type <= WIRE_CLOSE; type++) {
+		bytes = wire_ctrl_bytes((uint8_t)type);
+		for (bit = 0; bit < bytes * 8; bit++) {
+			const char *wrong;
+
+			good_message(&m, (enum wire_type)type);
+			m.bytes[bit / 8] = (unsigned char)(m.bytes[bit / 8] ^ 1u << bit % 8);
+			wrong = wire_ctrl_check(&m.ctrl, bytes);
+			if (bit / 8 < offsetof(struct wire_ctrl, version)) {
+				assert_non_null(wrong);
+				assert_non_null(strstr(wrong, "not a control message"));
+			} else if (bit / 8 == offsetof(struct wire_ctrl, version)) {
+				assert_non_null(wrong);
+				assert_non_null(strstr(wrong, "version"));
+			}
+		}
+	}
+}
+
+static void ctrl_terminates_the_host(void **state)
+{
+	union message m;
+
+	(void)state;
+	good_message(&m, WIRE_CONNECT_REQUEST);
+	memset(m.connect.who.host, 'h', sizeof(m.connect.who.host));
+	assert_null(wire_ctrl_check(&m.ctrl, sizeof(m.connect)));
+	assert_int_equal(strnlen(m.connect.who.host, WIRE_HOST_BYTES), WIRE_HOST_BYTES - 1);
+}
+
+static void ctrl_refuses_impossible_addresses(void **state)
+{
+	union message m;
+	int n;
+
+	(void)state;
+	for (n = 0; n < 256; n++) {
+		good_message(&m, WIRE_CONNECT_RESPONSE);
+		m.connect.who.addr_bytes = (uint8_t)n;
+		if (n > WIRE_ADDR_BYTES)
+			assert_non_null(wire_ctrl_check(&m.ctrl, sizeof(m.connect)));
+		else if (n)
+			assert_null(wire_ctrl_check(&m.ctrl, sizeof(m.connect)));
+	}
+}
+
+/* Random damage and random lengths: what passes is safe to use, and nothing outside is touched. */
+static void ctrl_fuzz(void **state)
+{
+	struct {
+		union message m;
+		unsigned char after[16];
+	} box;
+	uint64_t seed = 3;
+	int round, n;
+
+	(void)state;
+	memset(box.after, 0xa5, sizeof(box.after));
+	for (round = 0; round < 300000; round++) {
+		size_t bytes = unit_random(&seed) % (WIRE_CTRL_MAX + 1);
+
+		good_message(&box.m, (enum wire_type)(unit_random(&seed) % 6));
+		if (unit_random(&seed) % 2)
+			bytes = wire_ctrl_bytes(box.m.ctrl.type);
+		for (n = (int)(unit_random(&seed) % 6); n > 0; n--)
+			box.m.bytes[unit_random(&seed) % WIRE_CTRL_MAX] = (unsigned char)unit_random(&seed);
+		if (wire_ctrl_check(&box.m.ctrl, bytes))
+			continue;
+		assert_int_equal(bytes, wire_ctrl_bytes(box.m.ctrl.type));
+		if (bytes == sizeof(struct wire_connect)) {
+			assert_in_range(box.m.connect.who.addr_bytes, 0, WIRE_ADDR_BYTES);
+			assert_true(strnlen(box.m.connect.who.host, WIRE_HOST_BYTES) < WIRE_HOST_BYTES);
+		}
+	}
+	for (n = 0; n < (int)sizeof(box.after); n++)
+		assert_int_equal(box.after[n], 0xa5);
+}
+
+static void tags_tell_messages_apart(void **state)
+{
+	uint32_t channel = 0x3fffffff; /* the largest id */
+
+	(void)state;
+	assert_true(wire_tag(channel, UINT32_MAX) >> 62 == 0); /* bits some providers keep */
+	assert_true(wire_tag(1, 0) != wire_tag(0, 1));
+	assert_true(wire_tag(1, UINT32_MAX) + 1 == wire_tag(2, 0));
+	assert_true(wire_tag(channel, 5) == ((uint64_t)channel << 32 | 5));
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(handle_layout),
+		cmocka_unit_test(handle_values),
+		cmocka_unit_test(handle_seal_covers_everything),
+		cmocka_unit_test(handle_every_bit),
+		cmocka_unit_test(handle_fuzz),
+		cmocka_unit_test(provider_tags),
+		cmocka_unit_test(ctrl_layout),
+		cmocka_unit_test(ctrl_every_length),
+		cmocka_unit_test(ctrl_every_bit),
+		cmocka_unit_test(ctrl_terminates_the_host),
+		cmocka_unit_test(ctrl_refuses_impossible_addresses),
+		cmocka_unit_test(ctrl_fuzz),
+		cmocka_unit_test(tags_tell_messages_apart),
+	};
+
+	return unit_run("wire", tests);
+}

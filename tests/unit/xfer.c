@@ -1,0 +1,524 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* xfer: messages on a channel, their order, their bounds, the numbers' wrap-around, ports and regions. */
+#include "unit/unit.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "unit/net.h"
+
+static struct wire_handle handle;
+static struct conn_listen *listening;
+static struct net_link pair;
+
+static void open_link(size_t bytes)
+{
+	net_listen(&handle, &listening);
+	net_link_open(&pair, listening, &handle, bytes);
+}
+
+static void close_link(void)
+{
+	net_link_close(&pair);
+	net_listen_close(listening);
+}
+
+static void every_size(void **state)
+{
+	static const size_t sizes[] = {0,    1,	    2,	   63,	  64,	 65,	   255,		  4095,
+				       4096, 4097, 16384, 65536, 65537, 1 << 20, (2 << 20) + 3, 4 << 20};
+	size_t i;
+
+	(void)state;
+	NET_NEEDED();
+	open_link(4 << 20);
+	for (i = 0; i < COUNT(sizes); i++)
+		net_message(&pair, sizes[i]);
+	for (i = COUNT(sizes); i-- > 0;)
+		net_message(&pair, sizes[i]);
+	close_link();
+}
+
+/* A window full of messages: the k-th send meets the k-th receive, whatever is tested first. */
+static void order_in_a_full_window(void **state)
+{
+	struct xfer_req *s[WIRE_WINDOW], *r[WIRE_WINDOW];
+	size_t got, i, k;
+	int round;
+
+	(void)state;
+	NET_NEEDED();
+	open_link(WIRE_WINDOW * 1024);
+	for (round = 0; round < 5; round++) {
+		memset(pair.to, 0, pair.bytes);
+		for (i = 0; i < WIRE_WINDOW; i++)
+			memset(pair.from + i * 1024, (int)(i + 1 + (size_t)round), 1024);
+		for (i = 0; i < WIRE_WINDOW; i++)
+			assert_int_equal(net_recv(&pair, i * 1024, 1024, &r[i]), 0);
+		for (i = 0; i < WIRE_WINDOW; i++)
+			assert_int_equal(net_send(&pair, i * 1024, 1024 - i, &s[i]), 0);
+		for (i = WIRE_WINDOW; i-- > 0;) { /* the last first */
+			assert_int_equal(net_wait(&pair, r[i], &got), 1);
+			assert_int_equal(got, 1024 - i);
+		}
+		for (i = 0; i < WIRE_WINDOW; i++) {
+			assert_int_equal(net_wait(&pair, s[i], &got), 1);
+			for (k = 0; k < 1024 - i; k++)
+				assert_int_equal(pair.to[i * 1024 + k], i + 1 + (size_t)round);
+		}
+	}
+	close_link();
+}
+
+static void window_ends_at_its_limit(void **state)
+{
+	struct xfer_req *s[WIRE_WINDOW], *r[WIRE_WINDOW], *more, *late;
+	size_t got;
+	int i, turns;
+
+	(void)state;
+	NET_NEEDED();
+	open_link(4096);
+	for (turns = 0; turns < 100; turns++) { /* no send before its receive is there */
+		assert_int_equal(xfer_isend(pair.send, pair.from, 8, pair.from_region, &more), -EAGAIN);
+		assert_null(more);
+		net_turn(&pair);
+	}
+	for (i = 0; i < WIRE_WINDOW; i++)
+		assert_int_equal(net_recv(&pair, 0, 64, &r[i]), 0);
+	for (turns = 0; turns < 100; turns++) {
+		assert_int_equal(xfer_irecv(pair.recv, pair.to, 64, pair.to_region, &more), -EAGAIN);
+		assert_null(more);
+		net_turn(&pair);
+	}
+	for (i = 0; i < WIRE_WINDOW; i++)
+		assert_int_equal(net_send(&pair, 0, 8, &s[i]), 0);
+	assert_int_equal(net_wait(&pair, r[0], &got), 1);
+	assert_int_equal(net_recv(&pair, 0, 64, &late), 0); /* one taken, one more fits */
+	for (turns = 0; turns < 100; turns++) {
+		/* its clear-to-send is there, but 32 sends are not taken by test */
+		assert_int_equal(xfer_isend(pair.send, pair.from, 8, pair.from_region, &more), -EAGAIN);
+		net_turn(&pair);
+	}
+	assert_int_equal(net_wait(&pair, s[0], &got), 1);
+	assert_int_equal(net_send(&pair, 0, 8, &more), 0);
+	assert_int_equal(net_wait(&pair, more, &got), 1);
+	for (i = 1; i < WIRE_WINDOW; i++) {
+		assert_int_equal(net_wait(&pair, s[i], &got), 1);
+		assert_int_equal(net_wait(&pair, r[i], &got), 1);
+	}
+	assert_int_equal(net_wait(&pair, late, &got), 1);
+	close_link();
+}
+
+/* Both halves stand shortly before the numbers' end. */
+static void near_the_end(void)
+{
+	pair.send->next_seq = pair.recv->next_seq = UINT32_MAX - 50;
+}
+
+static void numbers_wrap_around(void **state)
+{
+	struct xfer_req *s[WIRE_WINDOW], *r[WIRE_WINDOW];
+	size_t got;
+	int round, i;
+
+	(void)state;
+	NET_NEEDED();
+	open_link(WIRE_WINDOW * 64);
+	near_the_end();
+	for (round = 0; round < 4; round++) { /* windows that lie before, across and after it */
+		for (i = 0; i < WIRE_WINDOW; i++)
+			assert_int_equal(net_recv(&pair, (size_t)i * 64, 64, &r[i]), 0);
+		for (i = 0; i < WIRE_WINDOW; i++) {
+			memset(pair.from + i * 64, round * WIRE_WINDOW + i, 64);
+			assert_int_equal(net_send(&pair, (size_t)i * 64, 64, &s[i]), 0);
+		}
+		for (i = 0; i < WIRE_WINDOW; i++) {
+			assert_int_equal(net_wait(&pair, s[i], &got), 1);
+			assert_int_equal(net_wait(&pair, r[i], &got), 1);
+			assert_int_equal(got, 64);
+			assert_int_equal(pair.to[i * 64], round * WIRE_WINDOW + i);
+			assert_int_equal(pair.to[i * 64 + 63], round * WIRE_WINDOW + i);
+		}
+	}
+	assert_int_equal(pair.send->next_seq, (uint32_t)(UINT32_MAX - 50 + 4 * WIRE_WINDOW));
+	assert_int_equal(pair.recv->next_seq, pair.send->next_seq);
+	close_link();
+}
+
+/* The sender's close comes with more receives posted, its number before the wrap or after it. */
+static void close_across_the_wrap(void **state)
+{
+	static const int sent[] = {2, 4, 6};
+	struct xfer_req *s, *r[8];
+	size_t got, row;
+	int i;
+
+	(void)state;
+	NET_NEEDED();
+	for (row = 0; row < COUNT(sent); row++) {
+		open_link(4096);
+		pair.send->next_seq = pair.recv->next_seq = UINT32_MAX - 3;
+		for (i = 0; i < 8; i++)
+			assert_int_equal(net_recv(&pair, 0, 64, &r[i]), 0);
+		for (i = 0; i < sent[row]; i++) {
+			assert_int_equal(net_send(&pair, 0, 8, &s), 0);
+			assert_int_equal(net_wait(&pair, s, &got), 1);
+		}
+		xfer_chan_close(pair.send);
+		pair.send = NULL;
+		for (i = 0; i < sent[row]; i++) /* what was sent counts */
+			assert_int_equal(net_wait(&pair, r[i], &got), 1);
+		for (; i < 8; i++)
+			assert_int_equal(net_wait(&pair, r[i], &got), -ECONNRESET);
+		close_link();
+	}
+}
+
+static void too_long_a_send(void **state)
+{
+	struct xfer_req *s, *r;
+	size_t got;
+
+	(void)state;
+	NET_NEEDED();
+	open_link(4096);
+	net_message(&pair, 100);
+	assert_int_equal(net_recv(&pair, 0, 99, &r), 0);
+	unit_log_catch();
+	assert_int_equal(net_send(&pair, 0, 100, &s), -EMSGSIZE);
+	assert_null(s);
+	assert_int_equal(unit_log_count(LOG_LEVEL_WARN), 1);
+	assert_true(unit_log_has(LOG_LEVEL_WARN, "100 bytes"));
+	assert_true(unit_log_has(LOG_LEVEL_WARN, "99"));
+	assert_int_equal(net_send(&pair, 0, 1, &s), -EMSGSIZE); /* the channel is dead, in silence */
+	assert_int_equal(unit_log_count(LOG_LEVEL_WARN), 1);
+	xfer_chan_close(pair.send);
+	pair.send = NULL;
+	assert_int_equal(net_wait(&pair, r, &got), -ECONNRESET); /* and its end is told */
+	close_link();
+}
+
+static void memory_must_be_registered(void **state)
+{
+	struct xfer_region *foreign;
+	struct xfer_req *req;
+	unsigned char stack[64];
+
+	(void)state;
+	NET_NEEDED();
+	open_link(4096);
+	unit_log_catch();
+	assert_int_equal(xfer_irecv(pair.recv, pair.to + 1, 4096, pair.to_region, &req), -EINVAL);
+	assert_int_equal(xfer_irecv(pair.recv, pair.to - 1, 8, pair.to_region, &req), -EINVAL);
+	assert_int_equal(xfer_irecv(pair.recv, pair.to + 4096, 1, pair.to_region, &req), -EINVAL);
+	assert_int_equal(xfer_irecv(pair.recv, pair.to, SIZE_MAX, pair.to_region, &req), -EINVAL);
+	assert_int_equal(xfer_irecv(pair.recv, stack, 8, NULL, &req), -EINVAL);
+	assert_int_equal(xfer_irecv(pair.recv, pair.from, 8, pair.from_region, &req), -EINVAL);
+	assert_int_equal(xfer_isend(pair.send, pair.to, 8, pair.to_region, &req), -EINVAL);
+	assert_int_equal(xfer_isend(pair.send, stack, 8, pair.from_region, &req), -EINVAL);
+	assert_null(req);
+	assert_int_equal(unit_log_count(LOG_LEVEL_WARN), 8);
+	net_message(&pair, 4096); /* nothing happened */
+	/* a region of another channel is none of ours, a second one of the same memory is fine */
+	assert_int_equal(xfer_region_open(pair.send, pair.from, 4096, &foreign), 0);
+	xfer_region_close(foreign);
+	net_message(&pair, 100);
+	close_link();
+}
+
+static void no_bytes_need_no_memory(void **state)
+{
+	struct xfer_req *s, *r;
+	size_t got = 1;
+	int i;
+
+	(void)state;
+	NET_NEEDED();
+	open_link(64);
+	for (i = 0; i < 100; i++) {
+		assert_int_equal(xfer_irecv(pair.recv, NULL, 0, NULL, &r), 0);
+		while (xfer_isend(pair.send, NULL, 0, NULL, &s) == -EAGAIN)
+			net_turn(&pair);
+		assert_non_null(s);
+		assert_int_equal(net_wait(&pair, r, &got), 1);
+		assert_int_equal(got, 0);
+		assert_int_equal(net_wait(&pair, s, &got), 1);
+		assert_int_equal(got, 0);
+	}
+	close_link();
+}
+
+static void the_receiver_may_close_first(void **state)
+{
+	struct xfer_req *s;
+	int64_t since = clock_us();
+	int ret;
+
+	(void)state;
+	NET_NEEDED();
+	open_link(64);
+	net_message(&pair, 8);
+	xfer_chan_close(pair.recv);
+	pair.recv = NULL;
+	while ((ret = xfer_isend(pair.send, pair.from, 8, pair.from_region, &s)) == -EAGAIN) {
+		net_poll(listening->port);
+		unit_not_late(since, "the news of the receiver's close");
+	}
+	assert_int_equal(ret, -ECONNRESET);
+	assert_true(unit_log_has(LOG_LEVEL_WARN, "closed"));
+	close_link();
+}
+
+static void errors_name_the_peer(void **state)
+{
+	struct xfer_req *r;
+	char pid[32];
+	size_t got;
+
+	(void)state;
+	NET_NEEDED();
+	open_link(64);
+	assert_int_equal(net_recv(&pair, 0, 64, &r), 0);
+	unit_log_catch();
+	xfer_chan_close(pair.send);
+	pair.send = NULL;
+	assert_int_equal(net_wait(&pair, r, &got), -ECONNRESET);
+	assert_int_equal(unit_log_count(LOG_LEVEL_WARN), 1);
+	snprintf(pid, sizeof(pid), "pid %u", peer_self()->pid);
+	assert_true(unit_log_has(LOG_LEVEL_WARN, pid));
+	assert_true(unit_log_has(LOG_LEVEL_WARN, peer_self()->host));
+	assert_true(unit_log_has(LOG_LEVEL_WARN, net.dev->nic->name));
+	assert_true(unit_log_has(LOG_LEVEL_WARN, "1 receive outstanding"));
+	close_link();
+}
+
+/* The last close of a port lets its farewell leave although nobody polls that port any more. */
+static void the_last_farewell_arrives(void **state)
+{
+	struct xfer_req *r;
+	size_t got;
+
+	(void)state;
+	NET_NEEDED();
+	open_link(64);
+	net_message(&pair, 8);
+	assert_int_equal(net_recv(&pair, 0, 64, &r), 0);
+	net_turn(&pair);
+	xfer_port_put(net.home);
+	net.home = NULL;
+	xfer_chan_close(pair.send); /* with its port */
+	pair.send = NULL;
+	assert_int_equal(net.dev->users, 1);
+	assert_int_equal(net_wait(&pair, r, &got), -ECONNRESET);
+	assert_true(unit_log_has(LOG_LEVEL_WARN, "closed its half after 1 messages"));
+	xfer_chan_close(pair.recv);
+	free(pair.from);
+	free(pair.to);
+	conn_listen_close(listening);
+}
+
+/* --- ports --- */
+
+static const struct xfer_conn_ops no_ops;
+
+static void *other_threads_port(void *arg)
+{
+	xfer_port_get(net.dev, &net.conf, &no_ops, arg);
+	return NULL;
+}
+
+static void ports_belong_to_threads(void **state)
+{
+	struct xfer_port *a, *b = NULL;
+	pthread_t thread;
+
+	(void)state;
+	NET_NEEDED();
+	assert_int_equal(xfer_port_get(net.dev, &net.conf, &no_ops, &a), 0);
+	assert_ptr_equal(a, net.home);
+	assert_int_equal(net.dev->users, 1);
+	assert_int_equal(pthread_create(&thread, NULL, other_threads_port, &b), 0);
+	pthread_join(thread, NULL);
+	assert_non_null(b);
+	assert_ptr_not_equal(b, a);
+	assert_int_equal(net.dev->users, 2);
+	xfer_port_put(b);
+	xfer_port_put(a);
+	assert_int_equal(net.dev->users, 1);
+	xfer_port_put(net.home); /* the last count */
+	net.home = NULL;
+	assert_int_equal(net.dev->users, 0);
+	assert_null(net.dev->domain);
+	xfer_port_put(NULL);
+}
+
+static void a_broken_port_is_not_given_again(void **state)
+{
+	struct xfer_port *fresh;
+
+	(void)state;
+	NET_NEEDED();
+	xfer_port_lock(net.home);
+	port_break(net.home, -EIO, "the test says so");
+	assert_int_equal(xfer_port_poll(net.home), -EIO);
+	xfer_port_unlock(net.home);
+	assert_true(unit_log_has(LOG_LEVEL_WARN, "the test says so"));
+	assert_int_equal(xfer_port_get(net.dev, &net.conf, &no_ops, &fresh), 0);
+	assert_ptr_not_equal(fresh, net.home);
+	xfer_port_put(fresh);
+}
+
+static void many_channels_on_one_port(void **state)
+{
+	enum { MANY = 40 };
+	static struct net_link links[MANY];
+	int i, round;
+
+	(void)state;
+	NET_NEEDED();
+	net_listen(&handle, &listening);
+	for (i = 0; i < MANY; i++)
+		net_link_open(&links[i], listening, &handle, 4096);
+	for (i = 1; i < MANY; i++) {
+		assert_ptr_equal(links[i].send->port, links[0].send->port);
+		assert_ptr_equal(links[i].send->peer, links[0].send->peer);
+		assert_int_not_equal(links[i].send->id, links[0].send->id);
+	}
+	for (round = 0; round < 3; round++)
+		for (i = 0; i < MANY; i++)
+			net_message(&links[(i * 7 + round) % MANY], (size_t)(i * 100));
+	for (i = 0; i < MANY; i += 2)
+		net_link_close(&links[i]);
+	for (i = 1; i < MANY; i += 2)
+		net_message(&links[i], 4096);
+	for (i = 1; i < MANY; i += 2)
+		net_link_close(&links[i]);
+	net_listen_close(listening);
+}
+
+/* --- two threads, as NCCL has them --- */
+
+struct side {
+	struct net_link *link;
+	int messages;
+	int wrong;
+};
+
+static void *receive_all(void *arg)
+{
+	struct side *side = arg;
+	struct net_link *l = side->link;
+	int64_t since = clock_us();
+	struct xfer_req *req;
+	size_t got = 0;
+	int i, ret;
+
+	for (i = 0; i < side->messages; i++) {
+		while ((ret = xfer_irecv(l->recv, l->to, l->bytes, l->to_region, &req)) == -EAGAIN)
+			;
+		while (!ret && !(ret = xfer_test(req, &got)) && clock_us() - since < UNIT_PATIENCE_US)
+			;
+		if (ret != 1 || got != (size_t)i % l->bytes + 1 || l->to[0] != (unsigned char)i ||
+		    l->to[got - 1] != (unsigned char)i)
+			side->wrong++;
+	}
+	return NULL;
+}
+
+static void *send_all(void *arg)
+{
+	struct side *side = arg;
+	struct net_link *l = side->link;
+	int64_t since = clock_us();
+	struct xfer_req *req;
+	size_t got;
+	int i, ret;
+
+	for (i = 0; i < side->messages; i++) {
+		size_t len = (size_t)i % l->bytes + 1;
+
+		memset(l->from, i, len);
+		do
+			ret = xfer_isend(l->send, l->from, len, l->from_region, &req);
+		while (ret == -EAGAIN && clock_us() - since < UNIT_PATIENCE_US);
+		while (!ret && !(ret = xfer_test(req, &got)) && clock_us() - since < UNIT_PATIENCE_US)
+			;
+		if (ret != 1)
+			side->wrong++;
+	}
+	return NULL;
+}
+
+/* Registers and deregisters other memory of the same channel all the time. */
+static void *register_memory(void *arg)
+{
+	static char memory[4096];
+	struct side *side = arg;
+	struct xfer_region *region;
+	int i;
+
+	for (i = 0; i < side->messages; i++) {
+		if (xfer_region_open(side->link->recv, memory, sizeof(memory), &region))
+			side->wrong++;
+		else
+			xfer_region_close(region);
+	}
+	return NULL;
+}
+
+/* Two channels share both ports; their four ends run on four threads, and a fifth registers memory. */
+static void threads_run_beside_each_other(void **state)
+{
+	static struct net_link links[2];
+	static void *(*const jobs[])(void *) = {send_all, receive_all, send_all, receive_all, register_memory};
+	struct side sides[COUNT(jobs)];
+	pthread_t threads[COUNT(jobs)];
+	size_t i;
+
+	(void)state;
+	NET_NEEDED();
+	net_listen(&handle, &listening);
+	net_link_open(&links[0], listening, &handle, 5000);
+	net_link_open(&links[1], listening, &handle, 70);
+	for (i = 0; i < COUNT(jobs); i++) {
+		sides[i] = (struct side){.link = &links[i / 2 % 2], .messages = 300};
+		assert_int_equal(pthread_create(&threads[i], NULL, jobs[i], &sides[i]), 0);
+	}
+	for (i = 0; i < COUNT(jobs); i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(sides[i].wrong, 0);
+	}
+	net_link_close(&links[0]);
+	net_link_close(&links[1]);
+	net_listen_close(listening);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		NET_TESTS(every_size),
+		NET_TESTS(order_in_a_full_window),
+		NET_TESTS(window_ends_at_its_limit),
+		NET_TESTS(numbers_wrap_around),
+		NET_TESTS(close_across_the_wrap),
+		NET_TESTS(too_long_a_send),
+		NET_TESTS(memory_must_be_registered),
+		NET_TESTS(no_bytes_need_no_memory),
+		NET_TESTS(the_receiver_may_close_first),
+		NET_TESTS(errors_name_the_peer),
+		NET_TEST(the_last_farewell_arrives, "tcp"), /* see net.h for shm */
+		NET_TESTS(ports_belong_to_threads),
+		NET_TESTS(a_broken_port_is_not_given_again),
+		NET_TESTS(many_channels_on_one_port),
+		NET_TESTS(threads_run_beside_each_other),
+	};
+
+	return unit_run("xfer", tests);
+}
