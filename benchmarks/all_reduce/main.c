@@ -99,6 +99,16 @@ static int take_place(struct run *run, int *out_status)
 	return launch_ranks(ranks, p, out_status);
 }
 
+/* All ranks of a job end alike, so that it does not matter which one the launcher sees first. */
+static int exit_status(const struct run *run, int failure)
+{
+	if (failure == RING_FAIL_PEER && oob_error_status(run->oob))
+		return oob_error_status(run->oob);
+	if (failure == RING_FAIL_TIMEOUT)
+		return EXIT_TIMEOUT;
+	return failure == RING_FAIL_SYSTEM ? EXIT_INTERNAL : EXIT_NCCL;
+}
+
 /*
  * Says what failed, tells the other ranks, and ends the process. Without closing the plugin: with a
  * peer gone that might not end.
@@ -107,11 +117,13 @@ static _Noreturn void fail(struct run *run, int failure)
 {
 	const struct oob_peer *self = oob_peer(run->oob, run->place.rank);
 	char text[2048];
+	int status;
 
 	progress_clear();
 	/* A failing transfer is most often the echo of a death: wait for the name. */
 	if (failure == RING_FAIL_PLUGIN)
 		(void)oob_await_cause(run->oob, CAUSE_WAIT_MS);
+	status = exit_status(run, failure);
 	if (failure == RING_FAIL_PEER)
 		snprintf(text, sizeof(text), "%s: Test failure: %s", self->host,
 			 oob_error(run->oob));
@@ -129,12 +141,10 @@ static _Noreturn void fail(struct run *run, int failure)
 		printf(": %s", oob_error(run->oob));
 	printf("\n");
 	fflush(stdout);
-	oob_fail(run->oob, text);
+	oob_fail(run->oob, status, text);
 	json_close(run->json, &run->totals, text);
 	oob_close(run->oob);
-	_exit(failure == RING_FAIL_TIMEOUT  ? EXIT_TIMEOUT
-	      : failure == RING_FAIL_SYSTEM ? EXIT_INTERNAL
-					    : EXIT_NCCL);
+	_exit(status);
 }
 
 /* The PCI address at the end of a /sys path: "0000:3b:00.0". */
@@ -237,7 +247,7 @@ static int work(struct run *run)
 	if (meet(run))
 		return EXIT_INTERNAL;
 	if (bench_plugin_open(&run->plugin, run->plugin_path)) {
-		oob_fail(run->oob, "cannot use the plugin");
+		oob_fail(run->oob, EXIT_NCCL, "cannot use the plugin");
 		oob_close(run->oob);
 		return EXIT_NCCL;
 	}

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,11 @@ const char *oob_error(const struct oob *o)
 	return o->error;
 }
 
+int oob_error_status(const struct oob *o)
+{
+	return o->error_status;
+}
+
 /* The rank behind a link: rank 0 has a link to everybody, the others to rank 0 only. */
 static int first_link(const struct oob *o)
 {
@@ -53,14 +59,18 @@ static int last_link(const struct oob *o)
 
 static void tell_others(struct oob *o)
 {
+	struct oob_notice n = {.status = o->error_status};
+	size_t bytes = offsetof(struct oob_notice, error) + strlen(o->error);
+
+	memcpy(n.error, o->error, sizeof(n.error));
 	for (int r = first_link(o); r <= last_link(o); r++)
 		if (o->links[r].fd >= 0)
-			(void)oob_link_send(&o->links[r], OOB_FAIL, o->error, strlen(o->error),
-					    FAREWELL_MS);
+			(void)oob_link_send(&o->links[r], OOB_FAIL, &n, bytes, FAREWELL_MS);
 }
 
 /* The first cause known is the one that counts. */
-__attribute__((format(printf, 2, 3))) static int give_up(struct oob *o, const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static int give_up(struct oob *o, int status, const char *fmt,
+							 ...)
 {
 	va_list ap;
 
@@ -69,36 +79,45 @@ __attribute__((format(printf, 2, 3))) static int give_up(struct oob *o, const ch
 	va_start(ap, fmt);
 	vsnprintf(o->error, sizeof(o->error), fmt, ap);
 	va_end(ap);
+	o->error_status = status;
 	tell_others(o);
 	return -EPIPE;
 }
 
-void oob_fail(struct oob *o, const char *reason)
+void oob_fail(struct oob *o, int status, const char *reason)
 {
-	(void)give_up(o, "rank %d (%s, pid %d) failed: %s", o->rank, o->peers[o->rank].host,
+	(void)give_up(o, status, "rank %d (%s, pid %d) failed: %s", o->rank, o->peers[o->rank].host,
 		      o->peers[o->rank].pid, reason);
+}
+
+static int give_up_as_told(struct oob *o, const void *notice, size_t bytes)
+{
+	struct oob_notice n = {0};
+
+	memcpy(&n, notice, bytes < sizeof(n) ? bytes : sizeof(n) - 1);
+	return give_up(o, n.status, "%s", n.error);
 }
 
 /* Looks at what arrived on one link; `gone` says that nothing more will come. */
 static int take_notice(struct oob *o, int r, bool gone)
 {
 	const struct oob_peer *who = &o->peers[r];
-	const void *text;
+	const void *notice;
 	size_t bytes;
 	int err;
 
-	text = oob_link_find(&o->links[r], OOB_FAIL, &bytes, &err);
-	if (text)
-		return give_up(o, "%.*s", (int)bytes, (const char *)text);
+	notice = oob_link_find(&o->links[r], OOB_FAIL, &bytes, &err);
+	if (notice)
+		return give_up_as_told(o, notice, bytes);
 	if (err)
-		return give_up(o, "rank %d (%s, pid %d) sent garbage", r, who->host, who->pid);
+		return give_up(o, 0, "rank %d (%s, pid %d) sent garbage", r, who->host, who->pid);
 	if (!gone)
 		return 0;
 	if (oob_link_find(&o->links[r], OOB_LEAVE, &bytes, &err)) {
 		o->left[r] = true;
 		return 0;
 	}
-	return give_up(o, "rank %d (%s, pid %d) died", r, who->host, who->pid);
+	return give_up(o, 0, "rank %d (%s, pid %d) died", r, who->host, who->pid);
 }
 
 /* Waits up to timeout_ms for anything on any link, and takes it in. */
@@ -156,10 +175,10 @@ static const void *await_data(struct oob *o, int r, size_t expected_bytes)
 		if (data && bytes == expected_bytes)
 			return data;
 		if (data)
-			(void)give_up(o, "rank %d takes part in another exchange than rank %d", r,
-				      o->rank);
+			(void)give_up(o, 0, "rank %d takes part in another exchange than rank %d",
+				      r, o->rank);
 		else if (o->left[r])
-			(void)give_up(o, "rank %d (%s, pid %d) left early", r, o->peers[r].host,
+			(void)give_up(o, 0, "rank %d (%s, pid %d) left early", r, o->peers[r].host,
 				      o->peers[r].pid);
 		else
 			(void)watch(o, -1);

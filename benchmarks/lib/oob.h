@@ -70,10 +70,14 @@ int oob_await_cause(struct oob *o, int timeout_ms);
  */
 const char *oob_error(const struct oob *o);
 
+/* The exit status that the rank in oob_error chose; 0 if it died, or all is well. */
+int oob_error_status(const struct oob *o);
+
 /*
- * Tells all others that this rank gives up, with the reason; they end with it. Does nothing when
- * something else is already known to have failed. The caller then closes and exits.
+ * Tells all others that this rank gives up, with the reason and the exit status it ends with; they
+ * learn both. Does nothing when something else is already known to have failed. The caller then
+ * closes and exits.
  */
-void oob_fail(struct oob *o, const char *reason);
+void oob_fail(struct oob *o, int status, const char *reason);
 
 #endif

@@ -11,6 +11,12 @@
 
 struct pollfd;
 
+/* What an OOB_FAIL frame holds; `error` may be cut behind its end. */
+struct oob_notice {
+	int32_t status;
+	char error[768];
+};
+
 /* All arrays have nranks entries. A link with fd = -1 does not exist. */
 struct oob {
 	int rank, nranks;
@@ -21,6 +27,7 @@ struct oob {
 	struct pollfd *polls;
 	int64_t next_check_ms;
 	char error[768]; /* "" while all is well */
+	int error_status;
 };
 
 #endif

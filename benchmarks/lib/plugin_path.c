@@ -26,8 +26,8 @@ static void program_dir(char *buf, size_t buf_bytes)
 const char *bench_default_plugin(void)
 {
 	/*
-	 * Programs lie in benchmarks/, or in benchmarks/.libs/ behind a libtool wrapper, or in bin/ of
-	 * an installation that may have been moved.
+	 * Programs lie in benchmarks/, or in benchmarks/.libs/ behind a libtool wrapper, or in bin/
+	 * of an installation that may have been moved.
 	 */
 	static const char *const places[] = {"../src/.libs/", "../../src/.libs/", "../lib/"};
 	static char path[PATH_MAX + 64];

@@ -128,8 +128,8 @@ static void print_sweep_head(const struct report *r)
 	       "%" PRId64 " repetitions%s\n",
 	       r->cli->repetitions, r->nsides > 1 ? ", sides in turn" : "");
 	if (r->nsides > 1)
-		printf("# ratios: A divided by the other: below 1 is better for us, above 1 for "
-		       "the rest\n");
+		printf("# ratio: A divided by the other; good for A: latency below 1, the rest "
+		       "above 1\n");
 	print_instructions_note(r);
 	printf("#%-11s %10s %5s %-5s", " pattern", "bytes", "depth", "unit");
 	for (i = 0; i < r->nsides; i++) {
@@ -140,7 +140,8 @@ static void print_sweep_head(const struct report *r)
 			printf(" %8s %8s", "ins:0", "ins:1");
 	}
 	for (i = 1; i < r->nsides; i++)
-		printf("   A/%-5s", r->sides[i].config.label);
+		printf("%*sA/%s", 8 - (int)strlen(r->sides[i].config.label), "",
+		       r->sides[i].config.label);
 	printf(" %6s\n", "wrong");
 	fflush(stdout);
 }

@@ -15,6 +15,7 @@
 #define LATENCY_MIN_ROUNDS 10
 #define LATENCY_WARM       20
 #define LATENCY_TRIAL      100
+#define STREAM_TRIAL       16           /* times the depth */
 #define TRIAL_MAX_BYTES    (32ul << 20) /* a trial moves no more than this, unless it must */
 
 #define LANES_MAX (SIDES_MAX + 1)
@@ -137,7 +138,8 @@ static int find_iterations(const struct cli *c, struct lane *l, const struct poi
 		l->m.iterations = (uint64_t)c->iterations;
 		return 0;
 	}
-	r->timed = latency ? fitting(p, 3, LATENCY_TRIAL) : fitting(p, p->depth, 32 * p->depth);
+	r->timed = latency ? fitting(p, 3, LATENCY_TRIAL)
+			   : fitting(p, p->depth, STREAM_TRIAL * p->depth);
 	if (run(l, r, answers))
 		return -1;
 	l->m.iterations = clamp(share_s / answers[0].run.seconds * (double)r->timed,

@@ -86,7 +86,7 @@ int param_load(const struct param *table, size_t n, void *values, enum param_ori
 			origins[i] = PARAM_FROM_ENVIRONMENT;
 		} else if (!ret) {
 			ret = -EINVAL;
-			snprintf(why, why_bytes, "%s=%s is not valid: it takes %s (default %s)",
+			snprintf(why, why_bytes, "%s=%.80s is not valid: it takes %s (default %s)",
 				 table[i].name, env,
 				 param_accepts(&table[i], accepts, sizeof(accepts)),
 				 *table[i].value ? table[i].value : "empty");
@@ -162,7 +162,7 @@ const char *param_unit(const struct param *p)
 char *param_accepts(const struct param *p, char *buf, size_t buf_bytes)
 {
 	static const char *const kinds[] = {
-		[PARAM_TEXT] = "text",
+		[PARAM_TEXT] = "text of at most 255 characters",
 		[PARAM_INT] = "a whole number",
 		[PARAM_BOOL] = "0 or 1",
 		[PARAM_BYTES] = "bytes (K, M, G allowed)",

@@ -161,9 +161,12 @@ bool text_in_list(const char *list, const char *name)
 	if (!*list)
 		return false;
 	for (list += invert; *list; list += *list == ',') {
-		size_t len = strcspn(list, ",");
+		size_t len = strcspn(list, ","), blank = strspn(list, " ");
+		size_t end = len;
 
-		snprintf(item, sizeof(item), "%.*s", (int)len, list);
+		while (end > blank && list[end - 1] == ' ')
+			end--;
+		snprintf(item, sizeof(item), "%.*s", blank < end ? (int)(end - blank) : 0, list + blank);
 		if (!fnmatch(item, name, 0))
 			found = true;
 		list += len;

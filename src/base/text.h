@@ -29,8 +29,8 @@ char *text_from_us(int64_t us, char *buf, size_t buf_bytes);
 int text_distance(const char *a, const char *b);
 
 /*
- * Does `name` belong to the comma-separated list of shell patterns? A leading ^ turns the list round:
- * everything that matches none of it. An empty list has no members.
+ * Does `name` belong to the comma-separated list of shell patterns (blanks around them do not count)? A
+ * leading ^ turns the list round: everything that matches none of it. An empty list has no members.
  */
 bool text_in_list(const char *list, const char *name);
 

@@ -310,6 +310,18 @@ static int by_place(const void *a, const void *b)
 	return strverscmp(x->name, y->name);
 }
 
+/* Is this the domain's first entry? Each address of an interface has one. */
+static bool first_of_domain(const struct fi_info *all, const struct fi_info *info)
+{
+	const struct fi_info *i;
+
+	for (i = all; i != info; i = i->next)
+		if (usable(i) && !strcmp(i->fabric_attr->prov_name, info->fabric_attr->prov_name) &&
+		    !strcmp(i->domain_attr->name, info->domain_attr->name))
+			return false;
+	return true;
+}
+
 static int collect(struct fab_report *r, const struct fi_info *all, const struct conf *conf,
 		   int getinfo_err)
 {
@@ -318,7 +330,7 @@ static int collect(struct fab_report *r, const struct fi_info *all, const struct
 	int ret = 0;
 
 	for (info = all; info; info = info->next) {
-		if (!usable(info))
+		if (!usable(info) || !first_of_domain(all, info))
 			continue;
 		c = candidate(r, info->fabric_attr->prov_name);
 		if (c)

@@ -57,8 +57,14 @@ static void in_child(void)
 {
 	struct list *it, *tmp;
 
-	list_each (&lines, it, tmp)
-		close(owner_of(it, struct lifeline, link)->fd);
+	list_each (&lines, it, tmp) {
+		struct lifeline *l = owner_of(it, struct lifeline, link);
+
+		close(l->fd);
+		l->fd = -1;
+		l->state = LIFELINE_DEAD;
+		list_remove(it);
+	}
 	list_each (&listeners, it, tmp)
 		close(owner_of(it, struct listener, link)->fd);
 	list_init(&lines);
@@ -254,8 +260,9 @@ static void accepted_step(struct lifeline *l)
 	if (n > 0)
 		l->hello_bytes += (size_t)n;
 	if (l->hello_bytes == sizeof(l->hello)) {
-		l->id = l->hello.id;
 		l->state = l->hello.magic == HELLO_MAGIC ? LIFELINE_ALIVE : LIFELINE_DEAD;
+		if (l->state == LIFELINE_ALIVE)
+			l->id = l->hello.id;
 	} else if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
 		l->state = LIFELINE_DEAD;
 	}

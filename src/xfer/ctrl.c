@@ -193,6 +193,19 @@ void ctrl_progress(struct xfer_port *port)
 		tx_post(owner_of(it, struct ctrl_tx, link));
 }
 
+/* The connect was given up: what its listener has made for it must not wait for messages. */
+static void disown(struct xfer_port *port, const struct wire_connect *response)
+{
+	struct xfer_peer *peer;
+	struct wire_ctrl msg;
+
+	if (response->who.status || peer_get(port, &response->who, &peer))
+		return;
+	wire_ctrl_init(&msg, WIRE_CLOSE, response->ctrl.from, response->ctrl.to);
+	ctrl_send(port, peer, NULL, &msg);
+	peer_put(peer);
+}
+
 static void dispatch(struct xfer_port *port, struct wire_ctrl *msg)
 {
 	struct xfer_chan *chan = idmap_get(&port->chans, msg->to);
@@ -210,6 +223,8 @@ static void dispatch(struct xfer_port *port, struct wire_ctrl *msg)
 	case WIRE_CONNECT_RESPONSE:
 		if (chan)
 			port->ops->response(chan->waiter, (struct wire_connect *)msg);
+		else
+			disown(port, (struct wire_connect *)msg);
 		break;
 	case WIRE_CLEAR_TO_SEND:
 		if (chan)

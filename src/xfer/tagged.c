@@ -117,10 +117,10 @@ static int start_in_vain(struct xfer_chan *chan, size_t len, struct xfer_region 
 	if (!req)
 		return -ENOMEM;
 	req->done = true;
-	req->err = chan->err ? chan->err : -ECONNRESET;
+	req->err = -ECONNRESET;
 	list_remove(&req->link);
 	list_append(&chan->done, &req->link);
-	req_started(chan);
+	chan->outstanding++; /* but not next_seq: the close tells how many were sent */
 	*out = req;
 	return 0;
 }
@@ -188,10 +188,12 @@ static int recv_locked(struct xfer_chan *chan, void *buf, size_t len, struct xfe
 			chan->peer->fab_addr, wire_tag(chan->id, chan->next_seq));
 	if (ret) {
 		req_drop(chan, req);
-		if (ret != -EAGAIN)
+		if (ret != -EAGAIN) {
 			chan_fail(chan, ret, "receive number %" PRIu32 " was refused", chan->next_seq);
-		else
+		} else {
 			xfer_port_poll(chan->port);
+			chan_idle(chan);
+		}
 		return chan->err ? start_in_vain(chan, len, region, out) : -EAGAIN;
 	}
 	wire_ctrl_init(&clear, WIRE_CLEAR_TO_SEND, chan->remote_id, chan->id);

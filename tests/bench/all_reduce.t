@@ -12,6 +12,13 @@ faulty=$build/tests/bench/.libs/faulty_plugin.so
 weft=$build/src/.libs/libnccl-net-weft.so
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+largest=16M
+if [ -n "${TEST_SANITIZER:-}" ]; then
+	# Slow, and what libfabric keeps for itself is no leak of ours.
+	largest=256K
+	echo leak:libfabric.so >"$work/lsan"
+	export LSAN_OPTIONS="suppressions=$work/lsan:print_suppressions=0"
+fi
 unset RANK WORLD_SIZE MASTER_ADDR MASTER_PORT PMI_RANK PMIX_RANK OMPI_COMM_WORLD_RANK SLURM_PROCID
 unset NCCL_TESTS_DEVICE NCCL_TESTS_MIN_BW
 
@@ -48,8 +55,8 @@ ends() { # description, status, pattern in stdout or stderr
 
 run --ranks 2 -b 8 -e 1M -f 8 -n 2
 good "2 ranks, 8 B to 1 MiB" 6
-run --ranks 4 -b 1K -e 16M -f 4 -d half -o max -c 1 -n 2
-good "4 ranks, 1 KiB to 16 MiB, half max" 8
+run --ranks 4 -b 1K -e $largest -f 4 -d half -o max -c 1 -n 2
+good "4 ranks, 1 KiB to $largest, half max" "$([ $largest = 16M ] && echo 8 || echo 5)"
 run -e 1K -b 1K -n 1
 good "two ranks when not told otherwise" 1
 ends "and it says so" 0 '^# Not told otherwise: 2 ranks'
@@ -59,7 +66,7 @@ run --ranks 3 -b 10000 -e 10000 -d all -o all -n 1 -w 0
 good "every type and operation, 3 ranks, an odd size" 50
 run --ranks 4 -b 1 -e 200 -i 33 -d bfloat16 -n 1 -u 3 -c 3 --check_timed 1
 good "4 ranks, sizes down to nothing, unaligned, three rounds" 7
-run --ranks 5 -b 3M -e 3M -n 1 -m 3 -N 2 --chunk 4K --channels 3
+run --ranks 5 -b 1M -e 1M -n 1 -m 3 -N 2 --chunk 4K --channels 3
 good "5 ranks, many small messages, 3 channels, 2 cycles" 2
 run --ranks 1 -b 1K -e 1K -n 2
 good "one rank" 1
@@ -105,11 +112,12 @@ done
 killed() {
 	local name victim_pid launcher began took expected
 	name=$(basename "$2" .so)
+	rm -f "$work/out"
 	timeout --kill-after=5 120 "$perf" --plugin "$2" --ranks 4 -b 1M -e 1M -n 100000000 -c 0 >"$work/out" 2>"$work/err" &
 	launcher=$!
 	for _ in $(seq 600); do
 		# Columns 1 to 5 of the first row are printed when the ranks set to work.
-		grep -q '^ *1048576 ' "$work/out" && break
+		grep -qs '^ *1048576 ' "$work/out" && break
 		sleep 0.1
 	done
 	sleep 1

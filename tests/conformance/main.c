@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cases.h"
+#include "plugin_path.h"
 
 #define MAX_CASES    256
 #define MAX_PATTERNS 64
@@ -42,10 +43,10 @@ static bool provider_only;
 static void usage(FILE *out)
 {
 	fprintf(out,
-		"usage: conformance --plugin PATH [OPTION]...\n"
+		"usage: conformance [OPTION]...\n"
 		"Runs the conformance cases on a NCCL net plugin (v8 table) and prints TAP.\n"
 		"\n"
-		"  --plugin PATH         the plugin's shared object\n"
+		"  --plugin PATH         the plugin's shared object (default: the built Weft)\n"
 		"  --list                print the names of the cases and end\n"
 		"  --only PATTERN        run only cases whose name matches (shell pattern; "
 		"repeatable)\n"
@@ -262,7 +263,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	if (!options.plugin_path)
-		wrong_use("no plugin given: --plugin PATH", NULL);
+		options.plugin_path = bench_default_plugin();
 	if (!n)
 		wrong_use("no case matches", NULL);
 	stay_on_loopback();

@@ -29,7 +29,8 @@ static int clear_environment(void **state)
 			continue;
 		}
 		name[0] = 0;
-		strncat(name, *env, strcspn(*env, "=") < sizeof(name) ? strcspn(*env, "=") : sizeof(name) - 1);
+		strncat(name, *env,
+			strcspn(*env, "=") < sizeof(name) ? strcspn(*env, "=") : sizeof(name) - 1);
 		unsetenv(name);
 	}
 	log_set_sink(NULL);
@@ -95,7 +96,8 @@ static void values_lie_apart(void **state)
 		for (j = 0; j < i; j++) {
 			const struct param *b = &conf_table[j];
 
-			assert_true(a->offset + bytes_of(a) <= b->offset || b->offset + bytes_of(b) <= a->offset);
+			assert_true(a->offset + bytes_of(a) <= b->offset ||
+				    b->offset + bytes_of(b) <= a->offset);
 		}
 	}
 	assert_int_equal(total, sizeof(struct conf));
@@ -158,7 +160,8 @@ static void loads_defaults(void **state)
 	for (i = 0; i < conf_count; i++) {
 		assert_int_equal(origins[i], PARAM_FROM_DEFAULT);
 		param_value_text(&conf_table[i], &conf, text, sizeof(text));
-		assert_string_equal(text, conf_table[i].value); /* the table writes the shortest form */
+		assert_string_equal(text,
+				    conf_table[i].value); /* the table writes the shortest form */
 	}
 	assert_string_equal(conf.provider, "auto");
 	assert_string_equal(conf.nics, "");

@@ -190,7 +190,8 @@ static void tags_choose_the_receive(void **state)
 
 static void sizes_arrive_whole(void **state)
 {
-	static const size_t sizes[] = {0, 1, 127, 128, 129, 4095, 4096, 4097, 65536, 1 << 20, (3 << 20) + 1};
+	static const size_t sizes[] = {0,    1,    127,   128,     129,          4095,
+				       4096, 4097, 65536, 1 << 20, (3 << 20) + 1};
 	size_t max = (4 << 20), i, k;
 	unsigned char *from = malloc(max), *to = malloc(max);
 	struct op s, r;
@@ -264,8 +265,8 @@ static void warm_up(void)
 }
 
 /*
- * Operations are refused before the queue could lack room for one's completion: receives first, then sends,
- * control messages last; and taken again when one has completed.
+ * Operations are refused before the queue could lack room for one's completion: receives first,
+ * then sends, control messages last; and taken again when one has completed.
  */
 static void the_queue_bounds_operations(void **state)
 {
@@ -333,7 +334,9 @@ static void close_drops_operations(void **state)
 		fresh(&ops[i]);
 		assert_int_equal(fab_recv(right, &ops[i].op, memory + i * 64, 64, NULL), 0);
 		fresh(&ops[N + i]);
-		assert_int_equal(fab_trecv(right, &ops[N + i].op, memory, BIG, NULL, to_left, (uint64_t)i), 0);
+		assert_int_equal(
+			fab_trecv(right, &ops[N + i].op, memory, BIG, NULL, to_left, (uint64_t)i),
+			0);
 	}
 	for (i = 0; i < 3; i++) { /* some of them receive half of a large message */
 		fresh(&ops[2 * N + i]);
@@ -410,7 +413,8 @@ static void memory_regions(void **state)
 	(void)state;
 	NEEDS_PROVIDER();
 	for (i = 0; i < COUNT(regions); i++) { /* overlapping, and more than one at a time */
-		assert_int_equal(fab_mr_reg(domain, memory + i, sizeof(memory) - i, &regions[i]), 0);
+		assert_int_equal(fab_mr_reg(domain, memory + i, sizeof(memory) - i, &regions[i]),
+				 0);
 		assert_true(regions[i] || !fab_mr_desc(regions[i]));
 	}
 	for (i = 0; i < COUNT(regions); i++)

@@ -97,8 +97,9 @@ static void names_of_providers(void **state)
 
 static void facts_of_providers(void **state)
 {
-	static const char *const names[] = {"efa", "verbs;ofi_rxm", "tcp", "net", "tcp;ofi_rxm", "net;ofi_rxm",
-					    "sockets", "udp;ofi_rxd", "shm", "sm2"};
+	static const char *const names[] = {
+		"efa",         "verbs;ofi_rxm", "tcp",         "net", "tcp;ofi_rxm",
+		"net;ofi_rxm", "sockets",       "udp;ofi_rxd", "shm", "sm2"};
 	const struct provider_facts *facts;
 	size_t i;
 
@@ -110,7 +111,8 @@ static void facts_of_providers(void **state)
 	for (i = 0; i < COUNT(names); i++) {
 		facts = provider_facts(names[i]);
 		assert_string_equal(facts->name, names[i]);
-		assert_true(!facts->rank == !!facts->on_demand); /* no default without a reason, and no other */
+		assert_true(!facts->rank ==
+			    !!facts->on_demand); /* no default without a reason, and no other */
 		if (facts->local_only)
 			assert_int_equal(facts->rank, 0);
 	}
@@ -155,7 +157,8 @@ static void takes_the_best(void **state)
 			assert_non_null(strstr(other->why, "not here: "));
 			continue;
 		}
-		assert_true(provider_facts(other->provider)->rank <= provider_facts(c->provider)->rank);
+		assert_true(provider_facts(other->provider)->rank <=
+			    provider_facts(c->provider)->rank);
 		if (other == c)
 			continue;
 		if (provider_facts(other->provider)->rank)
@@ -241,7 +244,8 @@ static void lists_each_nic_once(void **state)
 	for (i = 0; i < report.nic_count; i++)
 		for (j = 0; j < i; j++) {
 			assert_string_not_equal(report.nics[i].name, report.nics[j].name);
-			assert_true(report.nics[i].loopback >= report.nics[j].loopback); /* loopback last */
+			assert_true(report.nics[i].loopback >=
+				    report.nics[j].loopback); /* loopback last */
 		}
 }
 
@@ -331,7 +335,8 @@ static void shm_on_demand(void **state)
 		skip();
 	assert_non_null(strstr(candidate("shm")->why, "this host only"));
 	fab_report_fini(&report);
-	discover("shm", "lo"); /* what users of one host write, whatever the provider calls its device */
+	discover("shm",
+		 "lo"); /* what users of one host write, whatever the provider calls its device */
 	assert_int_equal(report.nic_count, 1);
 	assert_string_equal(report.nics[0].provider, "shm");
 	assert_true(fab_nic_local_only(&report.nics[0]));

@@ -165,7 +165,8 @@ static void sees_deaths_past_forked_children(void **state)
 		child = (pid_t)other_do(&other, &ask_fork).value;
 		assert_true(child > 0);
 		assert_int_equal(lifeline_check(l), LIFELINE_ALIVE);
-		assert_int_equal(other_do(&other, &ask_check).value, LIFELINE_ALIVE); /* the fork harms nobody */
+		assert_int_equal(other_do(&other, &ask_check).value,
+				 LIFELINE_ALIVE); /* the fork harms nobody */
 		other_kill(&other);
 		assert_int_equal(kill(child, 0), 0);
 		assert_int_equal(wait_while(l, LIFELINE_ALIVE), LIFELINE_DEAD);
@@ -383,7 +384,8 @@ static void wrong_hellos_are_nobody(void **state)
 	close(fd);
 }
 
-/* In a forked child the parent's lifelines are over: using them must not reach what has their numbers now. */
+/* In a forked child the parent's lifelines are over: using them must not reach what has their
+ * numbers now. */
 static void children_keep_their_hands_off(void **state)
 {
 	struct lifeline *l = dial_other();
@@ -399,14 +401,16 @@ static void children_keep_their_hands_off(void **state)
 		alarm(60);
 		for (i = 0; i < 16; i++) {
 			good &= !socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, mine[i]);
-			good &= send(mine[i][0], "x", 1, 0) == 1 && send(mine[i][1], "y", 1, 0) == 1;
+			good &= send(mine[i][0], "x", 1, 0) == 1 &&
+				send(mine[i][1], "y", 1, 0) == 1;
 		}
 		good &= lifeline_check(l) != LIFELINE_ALIVE;
 		lifeline_put(l);
 		for (i = 0; i < 16; i++) {
 			good &= recv(mine[i][1], &byte, 1, 0) == 1 && byte == 'x';
 			good &= recv(mine[i][0], &byte, 1, 0) == 1 && byte == 'y';
-			good &= recv(mine[i][1], &byte, 1, 0) < 0 && recv(mine[i][0], &byte, 1, 0) < 0;
+			good &= recv(mine[i][1], &byte, 1, 0) < 0 &&
+				recv(mine[i][0], &byte, 1, 0) < 0;
 		}
 		_exit(good ? 0 : 1);
 	}
@@ -428,7 +432,8 @@ static void *dial_and_put(void *arg)
 	int i, failures = 0;
 
 	for (i = 0; i < 200; i++) {
-		uint8_t uuid[PEER_UUID_BYTES] = {(uint8_t)(i % 3)}; /* shared with the other threads */
+		uint8_t uuid[PEER_UUID_BYTES] = {
+			(uint8_t)(i % 3)}; /* shared with the other threads */
 
 		if (lifeline_dial(uuid, &own_addr, SILENCE_US, &l)) {
 			failures++;

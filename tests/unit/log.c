@@ -61,7 +61,8 @@ static void names_the_place(void **state)
 	log_set_sink(look_at_place);
 	log_warn("here");
 	assert_int_equal(seen_line, __LINE__ - 1);
-	assert_string_equal(strrchr(seen_file, '/') ? strrchr(seen_file, '/') + 1 : seen_file, "log.c");
+	assert_string_equal(strrchr(seen_file, '/') ? strrchr(seen_file, '/') + 1 : seen_file,
+			    "log.c");
 }
 
 static void copies_up_to_a_level_to_stderr(void **state)

@@ -101,7 +101,8 @@ void net_link_open(struct net_link *l, struct conn_listen *listen, struct wire_h
 
 void net_link_close(struct net_link *l)
 {
-	struct xfer_port *here = l->send ? l->send->port : NULL, *there = l->recv ? l->recv->port : NULL;
+	struct xfer_port *here = l->send ? l->send->port : NULL,
+			 *there = l->recv ? l->recv->port : NULL;
 	int i;
 
 	if (there)
@@ -185,6 +186,36 @@ int net_wait(struct net_link *l, struct xfer_req *req, size_t *out_len)
 		unit_not_late(since, "a request's end");
 	}
 	return ret;
+}
+
+typedef int (*start_fn)(struct xfer_chan *, void *, size_t, struct xfer_region *,
+			struct xfer_req **);
+
+static int vain(start_fn start, struct xfer_chan *chan, struct xfer_port *port)
+{
+	struct xfer_req *req = NULL;
+	int64_t since = clock_us();
+	size_t got;
+	int ret;
+
+	for (;;) {
+		ret = req ? xfer_test(req, &got) : start(chan, NULL, 0, NULL, &req);
+		if (ret && ret != -EAGAIN)
+			return ret;
+		if (port)
+			net_poll(port);
+		unit_not_late(since, "the end of a message in vain");
+	}
+}
+
+int net_vain_send(struct xfer_chan *chan, struct xfer_port *port)
+{
+	return vain(xfer_isend, chan, port);
+}
+
+int net_vain_recv(struct xfer_chan *chan, struct xfer_port *port)
+{
+	return vain(xfer_irecv, chan, port);
 }
 
 void net_message(struct net_link *l, size_t len)

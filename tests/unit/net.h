@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A device on the loopback and connected channels for the tests of xfer and conn, all in one process: the
- * receiving half lives on a port of its own, as if on another thread, and the test's thread drives both.
- * That makes every order of events the test's own choice. Only on the test's thread, but for net_poll.
+ * A device on the loopback and connected channels for the tests of xfer and conn, all in one
+ * process: the receiving half lives on a port of its own, as if on another thread, and the test's
+ * thread drives both. That makes every order of events the test's own choice. Only on the test's
+ * thread, but for net_poll.
  */
 #ifndef TESTS_UNIT_NET_H
 #define TESTS_UNIT_NET_H
@@ -24,8 +25,8 @@ struct net {
 	struct dev *dev;  /* NULL: the provider is not here, skip the test */
 	struct conf conf; /* a copy of the table's to change at will */
 	/*
-	 * The test's thread's port, open as long as the test: libfabric 1.17's shm crashes when something is
-	 * sent to an endpoint of the same process that is closed.
+	 * The test's thread's port, open as long as the test: libfabric 1.17's shm crashes when
+	 * something is sent to an endpoint of the same process that is closed.
 	 */
 	struct xfer_port *home;
 };
@@ -83,6 +84,13 @@ int net_recv(struct net_link *l, size_t at, size_t len, struct xfer_req **out);
 
 /* Tests until done or failed, while both ports make progress: 1 or the error. */
 int net_wait(struct net_link *l, struct xfer_req *req, size_t *out_len);
+
+/*
+ * How a message without bytes on a channel that is dead ends: the error of its request, or of its
+ * start. `port` (may be NULL) is driven besides.
+ */
+int net_vain_send(struct xfer_chan *chan, struct xfer_port *port);
+int net_vain_recv(struct xfer_chan *chan, struct xfer_port *port);
 
 /* One message of len bytes, verified. */
 void net_message(struct net_link *l, size_t len);

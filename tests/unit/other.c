@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "unit/unit.h"
 
-#define LIFE_S	   120 /* whatever becomes of the test, no process stays behind */
+#define LIFE_S     120 /* whatever becomes of the test, no process stays behind */
 #define SILENCE_US 30000000
 
 static const uint8_t loopback[16] = {127, 0, 0, 1};
@@ -22,7 +22,8 @@ static void find(const struct other_ask *ask, struct other_answer *answer)
 {
 	int64_t since = clock_us();
 
-	while (!(line = lifeline_find(ask->id, SILENCE_US)) && clock_us() - since < UNIT_PATIENCE_US)
+	while (!(line = lifeline_find(ask->id, SILENCE_US)) &&
+	       clock_us() - since < UNIT_PATIENCE_US)
 		usleep(1000);
 	answer->value = line ? 1 : 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Another process for the lifeline tests: a forked child that does one thing at a time with the lifeline
- * functions and tells how it went. Not for anything that needs libfabric.
+ * Another process for the lifeline tests: a forked child that does one thing at a time with the
+ * lifeline functions and tells how it went. Not for anything that needs libfabric.
  */
 #ifndef TESTS_UNIT_OTHER_H
 #define TESTS_UNIT_OTHER_H

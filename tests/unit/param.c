@@ -18,10 +18,25 @@ struct values {
 
 static const struct param table[] = {
 	{.name = "UT_TEXT", .type = PARAM_TEXT, .offset = AT(text), .value = "auto"},
-	{.name = "UT_NUMBER", .type = PARAM_INT, .offset = AT(number), .value = "5", .min = "-2", .max = "10"},
+	{.name = "UT_NUMBER",
+	 .type = PARAM_INT,
+	 .offset = AT(number),
+	 .value = "5",
+	 .min = "-2",
+	 .max = "10"},
 	{.name = "UT_TOGGLE", .type = PARAM_BOOL, .offset = AT(toggle), .value = "1"},
-	{.name = "UT_BYTES", .type = PARAM_BYTES, .offset = AT(bytes), .value = "64K", .min = "4K", .max = "1G"},
-	{.name = "UT_TIME", .type = PARAM_TIME, .offset = AT(time_us), .value = "10m", .min = "0", .max = "24h"},
+	{.name = "UT_BYTES",
+	 .type = PARAM_BYTES,
+	 .offset = AT(bytes),
+	 .value = "64K",
+	 .min = "4K",
+	 .max = "1G"},
+	{.name = "UT_TIME",
+	 .type = PARAM_TIME,
+	 .offset = AT(time_us),
+	 .value = "10m",
+	 .min = "0",
+	 .max = "24h"},
 	{.name = "UT_CHOICE",
 	 .type = PARAM_CHOICE,
 	 .offset = AT(choice),
@@ -200,7 +215,8 @@ static void tells_long_values_completely(void **state)
 /* What param_value_text writes, param_load reads back as the same. */
 static void writes_values_that_load(void **state)
 {
-	static const char *const texts[COUNT(table)] = {"hello, world", "-1", "0", "5000", "150ms", "large"};
+	static const char *const texts[COUNT(table)] = {"hello, world", "-1",    "0",
+							"5000",         "150ms", "large"};
 	struct values before;
 	char buf[PARAM_TEXT_BYTES];
 	size_t i;
@@ -225,7 +241,8 @@ static void says_what_it_accepts(void **state)
 
 	(void)state;
 	assert_non_null(strstr(param_accepts(&table[0], buf, sizeof(buf)), "text"));
-	assert_string_equal(param_accepts(&table[1], buf, sizeof(buf)), "a whole number from -2 to 10");
+	assert_string_equal(param_accepts(&table[1], buf, sizeof(buf)),
+			    "a whole number from -2 to 10");
 	assert_string_equal(param_accepts(&table[2], buf, sizeof(buf)), "0 or 1");
 	assert_non_null(strstr(param_accepts(&table[3], buf, sizeof(buf)), "bytes"));
 	assert_non_null(strstr(param_accepts(&table[4], buf, sizeof(buf)), "time"));
@@ -262,18 +279,15 @@ static struct unknown look(const char *name)
 static void finds_misspelt_names(void **state)
 {
 	static const char *const rows[][2] = {
-		{"UT_NUBMER", "UT_NUMBER"},
-		{"UT_NUMBERS", "UT_NUMBER"},
-		{"UT_number", "UT_NUMBER"},
-		{"UT_TIM", "UT_TIME"},
-		{"UT_CHOISE", "UT_CHOICE"},
-		{"UT_SOMETHING_ELSE_ALTOGETHER", "(none)"},
+		{"UT_NUBMER", "UT_NUMBER"}, {"UT_NUMBERS", "UT_NUMBER"},
+		{"UT_number", "UT_NUMBER"}, {"UT_TIM", "UT_TIME"},
+		{"UT_CHOISE", "UT_CHOICE"}, {"UT_SOMETHING_ELSE_ALTOGETHER", "(none)"},
 	};
 	struct unknown u = {0};
 	size_t i;
 
 	(void)state;
-	setenv("UT_NUMBER", "1", 1); /* known: never reported */
+	setenv("UT_NUMBER", "1", 1);  /* known: never reported */
 	setenv("XUT_NUBMER", "1", 1); /* not ours */
 	param_unknown("UT_", table, COUNT(table), note_unknown, &u);
 	assert_int_equal(u.count, 0);

@@ -101,8 +101,8 @@ static void passes_errors_on_in_silence(void **state)
 
 static void refuses_illegal_moves(void **state)
 {
-	static const int illegal[][2] = {
-		{FIRST, FIRST}, {FIRST, LAST}, {SECOND, FIRST}, {SECOND, SECOND}, {THIRD, FIRST}, {THIRD, SECOND}};
+	static const int illegal[][2] = {{FIRST, FIRST},   {FIRST, LAST},  {SECOND, FIRST},
+					 {SECOND, SECOND}, {THIRD, FIRST}, {THIRD, SECOND}};
 	size_t i;
 
 	(void)state;

@@ -20,8 +20,7 @@ static int sum_in_order(struct list *head)
 	struct list *it, *tmp;
 	int sum = 0;
 
-	list_each (head, it, tmp)
-		sum = sum * 10 + owner_of(it, struct item, link)->number;
+	list_each(head, it, tmp) sum = sum * 10 + owner_of(it, struct item, link)->number;
 	return sum;
 }
 
@@ -74,7 +73,8 @@ static void list_each_survives_removal(void **state)
 		items[i].number = i;
 		list_append(&head, &items[i].link);
 	}
-	list_each (&head, it, tmp) {
+	list_each(&head, it, tmp)
+	{
 		assert_int_equal(owner_of(it, struct item, link)->number, seen);
 		seen++;
 		list_remove(it);

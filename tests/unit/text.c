@@ -121,10 +121,9 @@ static void reads_times(void **state)
 static void reads_switches(void **state)
 {
 	static const struct reading rows[] = {
-		{"0", 0},    {"1", 1},	  {"no", 0},	{"yes", 1},   {"off", 0},
-		{"ON", 1},   {"False", 0}, {"TRUE", 1}, {"2", BAD},   {"", BAD},
-		{" 1", BAD}, {"1 ", BAD},  {"y", BAD},	{"01", BAD},  {"-1", BAD},
-		{"on,", BAD}, {"truee", BAD},
+		{"0", 0},     {"1", 1},    {"no", 0},   {"yes", 1},   {"off", 0},     {"ON", 1},
+		{"False", 0}, {"TRUE", 1}, {"2", BAD},  {"", BAD},    {" 1", BAD},    {"1 ", BAD},
+		{"y", BAD},   {"01", BAD}, {"-1", BAD}, {"on,", BAD}, {"truee", BAD},
 	};
 
 	(void)state;
@@ -161,8 +160,9 @@ static void reads_back_what_it_wrote(void **state)
 
 	(void)state;
 	for (i = 0; i < 20000; i++) {
-		int64_t number = (int64_t)(((uint64_t)unit_random(&seed) << 32 | unit_random(&seed)) >>
-					   (1 + unit_random(&seed) % 63));
+		int64_t number =
+			(int64_t)(((uint64_t)unit_random(&seed) << 32 | unit_random(&seed)) >>
+				  (1 + unit_random(&seed) % 63));
 
 		text_from_bytes(number, buf, sizeof(buf));
 		if (text_to_bytes(buf, &v) || v != number)

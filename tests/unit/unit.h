@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What every unit test starts from: cmocka with its prerequisites, log lines caught for inspection, and a
- * deadline for loops that must end. Not for anything that opens a device; see net.h.
+ * What every unit test starts from: cmocka with its prerequisites, log lines caught for inspection,
+ * and a deadline for loops that must end. Not for anything that opens a device; see net.h.
  */
 #ifndef TESTS_UNIT_UNIT_H
 #define TESTS_UNIT_UNIT_H
@@ -16,7 +16,8 @@
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
-/* Far beyond what any step takes, even on a busy machine under a sanitizer: only a hang gets here. */
+/* Far beyond what any step takes, even on a busy machine under a sanitizer: only a hang gets here.
+ */
 #define UNIT_PATIENCE_US 60000000
 
 /* Catches log lines from now on and forgets earlier ones. */
@@ -35,8 +36,8 @@ const char *unit_log_last(int level);
 void unit_not_late(int64_t since_us, const char *what);
 
 /*
- * Sends stderr into a file until unit_stderr_end, which returns what was written there. One at a time; the
- * text is valid until the next capture.
+ * Sends stderr into a file until unit_stderr_end, which returns what was written there. One at a
+ * time; the text is valid until the next capture.
  */
 void unit_stderr_begin(void);
 const char *unit_stderr_end(void);
@@ -48,8 +49,8 @@ int unit_occurrences(const char *text, const char *part);
 uint32_t unit_random(uint64_t *state);
 
 /*
- * Leaks that are other libraries' own, for AddressSanitizer: "leak:libfabric.so\n". Once in a program.
- * Without whole stacks it could not tell whose they are.
+ * Leaks that are other libraries' own, for AddressSanitizer: "leak:libfabric.so\n". Once in a
+ * program. Without whole stacks it could not tell whose they are.
  */
 #define UNIT_FOREIGN_LEAKS(list)                                                                   \
 	__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);      \

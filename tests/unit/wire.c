@@ -71,13 +71,15 @@ static void handle_values(void **state)
 		good_handle(&h);
 		h.addr_bytes = (uint8_t)bytes;
 		wire_handle_seal(&h);
-		assert_int_equal(judge(&h), bytes >= 1 && bytes <= WIRE_ADDR_BYTES ? GOOD : DAMAGED);
+		assert_int_equal(judge(&h),
+				 bytes >= 1 && bytes <= WIRE_ADDR_BYTES ? GOOD : DAMAGED);
 	}
 	for (family = 0; family < 256; family++) {
 		good_handle(&h);
 		h.lifeline_family = (uint8_t)family;
 		wire_handle_seal(&h);
-		assert_int_equal(judge(&h), family == 0 || family == 4 || family == 6 ? GOOD : DAMAGED);
+		assert_int_equal(judge(&h),
+				 family == 0 || family == 4 || family == 6 ? GOOD : DAMAGED);
 	}
 	good_handle(&h);
 	h.listen_id = 0;
@@ -153,15 +155,16 @@ static void handle_fuzz(void **state)
 
 static void provider_tags(void **state)
 {
-	static const char *const names[] = {"tcp", "tcp;ofi_rxm", "sockets", "shm", "sm2", "efa",
-					    "verbs;ofi_rxm", "udp;ofi_rxd", ""};
+	static const char *const names[] = {"tcp", "tcp;ofi_rxm",   "sockets",     "shm", "sm2",
+					    "efa", "verbs;ofi_rxm", "udp;ofi_rxd", ""};
 	size_t i, j;
 
 	(void)state;
 	assert_int_equal(wire_provider_tag("net"), wire_provider_tag("tcp"));
 	for (i = 0; i < COUNT(names); i++)
 		for (j = 0; j < i; j++)
-			assert_int_not_equal(wire_provider_tag(names[i]), wire_provider_tag(names[j]));
+			assert_int_not_equal(wire_provider_tag(names[i]),
+					     wire_provider_tag(names[j]));
 }
 
 static void ctrl_layout(void **state)
@@ -290,13 +293,15 @@ static void ctrl_fuzz(void **state)
 		if (unit_random(&seed) % 2)
 			bytes = wire_ctrl_bytes(box.m.ctrl.type);
 		for (n = (int)(unit_random(&seed) % 6); n > 0; n--)
-			box.m.bytes[unit_random(&seed) % WIRE_CTRL_MAX] = (unsigned char)unit_random(&seed);
+			box.m.bytes[unit_random(&seed) % WIRE_CTRL_MAX] =
+				(unsigned char)unit_random(&seed);
 		if (wire_ctrl_check(&box.m.ctrl, bytes))
 			continue;
 		assert_int_equal(bytes, wire_ctrl_bytes(box.m.ctrl.type));
 		if (bytes == sizeof(struct wire_connect)) {
 			assert_in_range(box.m.connect.who.addr_bytes, 0, WIRE_ADDR_BYTES);
-			assert_true(strnlen(box.m.connect.who.host, WIRE_HOST_BYTES) < WIRE_HOST_BYTES);
+			assert_true(strnlen(box.m.connect.who.host, WIRE_HOST_BYTES) <
+				    WIRE_HOST_BYTES);
 		}
 	}
 	for (n = 0; n < (int)sizeof(box.after); n++)
