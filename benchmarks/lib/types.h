@@ -43,12 +43,6 @@ extern const char *const op_names[OP_COUNT];
 int type_find(const char *name);
 int op_find(const char *name);
 
-/* Conversions. Every half and bfloat16 is a float, so only the way back rounds. */
-float half_to_float(uint16_t h);
-uint16_t half_from_float(float f);
-float bfloat16_to_float(uint16_t b);
-uint16_t bfloat16_from_float(float f);
-
 /*
  * Elements of a floating type from doubles. For half and bfloat16 the doubles must be exact in
  * float, or they would be rounded twice.

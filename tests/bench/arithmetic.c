@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "guarded.h"
+#include "small_float.h"
 #include "types.h"
 #include "verify.h"
 
