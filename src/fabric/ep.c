@@ -171,6 +171,8 @@ static bool full(const struct fab_ep *ep, enum share share)
 
 static int posted(struct fab_ep *ep, ssize_t ret)
 {
+	if (ret == -FI_ENOMEM) /* shm's word for a queue that is full */
+		return -EAGAIN;
 	if (ret)
 		return fab_errno(ret);
 	ep->in_flight++;
