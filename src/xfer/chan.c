@@ -13,6 +13,7 @@
 
 #define LOOK_EVERY_US 100000  /* lifelines are looked at this often while a request waits */
 #define GRACE_US      2000000 /* after its end, what a peer had sent may still arrive */
+#define PUSH_US	      50000   /* for a last message that the provider would not take at once */
 
 int xfer_chan_open(struct xfer_port *port, enum xfer_kind kind, const struct wire_who *who,
 		   struct lifeline *line, void *waiter, struct xfer_chan **out)
@@ -186,6 +187,15 @@ static void free_reqs(struct xfer_port *port, struct list *reqs)
 	}
 }
 
+/* The caller may never poll again: what the provider would not take at once must leave now. */
+static void push_out(struct xfer_port *port)
+{
+	int64_t deadline = clock_us() + PUSH_US;
+
+	while (!port->err && !list_empty(&port->tx_waiting) && clock_us() < deadline)
+		xfer_port_poll(port);
+}
+
 void xfer_chan_close(struct xfer_chan *chan)
 {
 	struct xfer_port *port;
@@ -196,6 +206,7 @@ void xfer_chan_close(struct xfer_chan *chan)
 	xfer_port_lock(port);
 	chan_quiesce(chan, NULL);
 	chan_send_close(chan);
+	push_out(port);
 	while (!list_empty(&chan->regions))
 		region_free(owner_of(chan->regions.next, struct xfer_region, link));
 	free_reqs(port, &chan->done);

@@ -42,6 +42,7 @@ struct xfer_port {
 	struct idmap listens;
 	struct list peers;
 	struct list orphans;
+	struct list orphans_waiting; /* those the provider would not take yet */
 
 	struct pool tx_pool;
 	struct pool req_pool;
@@ -191,6 +192,8 @@ void chan_quiesce(struct xfer_chan *chan, const struct xfer_region *region);
 
 /* The peer has sent `sent` messages to the closed channel `id` and no more: forget receives beyond. */
 void orphans_settle(struct xfer_port *port, uint32_t id, uint32_t sent);
+/* Posts what waits. */
+void orphans_progress(struct xfer_port *port);
 void orphans_close(struct xfer_port *port);
 
 /* Is sequence number a at or after b? Right as long as they are less than 2^31 apart. */

@@ -19,10 +19,12 @@
 
 struct orphan {
 	struct fab_op op; /* first */
-	struct list link; /* in port->orphans */
+	struct list link; /* in port->orphans, or in orphans_waiting while not posted */
 	struct xfer_port *port;
 	struct fab_mr *mr;
 	void *scratch;
+	size_t len;
+	uint64_t fab_addr;
 	uint32_t chan_id;
 	uint32_t seq;
 };
@@ -41,11 +43,32 @@ static void orphan_done(struct fab_op *op, const struct fab_result *r)
 	orphan_free((struct orphan *)op);
 }
 
+static void orphan_post(struct orphan *o)
+{
+	struct xfer_port *port = o->port;
+	int ret = fab_trecv(port->ep, &o->op, o->scratch, o->len, fab_mr_desc(o->mr), o->fab_addr,
+			    wire_tag(o->chan_id, o->seq));
+
+	list_remove(&o->link);
+	list_append(ret == -EAGAIN ? &port->orphans_waiting : &port->orphans, &o->link);
+	if (ret && ret != -EAGAIN) {
+		log_debug("no receive for a message that is not wanted any more: %d", ret);
+		orphan_free(o);
+	}
+}
+
+void orphans_progress(struct xfer_port *port)
+{
+	struct list *it, *tmp;
+
+	list_each (&port->orphans_waiting, it, tmp)
+		orphan_post(owner_of(it, struct orphan, link));
+}
+
 static void orphan_new(struct xfer_chan *chan, uint32_t seq, size_t len)
 {
 	struct xfer_port *port = chan->port;
 	struct orphan *o = calloc(1, sizeof(*o));
-	int ret;
 
 	if (!o)
 		return;
@@ -53,16 +76,16 @@ static void orphan_new(struct xfer_chan *chan, uint32_t seq, size_t len)
 	o->port = port;
 	o->chan_id = chan->id;
 	o->seq = seq;
+	o->len = len;
+	o->fab_addr = chan->peer->fab_addr;
 	o->scratch = malloc(len ? len : 1);
-	list_append(&port->orphans, &o->link);
-	ret = o->scratch ? fab_mr_reg(port->domain, o->scratch, len, &o->mr) : -ENOMEM;
-	if (!ret)
-		ret = fab_trecv(port->ep, &o->op, o->scratch, len, fab_mr_desc(o->mr),
-				chan->peer->fab_addr, wire_tag(chan->id, seq));
-	if (ret) {
-		log_debug("no receive for a message that is not wanted any more: %d", ret);
+	list_init(&o->link);
+	if (!o->scratch || fab_mr_reg(port->domain, o->scratch, len, &o->mr)) {
+		log_debug("no memory to receive a message that is not wanted any more");
 		orphan_free(o);
+		return;
 	}
+	orphan_post(o);
 }
 
 void orphans_settle(struct xfer_port *port, uint32_t id, uint32_t sent)
@@ -75,6 +98,12 @@ void orphans_settle(struct xfer_port *port, uint32_t id, uint32_t sent)
 		if (o->chan_id == id && seq_at_or_after(o->seq, sent) && port->ep)
 			fab_cancel(port->ep, &o->op);
 	}
+	list_each (&port->orphans_waiting, it, tmp) {
+		struct orphan *o = owner_of(it, struct orphan, link);
+
+		if (o->chan_id == id && seq_at_or_after(o->seq, sent))
+			orphan_free(o);
+	}
 }
 
 /* After the endpoint is closed. */
@@ -82,6 +111,8 @@ void orphans_close(struct xfer_port *port)
 {
 	while (!list_empty(&port->orphans))
 		orphan_free(owner_of(port->orphans.next, struct orphan, link));
+	while (!list_empty(&port->orphans_waiting))
+		orphan_free(owner_of(port->orphans_waiting.next, struct orphan, link));
 }
 
 static bool concerned(const struct xfer_req *req, const struct xfer_region *region)

@@ -98,6 +98,7 @@ static struct xfer_port *port_new(struct dev *dev, const struct conf *conf,
 	list_init(&port->link);
 	list_init(&port->peers);
 	list_init(&port->orphans);
+	list_init(&port->orphans_waiting);
 	list_init(&port->tx_waiting);
 	list_init(&port->tx_flying);
 	list_init(&port->rx_unposted);
@@ -223,6 +224,8 @@ int xfer_port_poll(struct xfer_port *port)
 		port_break(port, ret, "its completion queue failed");
 	else
 		ctrl_progress(port);
+	if (!port->err)
+		orphans_progress(port);
 	return port->err;
 }
 
