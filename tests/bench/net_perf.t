@@ -61,7 +61,8 @@ start_long() { # arguments
 	"$perf" --raw --pattern latency -b 8 -e 8 --time-ms 300000 "$@" >"$tmp/out" 2>"$tmp/err" &
 	long=$!
 	for ((i = 0; i < 600; i++)); do
-		grep -q '^# pattern' "$tmp/out" && return
+		read -ra workers < <(children "$long")
+		grep -q '^# pattern' "$tmp/out" && [ ${#workers[@]} -eq 4 ] && return
 		sleep 0.1
 	done
 }
@@ -141,31 +142,27 @@ fi
 
 for rank in 0 1; do
 	start_long
-	mapfile -t -d ' ' workers < <(children "$long")
 	kill -KILL "${workers[$rank]}"
 	wait_long
 	check "rank $rank killed: the run ends and says so" eval '[ "$rc" = 1 ] &&
 		grep -q "side A: rank $rank (process ${workers[$rank]}) was killed by signal 9" "$tmp/err"'
-	check "rank $rank killed: no process is left" gone "${workers[@]%$'\n'}"
+	check "rank $rank killed: no process is left" gone "${workers[@]}"
 done
 start_long
-mapfile -t -d ' ' workers < <(children "$long")
 kill -KILL "${workers[3]}"
 wait_long
 check "a side that was waiting for its turn is missed, too" \
 	eval '[ "$rc" = 1 ] && grep -q "side raw: rank 1 .* was killed" "$tmp/err"'
 start_long --timeout 10
-mapfile -t -d ' ' workers < <(children "$long")
 kill -STOP "${workers[1]}"
 wait_long
 check "rank 1 stopped: given up after --timeout" \
 	eval '[ "$rc" = 1 ] && grep -q "side A: .*did not answer within 10 s" "$tmp/err"'
-check "rank 1 stopped: no process is left" gone "${workers[@]%$'\n'}"
+check "rank 1 stopped: no process is left" gone "${workers[@]}"
 start_long
-mapfile -t -d ' ' workers < <(children "$long")
 kill -KILL "$long"
 wait "$long" 2>/dev/null
-check "coordinator killed: no process is left" gone "${workers[@]%$'\n'}"
+check "coordinator killed: no process is left" gone "${workers[@]}"
 
 run --plugin "$tmp/none.so"
 check "a plugin that is not there" eval '[ "$rc" = 1 ] && grep -q none.so "$tmp/err"'
