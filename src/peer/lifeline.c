@@ -65,10 +65,13 @@ static void in_child(void)
 		l->state = LIFELINE_DEAD;
 		list_remove(it);
 	}
-	list_each (&listeners, it, tmp)
-		close(owner_of(it, struct listener, link)->fd);
-	list_init(&lines);
-	list_init(&listeners);
+	list_each (&listeners, it, tmp) {
+		struct listener *l = owner_of(it, struct listener, link);
+
+		close(l->fd);
+		list_remove(it);
+		free(l);
+	}
 	pthread_mutex_init(&lock, NULL);
 }
 

@@ -66,6 +66,8 @@ static struct end ends[2];
 static struct slot tx_slots[DEPTH], rx_slots[DEPTH];
 static unsigned char seen[1 << 20];
 
+static _Noreturn void quit(int status, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
 static _Noreturn void quit(int status, const char *fmt, ...)
 {
 	va_list ap;
