@@ -82,6 +82,11 @@ void *idmap_get(const struct idmap *m, uint32_t id)
 	return s ? s->ptr : NULL;
 }
 
+void *idmap_at(const struct idmap *m, uint32_t slot)
+{
+	return slot < m->used ? m->slots[slot].ptr : NULL;
+}
+
 void idmap_remove(struct idmap *m, uint32_t id)
 {
 	struct idmap_slot *s = find(m, id);

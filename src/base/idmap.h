@@ -42,6 +42,10 @@ int idmap_add(struct idmap *m, void *ptr, uint32_t *out_id);
 /* What the id stands for, or NULL when it is not in use (any more). */
 void *idmap_get(const struct idmap *m, uint32_t id);
 
+/* What stands in this slot, whatever its generation, or NULL; the slot of an id is IDMAP_SLOT(id). */
+void *idmap_at(const struct idmap *m, uint32_t slot);
+#define IDMAP_SLOT(id) ((id) & (IDMAP_SLOTS_MAX - 1))
+
 /* Ends the id's use; an unknown id is ignored. */
 void idmap_remove(struct idmap *m, uint32_t id);
 

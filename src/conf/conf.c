@@ -23,6 +23,23 @@ const struct param conf_table[] = {
 	 .doc = "The NICs to use: comma-separated shell patterns of libfabric domain names, such as "
 		"`eth0,eth1` or `rdmap*`; a leading `^` means all but these. Empty: every NIC of the provider "
 		"but loopback and container bridges, and loopback when there is nothing else."},
+	{.name = "WEFT_PROTOCOL",
+	 .type = PARAM_CHOICE,
+	 .offset = FIELD(protocol),
+	 .value = "auto",
+	 .choices = {"auto", "tagged", "rma"},
+	 .doc = "How messages move. `tagged`: by the provider's tagged messages, on any provider. `rma`: the "
+		"receiver announces its buffer by a remote write and the sender writes straight into it, on "
+		"providers with remote writes that carry immediate data. `auto` takes what suits the provider "
+		"best. All ranks need the same."},
+	{.name = "WEFT_EAGER",
+	 .type = PARAM_CHOICE,
+	 .offset = FIELD(eager),
+	 .value = "adaptive",
+	 .choices = {"off", "on", "adaptive"},
+	 .doc = "Whether a message of up to 8 KiB that finds no receive announced is sent at once and copied by "
+		"the receiver (RMA protocol only). `adaptive`: besides, a receiver that gets small messages "
+		"only stops announcing its buffers until a larger message asks for it."},
 	{.name = "WEFT_CONNECT_TIMEOUT",
 	 .type = PARAM_TIME,
 	 .offset = FIELD(connect_timeout_us),
@@ -77,6 +94,14 @@ const struct param conf_table[] = {
 	 .max = "4096",
 	 .unit = "buffers",
 	 .doc = "Receives kept posted per endpoint for control messages (256 bytes each)."},
+	{.name = "WEFT_TEST_SEQ",
+	 .type = PARAM_INT,
+	 .offset = FIELD(test_seq),
+	 .value = "0",
+	 .min = "0",
+	 .max = "4294967295",
+	 .doc = "For tests: the number of the first message of each channel, near the end of the 32-bit "
+		"numbers to see them wrap. All ranks need the same."},
 	{.name = "WEFT_LOG",
 	 .type = PARAM_CHOICE,
 	 .offset = FIELD(log),

@@ -8,9 +8,14 @@
 
 #include "base/param.h"
 
+enum conf_protocol { CONF_PROTOCOL_AUTO, CONF_PROTOCOL_TAGGED, CONF_PROTOCOL_RMA };
+
+enum conf_eager { CONF_EAGER_OFF, CONF_EAGER_ON, CONF_EAGER_ADAPTIVE };
+
 struct conf {
 	char provider[PARAM_TEXT_BYTES];      /* WEFT_PROVIDER */
 	char nics[PARAM_TEXT_BYTES];	      /* WEFT_NICS */
+	int64_t protocol;		      /* enum conf_protocol */
 	char lifeline_addr[PARAM_TEXT_BYTES]; /* WEFT_LIFELINE_ADDR */
 	int64_t lifeline;		      /* 0 or 1 */
 	int64_t connect_timeout_us;	      /* 0: none */
@@ -18,6 +23,8 @@ struct conf {
 	int64_t peer_timeout_us;
 	int64_t cq_depth;
 	int64_t ctrl_buffers;
+	int64_t eager; /* enum conf_eager */
+	int64_t test_seq; /* number of each channel's first message */
 	int64_t log; /* enum log_level */
 };
 

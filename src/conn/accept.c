@@ -51,8 +51,8 @@ static int open_chan(void *machine)
 
 	xfer_port_who(a->port, &self);
 	if (a->request.who.provider != self.provider) {
-		log_warn("%s pid %u uses another libfabric provider than this rank: set WEFT_PROVIDER to the "
-			 "same value on every node",
+		log_warn("%s pid %u uses another libfabric provider or protocol than this rank: set "
+			 "WEFT_PROVIDER and WEFT_PROTOCOL to the same values on every node",
 			 a->request.who.host, a->request.who.pid);
 		xfer_port_refuse(a->port, &a->request, EPROTONOSUPPORT);
 		return -EPROTONOSUPPORT;

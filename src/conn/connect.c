@@ -107,8 +107,8 @@ static int refused(const struct connecting *c)
 	int status = c->answer.who.status;
 
 	if (status == EPROTONOSUPPORT)
-		log_warn("connect: peer %s uses another libfabric provider than this rank: set WEFT_PROVIDER to "
-			 "the same value on every node",
+		log_warn("connect: peer %s uses another libfabric provider or protocol than this rank: set "
+			 "WEFT_PROVIDER and WEFT_PROTOCOL to the same values on every node",
 			 peer);
 	else
 		log_warn("connect: peer %s has refused: %s", peer,
@@ -214,9 +214,9 @@ static int check_handle(const struct dev *dev, const struct wire_handle *handle)
 		log_warn("connect: the handle can't be used: %s", wrong);
 		return -EINVAL;
 	}
-	if (handle->provider != wire_provider_tag(dev->nic->provider)) {
-		log_warn("connect: the listening rank, pid %u, uses another libfabric provider than %s: set "
-			 "WEFT_PROVIDER to the same value on every node",
+	if (handle->provider != xfer_wire_tag(dev)) {
+		log_warn("connect: the listening rank, pid %u, uses another libfabric provider or protocol than %s: set "
+			 "WEFT_PROVIDER and WEFT_PROTOCOL to the same values on every node",
 			 handle->pid, dev->nic->provider);
 		return -EPROTONOSUPPORT;
 	}

@@ -52,13 +52,15 @@ const char *fab_library_path(void)
 }
 
 /* What Weft needs of a provider; see libfabric's fi_getinfo(3). */
-static struct fi_info *make_hints(void)
+static struct fi_info *make_hints(bool rma)
 {
 	struct fi_info *hints = fi_allocinfo();
 
 	if (!hints)
 		return NULL;
 	hints->caps = FI_MSG | FI_TAGGED;
+	if (rma)
+		hints->caps |= FI_RMA | FI_WRITE | FI_REMOTE_WRITE;
 	hints->mode = FI_CONTEXT | FI_CONTEXT2;
 	hints->ep_attr->type = FI_EP_RDM;
 	hints->domain_attr->threading = FI_THREAD_SAFE;
@@ -98,6 +100,7 @@ static void nic_fill(struct fab_nic *nic, const struct fi_info *info)
 	snprintf(nic->fabric, sizeof(nic->fabric), "%s",
 		 info->fabric_attr->name ? info->fabric_attr->name : "");
 	nic->loopback = is_loopback(info);
+	nic->rma = info->caps & FI_RMA && info->domain_attr->cq_data_size >= 4;
 	if (info->nic && info->nic->bus_attr && info->nic->bus_attr->bus_type == FI_BUS_PCI) {
 		const struct fi_pci_attr *pci = &info->nic->bus_attr->attr.pci;
 
@@ -322,11 +325,29 @@ static bool first_of_domain(const struct fi_info *all, const struct fi_info *inf
 	return true;
 }
 
+/* The chosen provider's entries with remote writes, where its row prefers those; NULL: without. */
+static struct fi_info *best_by_rma(const struct conf *conf, const struct fab_candidate *best)
+{
+	struct fi_info *hints, *list = NULL;
+
+	if (conf->protocol != CONF_PROTOCOL_AUTO || !provider_facts(best->provider)->rma)
+		return NULL;
+	hints = make_hints(true);
+	if (!hints)
+		return NULL;
+	hints->fabric_attr->prov_name = strdup(best->provider);
+	if (fi_getinfo(api_version(), NULL, NULL, 0, hints, &list))
+		list = NULL;
+	fi_freeinfo(hints);
+	return list;
+}
+
 static int collect(struct fab_report *r, const struct fi_info *all, const struct conf *conf,
 		   int getinfo_err)
 {
 	struct fab_candidate *c, *best;
 	const struct fi_info *info;
+	struct fi_info *rma;
 	int ret = 0;
 
 	for (info = all; info; info = info->next) {
@@ -343,9 +364,12 @@ static int collect(struct fab_report *r, const struct fi_info *all, const struct
 	explain_absent(r);
 	if (!best)
 		return 0;
-	for (info = all; info && !ret; info = info->next)
+	rma = best_by_rma(conf, best);
+	for (info = rma ? rma : all; info && !ret; info = info->next)
 		if (usable(info) && !strcmp(info->fabric_attr->prov_name, best->provider))
 			ret = nic_add(r, info);
+	if (rma)
+		fi_freeinfo(rma);
 	if (ret)
 		return ret;
 	best->nics = r->nic_count;
@@ -361,7 +385,7 @@ int fab_discover(const struct conf *conf, struct fab_report *out)
 	int ret, err;
 
 	memset(out, 0, sizeof(*out));
-	hints = make_hints();
+	hints = make_hints(conf->protocol == CONF_PROTOCOL_RMA);
 	if (!hints)
 		return -ENOMEM;
 	err = fi_getinfo(api_version(), NULL, NULL, 0, hints, &all);

@@ -47,6 +47,7 @@ int fab_domain_open(const struct fab_nic *nic, struct fab_domain **out)
 		ret = failed(nic, "fi_domain", ret);
 		goto err;
 	}
+	d->virt_addr = nic->info->domain_attr->mr_mode & FI_MR_VIRT_ADDR;
 	*out = d;
 	return 0;
 err:
@@ -69,14 +70,18 @@ void fab_domain_close(struct fab_domain *d)
 
 int fab_mr_reg(struct fab_domain *d, void *buf, size_t len, struct fab_mr **out)
 {
+	uint64_t access = FI_SEND | FI_RECV;
 	struct fid_mr *mr;
 	int ret;
 
 	*out = NULL;
-	if (!(d->nic->info->domain_attr->mr_mode & FI_MR_LOCAL) || !len)
+	if (d->nic->rma)
+		access |= FI_WRITE | FI_REMOTE_WRITE;
+	else if (!(d->nic->info->domain_attr->mr_mode & FI_MR_LOCAL))
 		return 0;
-	ret = fi_mr_reg(d->domain, buf, len, FI_SEND | FI_RECV, 0, atomic_fetch_add(&d->next_key, 1), 0,
-			&mr, NULL);
+	if (!len)
+		return 0;
+	ret = fi_mr_reg(d->domain, buf, len, access, 0, atomic_fetch_add(&d->next_key, 1), 0, &mr, NULL);
 	if (ret) {
 		log_warn("registering %zu bytes at %p failed on NIC %s: %s (%d); with ENOMEM look at "
 			 "`ulimit -l`, it must be unlimited",
@@ -96,4 +101,15 @@ void fab_mr_close(struct fab_mr *mr)
 void *fab_mr_desc(const struct fab_mr *mr)
 {
 	return mr ? fi_mr_desc((struct fid_mr *)mr) : NULL;
+}
+
+uint64_t fab_mr_remote_addr(const struct fab_domain *d, const void *base, const void *at)
+{
+	return d->virt_addr ? (uint64_t)(uintptr_t)at
+			    : (uint64_t)((const char *)at - (const char *)base);
+}
+
+uint64_t fab_mr_key(const struct fab_mr *mr)
+{
+	return fi_mr_key((struct fid_mr *)mr);
 }

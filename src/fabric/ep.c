@@ -11,6 +11,7 @@
 #include <rdma/fi_eq.h>
 #include <rdma/fi_errno.h>
 #include <rdma/fi_ext.h>
+#include <rdma/fi_rma.h>
 #include <rdma/fi_tagged.h>
 
 #include "base/log.h"
@@ -26,6 +27,9 @@ struct fab_ep {
 	struct fid_av *av;
 	size_t in_flight; /* operations posted and not completed: never more than cq_depth */
 	size_t cq_depth;
+	size_t expected; /* of in_flight: writes of peers that are to come */
+	fab_arrival arrival;
+	void *arrival_arg;
 };
 
 /*
@@ -99,7 +103,8 @@ static int open_parts(struct fab_ep *ep)
 	return ret ? failed(ep, "fi_enable", ret) : 0;
 }
 
-int fab_ep_open(struct fab_domain *d, size_t cq_depth, struct fab_ep **out)
+int fab_ep_open(struct fab_domain *d, size_t cq_depth, fab_arrival arrival, void *arg,
+		struct fab_ep **out)
 {
 	struct fab_ep *ep = calloc(1, sizeof(*ep));
 	int ret;
@@ -109,6 +114,8 @@ int fab_ep_open(struct fab_domain *d, size_t cq_depth, struct fab_ep **out)
 		return -ENOMEM;
 	ep->domain = d;
 	ep->cq_depth = cq_depth;
+	ep->arrival = arrival;
+	ep->arrival_arg = arg;
 	ret = open_parts(ep);
 	if (ret) {
 		fab_ep_close(ep);
@@ -211,6 +218,66 @@ int fab_trecv(struct fab_ep *ep, struct fab_op *op, void *buf, size_t len, void 
 	return posted(ep, fi_trecv(ep->ep, buf, len, desc, FI_ADDR_UNSPEC, tag, 0, op));
 }
 
+int fab_inject(struct fab_ep *ep, const void *buf, size_t len, uint64_t peer)
+{
+	ssize_t ret = fi_inject(ep->ep, buf, len, peer);
+
+	return ret == -FI_ENOMEM ? -EAGAIN : fab_errno(ret);
+}
+
+int fab_write(struct fab_ep *ep, struct fab_op *op, const void *buf, size_t len, void *desc,
+	      uint64_t peer, uint64_t addr, uint64_t key)
+{
+	if (full(ep, SHARE_CONTROL))
+		return -EAGAIN;
+	return posted(ep, fi_write(ep->ep, buf, len, desc, peer, addr, key, op));
+}
+
+int fab_write_imm(struct fab_ep *ep, struct fab_op *op, const void *buf, size_t len, void *desc,
+		  uint64_t peer, uint64_t addr, uint64_t key, uint64_t imm)
+{
+	if (full(ep, SHARE_SEND))
+		return -EAGAIN;
+	if (!fab_imm_is_long(ep))
+		imm = (uint32_t)imm;
+	return posted(ep, fi_writedata(ep->ep, buf, len, desc, imm, peer, addr, key, op));
+}
+
+int fab_write_inject(struct fab_ep *ep, const void *buf, size_t len, uint64_t peer, uint64_t addr,
+		     uint64_t key)
+{
+	ssize_t ret = fi_inject_write(ep->ep, buf, len, peer, addr, key);
+
+	return ret == -FI_ENOMEM ? -EAGAIN : fab_errno(ret);
+}
+
+size_t fab_inject_bytes(const struct fab_ep *ep)
+{
+	return ep->domain->nic->info->tx_attr->inject_size;
+}
+
+bool fab_imm_is_long(const struct fab_ep *ep)
+{
+	return ep->domain->nic->info->domain_attr->cq_data_size >= 8;
+}
+
+int fab_expect(struct fab_ep *ep)
+{
+	if (full(ep, SHARE_RECEIVE))
+		return -EAGAIN;
+	ep->in_flight++;
+	ep->expected++;
+	return 0;
+}
+
+void fab_unexpect(struct fab_ep *ep)
+{
+	if (ep->expected) {
+		ep->expected--;
+		ep->in_flight--;
+	}
+}
+
 void fab_cancel(struct fab_ep *ep, struct fab_op *op)
 {
 	fi_cancel(&ep->ep->fid, op);
@@ -269,6 +336,10 @@ int fab_ep_poll(struct fab_ep *ep)
 	if (n < 0)
 		return failed(ep, "fi_cq_read", (int)n);
 	for (i = 0; i < n; i++) {
+		if (entries[i].flags & FI_REMOTE_CQ_DATA) {
+			ep->arrival(ep->arrival_arg, entries[i].data, entries[i].len);
+			continue;
+		}
 		r.len = entries[i].len;
 		finish(ep, entries[i].op_context, &r);
 	}

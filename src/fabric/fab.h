@@ -32,6 +32,7 @@ struct fab_nic {
 	char pci[FAB_PCI_BYTES];       /* "0000:3b:00.0" as the provider says, or "" */
 	int speed_mbps;		       /* as the provider says, or 0 */
 	bool loopback;
+	bool rma; /* remote writes with immediate data are to be used */
 	struct fi_info *info;
 };
 
@@ -80,12 +81,17 @@ void fab_domain_close(struct fab_domain *d); /* accepts NULL */
 struct fab_mr;
 
 /*
- * Registers host memory for messages when the provider wants that; else *out is NULL and the return 0.
+ * Registers host memory for messages, and for remote writes where the NIC's `rma` says so. When the provider
+ * wants no registration, *out is NULL and the return 0.
  * The memory stays the caller's.
  */
 int fab_mr_reg(struct fab_domain *d, void *buf, size_t len, struct fab_mr **out);
 void fab_mr_close(struct fab_mr *mr);	   /* accepts NULL */
 void *fab_mr_desc(const struct fab_mr *mr); /* accepts NULL */
+
+/* By what a peer names the byte at `at` of memory registered from `base` on. */
+uint64_t fab_mr_remote_addr(const struct fab_domain *d, const void *base, const void *at);
+uint64_t fab_mr_key(const struct fab_mr *mr);
 
 /* How an operation ended. */
 struct fab_result {
@@ -105,8 +111,15 @@ struct fab_op {
 
 struct fab_ep;
 
-/* Opens an endpoint with its address vector and a completion queue of about cq_depth entries. */
-int fab_ep_open(struct fab_domain *d, size_t cq_depth, struct fab_ep **out);
+/* A peer's write with immediate data has arrived here; len is valid where the immediate is short. */
+typedef void (*fab_arrival)(void *arg, uint64_t imm, size_t len);
+
+/*
+ * Opens an endpoint with its address vector and a completion queue of about cq_depth entries. `arrival` is
+ * called inside fab_ep_poll.
+ */
+int fab_ep_open(struct fab_domain *d, size_t cq_depth, fab_arrival arrival, void *arg,
+		struct fab_ep **out);
 
 /* Operations in flight are dropped without `done`; afterwards libfabric touches no buffer of theirs. */
 void fab_ep_close(struct fab_ep *ep); /* accepts NULL */
@@ -133,6 +146,28 @@ int fab_tsend(struct fab_ep *ep, struct fab_op *op, const void *buf, size_t len,
 	      uint64_t peer, uint64_t tag);
 int fab_trecv(struct fab_ep *ep, struct fab_op *op, void *buf, size_t len, void *desc, uint64_t peer,
 	      uint64_t tag);
+
+
+/* A small message that leaves no completion and has copied buf; see fab_inject_bytes. */
+int fab_inject(struct fab_ep *ep, const void *buf, size_t len, uint64_t peer);
+
+/* Remote writes, like the above; the second reaches the peer's `arrival`. `imm` is cut to what fits. */
+int fab_write(struct fab_ep *ep, struct fab_op *op, const void *buf, size_t len, void *desc,
+	      uint64_t peer, uint64_t addr, uint64_t key);
+int fab_write_imm(struct fab_ep *ep, struct fab_op *op, const void *buf, size_t len, void *desc,
+		  uint64_t peer, uint64_t addr, uint64_t key, uint64_t imm);
+
+/* A small write that leaves no completion and has copied buf; see fab_inject_bytes. */
+int fab_write_inject(struct fab_ep *ep, const void *buf, size_t len, uint64_t peer, uint64_t addr,
+		     uint64_t key);
+size_t fab_inject_bytes(const struct fab_ep *ep);
+
+/* Does an immediate carry 8 bytes (else 4)? */
+bool fab_imm_is_long(const struct fab_ep *ep);
+
+/* Keeps room in the completion queue for one write of a peer. 0 or -EAGAIN; fab_unexpect gives it back. */
+int fab_expect(struct fab_ep *ep);
+void fab_unexpect(struct fab_ep *ep);
 
 /* Asks to give up a receive: if that works, done comes with -ECANCELED; if data already flow, as usual. */
 void fab_cancel(struct fab_ep *ep, struct fab_op *op);

@@ -17,6 +17,7 @@ struct fab_domain {
 	struct fid_fabric *fabric;
 	struct fid_eq *eq; /* NULL where the provider has none */
 	struct fid_domain *domain;
+	bool virt_addr; /* remote memory is named by address, not by offset */
 	atomic_uint_fast64_t next_key; /* never used twice, so no key is free before its close returned */
 };
 

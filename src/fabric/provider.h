@@ -11,6 +11,7 @@ struct provider_facts {
 	int rank;	      /* by default the highest rank present wins; 0: only when asked for */
 	bool ip;	      /* one domain per network interface */
 	bool local_only;      /* reaches this host only */
+	bool rma;	      /* remote writes with immediate data carry Weft better than tagged messages */
 	bool efa_options;     /* takes FI_OPT_EFA_* and FI_OPT_SHARED_MEMORY_PERMITTED */
 	const char *on_demand; /* why it is not a default, when rank is 0 */
 	const char *needs;     /* what is missing where libfabric does not list it; NULL: not worth a word */

@@ -16,9 +16,11 @@
 
 #include "base/clock.h"
 #include "base/list.h"
+#include "peer/bell.h"
 
 #define HELLO_MAGIC  0x314c4557u /* "WEL1" */
 #define GOODBYE	     'B'
+#define RING	     'R'
 #define BACKLOG	     4096
 #define HELLO_US     60000000 /* who has not said its id by then is not one of ours */
 
@@ -35,6 +37,7 @@ struct lifeline {
 	int fd;
 	int count;
 	bool dialled;
+	bool rung;
 	enum lifeline_state state;
 	int64_t since_us; /* accepted at */
 	size_t hello_bytes; /* of the hello, how much was sent or received */
@@ -73,6 +76,7 @@ static void in_child(void)
 		free(l);
 	}
 	pthread_mutex_init(&lock, NULL);
+	bell_in_child();
 }
 
 static void before_fork(void)
@@ -209,6 +213,7 @@ static struct lifeline *line_new(int fd, int64_t silence_us)
 	l->since_us = clock_us();
 	keep_alive(fd, silence_us);
 	list_append(&lines, &l->link);
+	bell_watch(fd, l);
 	return l;
 }
 
@@ -274,8 +279,10 @@ static void accepted_step(struct lifeline *l)
 static void alive_step(struct lifeline *l)
 {
 	char byte;
-	ssize_t n = recv(l->fd, &byte, 1, MSG_DONTWAIT);
+	ssize_t n;
 
+	while ((n = recv(l->fd, &byte, 1, MSG_DONTWAIT)) == 1 && byte == RING)
+		l->rung = true;
 	if (n == 1 && byte == GOODBYE)
 		l->state = LIFELINE_CLOSED;
 	else if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
@@ -363,6 +370,38 @@ enum lifeline_state lifeline_check(struct lifeline *l)
 	state = l->state;
 	pthread_mutex_unlock(&lock);
 	return state;
+}
+
+void lifeline_ring(struct lifeline *l)
+{
+	char byte = RING;
+
+	if (!l)
+		return;
+	pthread_mutex_lock(&lock);
+	if (l->state == LIFELINE_ALIVE && send(l->fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		step(l);
+	pthread_mutex_unlock(&lock);
+}
+
+bool lifeline_heard(const void *key)
+{
+	struct list *it, *tmp;
+	bool rung = false;
+
+	pthread_mutex_lock(&lock);
+	list_each (&lines, it, tmp) {
+		struct lifeline *l = owner_of(it, struct lifeline, link);
+
+		if (l != key)
+			continue;
+		if (l->state == LIFELINE_ALIVE)
+			step(l);
+		rung = l->rung;
+		l->rung = false;
+	}
+	pthread_mutex_unlock(&lock);
+	return rung;
 }
 
 static void accept_pending(int64_t silence_us)

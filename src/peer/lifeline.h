@@ -66,6 +66,12 @@ struct lifeline *lifeline_find(uint64_t id, int64_t silence_us);
 /* How it stands now: one system call at most; for slow paths. */
 enum lifeline_state lifeline_check(struct lifeline *l);
 
+/* Asks the peer process to look at its network now (bell.h). Best effort; accepts NULL. */
+void lifeline_ring(struct lifeline *l);
+
+/* For the bell: reads what has come on the line `key`, which may have ended. True: the peer has rung. */
+bool lifeline_heard(const void *key);
+
 /* Gives up one count. Accepts NULL. */
 void lifeline_put(struct lifeline *l);
 

@@ -22,7 +22,11 @@ size_t wire_ctrl_bytes(uint8_t type)
 	case WIRE_CONNECT_REQUEST:
 	case WIRE_CONNECT_RESPONSE: return sizeof(struct wire_connect);
 	case WIRE_CLEAR_TO_SEND:
-	case WIRE_CLOSE: return sizeof(struct wire_ctrl);
+	case WIRE_CLOSE:
+	case WIRE_EAGER:
+	case WIRE_CREDIT:
+	case WIRE_WANT:
+	case WIRE_FIN: return sizeof(struct wire_ctrl);
 	default: return 0;
 	}
 }
@@ -33,7 +37,9 @@ const char *wire_ctrl_check(struct wire_ctrl *c, size_t bytes)
 		return "not a control message of Weft";
 	if (c->version != WIRE_VERSION)
 		return "a control message of an incompatible Weft version";
-	if (bytes != wire_ctrl_bytes(c->type))
+	if (c->type == WIRE_EAGER && c->len <= WIRE_EAGER_MAX && bytes == sizeof(*c) + c->len)
+		return NULL;
+	if (c->type == WIRE_EAGER || bytes != wire_ctrl_bytes(c->type))
 		return "a control message of unknown type or wrong size";
 	if (c->type == WIRE_CONNECT_REQUEST || c->type == WIRE_CONNECT_RESPONSE) {
 		struct wire_who *who = &((struct wire_connect *)c)->who;

@@ -5,6 +5,10 @@
  *	connect request   connector -> listener   who I am, where I am, my send channel
  *	connect response  listener -> connector   who I am, my receive channel, or why not
  *	clear-to-send     receiver -> sender      receive number `seq` is posted and takes `len` bytes
+ *	eager             sender -> receiver      message `seq` of `len` bytes, which follow
+ *	credit            receiver -> sender      receives up to and without `seq` are posted; see eager.c
+ *	want              sender -> receiver      message `seq` waits for its clear-to-send
+ *	fin               receiver -> sender      your close has arrived, and what you sent before it
  *	close             either way              I am done with this channel; `seq` messages were sent
  *
  * Every message starts with struct wire_ctrl; the connect messages are followed by struct wire_who. Data goes as tagged messages: wire_tag(receiver's channel, seq). Sequence numbers
@@ -20,6 +24,8 @@
 #include "wire/handle.h"
 
 #define WIRE_CTRL_MAX	 256 /* largest control message, bytes */
+#define WIRE_EAGER_WINDOW 128 /* messages that may come before their receives, per channel */
+#define WIRE_EAGER_MAX	 8192 /* largest message that travels in a control message, bytes */
 #define WIRE_HOST_BYTES	 64
 #define WIRE_WINDOW	 32 /* receives in flight per channel: NCCL_NET_MAX_REQUESTS */
 
@@ -28,6 +34,10 @@ enum wire_type {
 	WIRE_CONNECT_RESPONSE = 2,
 	WIRE_CLEAR_TO_SEND = 3,
 	WIRE_CLOSE = 4,
+	WIRE_EAGER = 5,
+	WIRE_CREDIT = 6,
+	WIRE_WANT = 7,
+	WIRE_FIN = 8,
 };
 
 struct wire_ctrl {
@@ -37,7 +47,8 @@ struct wire_ctrl {
 	uint32_t to;	  /* id at the receiver of this message: a channel or, in a request, a listen */
 	uint32_t from;	  /* id of the sender's channel */
 	uint32_t seq;	  /* of a clear-to-send; in a sender's close, the number of messages it sent */
-	uint64_t len;	  /* of a clear-to-send: bytes the posted buffer takes; of a close: errno or 0 */
+	uint64_t len;	  /* of a clear-to-send: bytes the posted buffer takes; of a close: errno or 0;
+			     of a credit: 1 when nothing will be announced until a want */
 };
 
 /* Who speaks: follows wire_ctrl in connect request and response. */
@@ -48,6 +59,8 @@ struct wire_who {
 	uint8_t addr_bytes;
 	uint8_t status;	      /* response: 0, or the positive errno that refused the request */
 	uint64_t lifeline_id; /* request: the lifeline opened for it, or 0 */
+	uint64_t ring_addr;   /* request, RMA wire: where the receiver writes its clear-to-sends */
+	uint64_t ring_key;
 	uint8_t addr[WIRE_ADDR_BYTES];
 	char host[WIRE_HOST_BYTES];
 };

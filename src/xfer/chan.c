@@ -18,7 +18,8 @@
 int xfer_chan_open(struct xfer_port *port, enum xfer_kind kind, const struct wire_who *who,
 		   struct lifeline *line, void *waiter, struct xfer_chan **out)
 {
-	size_t clears = kind == XFER_SEND ? WIRE_WINDOW : 0;
+	bool rma = port->dev->nic->rma;
+	size_t clears = kind == XFER_SEND && !rma ? WIRE_WINDOW : 0;
 	struct xfer_chan *chan = calloc(1, sizeof(*chan) + clears * sizeof(chan->clears[0]));
 	int ret;
 
@@ -31,13 +32,19 @@ int xfer_chan_open(struct xfer_port *port, enum xfer_kind kind, const struct wir
 	chan->line = line;
 	chan->waiter = waiter;
 	chan->kind = kind;
+	chan->wire = rma ? &rma_wire : &tagged_wire;
+	chan->next_seq = (uint32_t)port->conf->test_seq;
 	list_init(&chan->reqs);
 	list_init(&chan->done);
 	list_init(&chan->regions);
 	ret = peer_get(port, who, &chan->peer);
 	if (!ret)
 		ret = idmap_add(&port->chans, chan, &chan->id);
+	if (!ret && rma)
+		ret = rma_open(chan);
 	if (ret) {
+		rma_close(chan);
+		idmap_remove(&port->chans, chan->id);
 		peer_put(chan->peer);
 		lifeline_put(line);
 		free(chan);
@@ -55,6 +62,10 @@ int xfer_chan_send_connect(struct xfer_chan *chan, enum wire_type type, uint32_t
 	wire_ctrl_init(&msg.ctrl, type, to, chan->id);
 	xfer_port_who(chan->port, &msg.who);
 	msg.who.status = status;
+	if (chan->ring && chan->kind == XFER_SEND) {
+		msg.who.ring_addr = chan->ring->addr;
+		msg.who.ring_key = fab_mr_key(chan->ring->mr);
+	}
 	msg.who.lifeline_id = chan->line ? lifeline_id(chan->line) : 0;
 	return ctrl_send(chan->port, chan->peer, chan, &msg.ctrl);
 }
@@ -68,7 +79,13 @@ void xfer_chan_connected(struct xfer_chan *chan, uint32_t remote_id, const struc
 {
 	chan->remote_id = remote_id;
 	chan->waiter = NULL;
+	if (chan->rma) {
+		chan->rma->ring_addr = who->ring_addr;
+		chan->rma->ring_key = who->ring_key;
+	}
 	peer_name(chan->peer, who);
+	if (chan->peer_closed)
+		chan_send_close(chan); /* a peer that closed before we knew its name waits for this */
 }
 
 const char *xfer_chan_peer_text(const struct xfer_chan *chan)
@@ -117,15 +134,23 @@ void chan_fail(struct xfer_chan *chan, int err, const char *fmt, ...)
 		 what, n, noun, n == 1 ? "" : "s", first);
 }
 
+void chan_doubt(struct xfer_chan *chan, int err, const char *text)
+{
+	if (chan->kind == XFER_SEND || !chan->connect_sent)
+		chan_fail(chan, err, "a control message could not be delivered (%s)", text);
+	else if (!chan->doubt)
+		chan->doubt = err;
+}
+
 int xfer_chan_check_peer(struct xfer_chan *chan)
 {
 	enum lifeline_state state;
 	int64_t now = clock_us();
 
-	if (chan->err || !chan->line)
+	if (chan->err || (!chan->line && !chan->doubt))
 		return chan->err;
-	state = lifeline_check(chan->line);
-	if (state == LIFELINE_ALIVE || state == LIFELINE_CONNECTING)
+	state = chan->line ? lifeline_check(chan->line) : LIFELINE_ALIVE;
+	if (!chan->doubt && (state == LIFELINE_ALIVE || state == LIFELINE_CONNECTING))
 		return 0;
 	if (state == LIFELINE_DEAD)
 		chan->peer->dead = true;
@@ -139,6 +164,8 @@ int xfer_chan_check_peer(struct xfer_chan *chan)
 		return 0;
 	if (state == LIFELINE_CLOSED)
 		chan_fail(chan, -ECONNRESET, "the peer has closed its connections to this process");
+	else if (state == LIFELINE_ALIVE || state == LIFELINE_CONNECTING)
+		chan_fail(chan, chan->doubt, "nothing reaches the peer any more (%s)", strerror(-chan->doubt));
 	else
 		chan_fail(chan, -ECONNRESET, "the peer process has died or its host is unreachable");
 	return chan->err;
@@ -157,12 +184,26 @@ void chan_idle(struct xfer_chan *chan)
 	xfer_chan_check_peer(chan);
 }
 
+static void send_fin(struct xfer_chan *chan)
+{
+	struct wire_ctrl msg;
+
+	if (!chan->rma)
+		return;
+	wire_ctrl_init(&msg, WIRE_FIN, chan->remote_id, chan->id);
+	ctrl_send(chan->port, chan->peer, NULL, &msg);
+}
+
 void chan_peer_closed(struct xfer_chan *chan, const struct wire_ctrl *msg)
 {
 	chan->peer_closed = true;
 	chan->peer_sent = msg->seq;
-	if (chan->kind == XFER_SEND)
+	if (chan->kind == XFER_SEND) {
 		chan_send_close(chan); /* lets the receiver forget what will never come */
+	} else {
+		rma_settle(chan);
+		send_fin(chan);
+	}
 }
 
 void chan_send_close(struct xfer_chan *chan)
@@ -175,6 +216,8 @@ void chan_send_close(struct xfer_chan *chan)
 	wire_ctrl_init(&msg, WIRE_CLOSE, chan->remote_id, chan->id);
 	msg.seq = chan->next_seq;
 	ctrl_send(chan->port, chan->peer, NULL, &msg);
+	if (chan->eager_sent && !chan->peer_closed && !chan->err)
+		chan->port->fins_awaited++;
 }
 
 static void free_reqs(struct xfer_port *port, struct list *reqs)
@@ -196,6 +239,17 @@ static void push_out(struct xfer_port *port)
 		xfer_port_poll(port);
 }
 
+/* Eager messages are done for their sender before the provider has let go of them: here they must be. */
+static void flush_eager(struct xfer_chan *chan)
+{
+	int64_t deadline = clock_us() + chan->port->conf->close_timeout_us;
+
+	while (chan->eager_flying && !chan->err && !chan->port->err && clock_us() < deadline) {
+		xfer_port_poll(chan->port);
+		chan_idle(chan);
+	}
+}
+
 void xfer_chan_close(struct xfer_chan *chan)
 {
 	struct xfer_port *port;
@@ -205,12 +259,14 @@ void xfer_chan_close(struct xfer_chan *chan)
 	port = chan->port;
 	xfer_port_lock(port);
 	chan_quiesce(chan, NULL);
+	flush_eager(chan);
 	chan_send_close(chan);
 	push_out(port);
 	while (!list_empty(&chan->regions))
 		region_free(owner_of(chan->regions.next, struct xfer_region, link));
 	free_reqs(port, &chan->done);
 	free_reqs(port, &chan->reqs);
+	rma_close(chan);
 	idmap_remove(&port->chans, chan->id);
 	peer_put(chan->peer);
 	lifeline_put(chan->line);

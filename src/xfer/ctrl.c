@@ -15,20 +15,26 @@ struct ctrl_rx {
 	struct fab_op op; /* first */
 	struct list link; /* in rx_unposted while not posted */
 	struct xfer_port *port;
-	char *buf; /* WIRE_CTRL_MAX bytes */
+	char *buf; /* port->rx_bytes */
 };
 
 struct ctrl_tx {
 	struct fab_op op; /* first */
-	struct list link; /* in tx_waiting or tx_flying */
+	struct list link; /* in tx_waiting or tx_flying, or its class's free list */
 	struct xfer_port *port;
+	struct tx_class *class;
 	struct xfer_peer *peer; /* counted */
-	struct fab_mr *mr;	/* NULL where the provider needs none */
 	uint32_t chan_id;	/* whom a failure concerns: it may be closed by then */
-	union {
-		struct wire_ctrl ctrl;
-		struct wire_connect connect;
-	} msg;
+	size_t bytes;
+	struct wire_ctrl *msg; /* class->bytes of registered memory */
+	struct fab_mr *mr;     /* the chunk's; NULL where the provider needs none */
+};
+
+struct tx_chunk {
+	struct list link; /* in class->chunks */
+	struct fab_mr *mr;
+	void *memory;
+	struct ctrl_tx tx[];
 };
 
 static void rx_done(struct fab_op *op, const struct fab_result *r);
@@ -37,7 +43,7 @@ static void tx_done(struct fab_op *op, const struct fab_result *r);
 static void rx_post(struct ctrl_rx *rx)
 {
 	struct xfer_port *port = rx->port;
-	int ret = fab_recv(port->ep, &rx->op, rx->buf, WIRE_CTRL_MAX, fab_mr_desc(port->ctrl_mr));
+	int ret = fab_recv(port->ep, &rx->op, rx->buf, port->rx_bytes, fab_mr_desc(port->ctrl_mr));
 
 	if (ret == -EAGAIN)
 		list_append(&port->rx_unposted, &rx->link);
@@ -45,25 +51,77 @@ static void rx_post(struct ctrl_rx *rx)
 		port_break(port, ret, "cannot post a receive for control messages");
 }
 
+static void class_init(struct tx_class *class, size_t bytes, size_t per_chunk)
+{
+	list_init(&class->free);
+	list_init(&class->chunks);
+	class->bytes = bytes;
+	class->per_chunk = per_chunk;
+}
+
+static int class_grow(struct xfer_port *port, struct tx_class *class)
+{
+	struct tx_chunk *chunk = calloc(1, sizeof(*chunk) + class->per_chunk * sizeof(chunk->tx[0]));
+	size_t i;
+	int ret;
+
+	if (!chunk)
+		return -ENOMEM;
+	ret = posix_memalign(&chunk->memory, 4096, class->per_chunk * class->bytes);
+	if (ret)
+		chunk->memory = NULL;
+	else
+		ret = fab_mr_reg(port->domain, chunk->memory, class->per_chunk * class->bytes, &chunk->mr);
+	if (ret) {
+		free(chunk->memory);
+		free(chunk);
+		return -ENOMEM;
+	}
+	list_append(&class->chunks, &chunk->link);
+	for (i = 0; i < class->per_chunk; i++) {
+		struct ctrl_tx *tx = &chunk->tx[i];
+
+		tx->op.done = tx_done;
+		tx->port = port;
+		tx->class = class;
+		tx->mr = chunk->mr;
+		tx->msg = (void *)((char *)chunk->memory + i * class->bytes);
+		list_append(&class->free, &tx->link);
+	}
+	return 0;
+}
+
+static void class_fini(struct tx_class *class)
+{
+	while (!list_empty(&class->chunks)) {
+		struct tx_chunk *chunk = owner_of(class->chunks.next, struct tx_chunk, link);
+
+		list_remove(&chunk->link);
+		fab_mr_close(chunk->mr);
+		free(chunk->memory);
+		free(chunk);
+	}
+}
+
 int ctrl_open(struct xfer_port *port)
 {
 	size_t i, n = (size_t)port->conf->ctrl_buffers;
 	int ret;
 
-	pool_init(&port->tx_pool, sizeof(struct ctrl_tx), 32);
+	port->rx_bytes = port->dev->nic->rma ? sizeof(struct wire_ctrl) + WIRE_EAGER_MAX : WIRE_CTRL_MAX;
 	port->rx = calloc(n, sizeof(*port->rx));
-	if (!port->rx || posix_memalign(&port->ctrl_memory, 4096, n * WIRE_CTRL_MAX)) {
+	if (!port->rx || posix_memalign(&port->ctrl_memory, 4096, n * port->rx_bytes)) {
 		port->ctrl_memory = NULL;
 		return -ENOMEM;
 	}
-	memset(port->ctrl_memory, 0, n * WIRE_CTRL_MAX);
-	ret = fab_mr_reg(port->domain, port->ctrl_memory, n * WIRE_CTRL_MAX, &port->ctrl_mr);
+	memset(port->ctrl_memory, 0, n * port->rx_bytes);
+	ret = fab_mr_reg(port->domain, port->ctrl_memory, n * port->rx_bytes, &port->ctrl_mr);
 	for (i = 0; i < n && !ret; i++) {
 		struct ctrl_rx *rx = &port->rx[i];
 
 		rx->op.done = rx_done;
 		rx->port = port;
-		rx->buf = (char *)port->ctrl_memory + i * WIRE_CTRL_MAX;
+		rx->buf = (char *)port->ctrl_memory + i * port->rx_bytes;
 		list_init(&rx->link);
 		rx_post(rx);
 		ret = port->err;
@@ -71,14 +129,20 @@ int ctrl_open(struct xfer_port *port)
 	return ret;
 }
 
+void ctrl_init(struct xfer_port *port)
+{
+	list_init(&port->tx_waiting);
+	list_init(&port->tx_flying);
+	list_init(&port->rx_unposted);
+	class_init(&port->tx_small, WIRE_CTRL_MAX, 32);
+	class_init(&port->tx_large, sizeof(struct wire_ctrl) + WIRE_EAGER_MAX, 16);
+}
+
 static void tx_free(struct ctrl_tx *tx)
 {
-	struct xfer_port *port = tx->port;
-
 	list_remove(&tx->link);
-	fab_mr_close(tx->mr);
 	peer_put(tx->peer);
-	pool_put(&port->tx_pool, tx);
+	list_append(&tx->class->free, &tx->link);
 }
 
 void ctrl_close(struct xfer_port *port)
@@ -87,7 +151,8 @@ void ctrl_close(struct xfer_port *port)
 		tx_free(owner_of(port->tx_waiting.next, struct ctrl_tx, link));
 	while (!list_empty(&port->tx_flying))
 		tx_free(owner_of(port->tx_flying.next, struct ctrl_tx, link));
-	pool_fini(&port->tx_pool);
+	class_fini(&port->tx_small);
+	class_fini(&port->tx_large);
 	fab_mr_close(port->ctrl_mr);
 	free(port->ctrl_memory);
 	free(port->rx);
@@ -101,24 +166,26 @@ static void lost(struct ctrl_tx *tx, int err, const char *text)
 	struct xfer_chan *chan = idmap_get(&tx->port->chans, tx->chan_id);
 
 	if (chan)
-		chan_fail(chan, err == -ECANCELED ? -ECONNRESET : err,
-			  "a control message could not be delivered (%s)", text);
+		chan_doubt(chan, err == -ECANCELED ? -ECONNRESET : err, text);
+}
+
+/* The message is on its way, or (err) never will be. */
+static void tx_gone(struct ctrl_tx *tx, int err, const char *text)
+{
+	struct xfer_chan *chan = idmap_get(&tx->port->chans, tx->chan_id);
+
+	if (err)
+		lost(tx, err, text);
+	else if (chan && (tx->msg->type == WIRE_CONNECT_REQUEST || tx->msg->type == WIRE_CONNECT_RESPONSE))
+		chan->connect_sent = true;
+	if (chan && tx->msg->type == WIRE_EAGER)
+		chan->eager_flying--;
+	tx_free(tx);
 }
 
 static void tx_done(struct fab_op *op, const struct fab_result *r)
 {
-	struct ctrl_tx *tx = (struct ctrl_tx *)op;
-	struct xfer_chan *chan;
-
-	if (r->err) {
-		lost(tx, r->err, r->text);
-	} else if (tx->msg.ctrl.type == WIRE_CONNECT_REQUEST ||
-		   tx->msg.ctrl.type == WIRE_CONNECT_RESPONSE) {
-		chan = idmap_get(&tx->port->chans, tx->chan_id);
-		if (chan)
-			chan->connect_sent = true;
-	}
-	tx_free(tx);
+	tx_gone((struct ctrl_tx *)op, r->err, r->text);
 }
 
 /* -EAGAIN: still waiting. Otherwise tx is in flight or gone. */
@@ -129,18 +196,16 @@ static int tx_post(struct ctrl_tx *tx)
 
 	if (tx->peer->dead) {
 		/* Some providers would try to connect for ever. Its channels end when their grace is over. */
-		tx_free(tx);
+		tx_gone(tx, 0, NULL);
 		return -ECONNRESET;
 	}
-	ret = port->ep ? fab_send(port->ep, &tx->op, &tx->msg, wire_ctrl_bytes(tx->msg.ctrl.type),
-				  fab_mr_desc(tx->mr), tx->peer->fab_addr)
+	ret = port->ep ? fab_send(port->ep, &tx->op, tx->msg, tx->bytes, fab_mr_desc(tx->mr), tx->peer->fab_addr)
 		       : port->err;
 
 	if (ret == -EAGAIN)
 		return ret;
 	if (ret) {
-		lost(tx, ret, strerror(-ret));
-		tx_free(tx);
+		tx_gone(tx, ret, strerror(-ret));
 		return ret;
 	}
 	list_remove(&tx->link);
@@ -148,28 +213,60 @@ static int tx_post(struct ctrl_tx *tx)
 	return 0;
 }
 
+static struct ctrl_tx *tx_new(struct xfer_port *port, struct tx_class *class, struct xfer_peer *peer,
+			      const struct xfer_chan *chan)
+{
+	struct ctrl_tx *tx;
+
+	if (list_empty(&class->free) && class_grow(port, class))
+		return NULL;
+	tx = owner_of(class->free.next, struct ctrl_tx, link);
+	list_remove(&tx->link);
+	tx->peer = peer;
+	tx->chan_id = chan ? chan->id : 0;
+	peer->refs++;
+	return tx;
+}
+
+/* Behind others that wait: their order does not matter, their turn does. */
+static void tx_start(struct xfer_port *port, struct ctrl_tx *tx)
+{
+	if (!list_empty(&port->tx_waiting) || tx_post(tx) == -EAGAIN)
+		list_append(&port->tx_waiting, &tx->link);
+}
+
 int ctrl_send(struct xfer_port *port, struct xfer_peer *peer, struct xfer_chan *chan,
 	      const struct wire_ctrl *msg)
 {
-	struct ctrl_tx *tx = pool_get(&port->tx_pool);
+	struct ctrl_tx *tx = tx_new(port, &port->tx_small, peer, chan);
 
 	if (!tx)
 		return -ENOMEM;
-	memset(tx, 0, offsetof(struct ctrl_tx, msg));
-	tx->op.done = tx_done;
-	tx->port = port;
-	tx->peer = peer;
-	tx->chan_id = chan ? chan->id : 0;
-	list_init(&tx->link);
-	memcpy(&tx->msg, msg, wire_ctrl_bytes(msg->type));
-	if (fab_mr_reg(port->domain, &tx->msg, sizeof(tx->msg), &tx->mr)) {
-		pool_put(&port->tx_pool, tx);
+	tx->bytes = wire_ctrl_bytes(msg->type);
+	memcpy(tx->msg, msg, tx->bytes);
+	tx_start(port, tx);
+	return 0;
+}
+
+int ctrl_send_eager(struct xfer_chan *chan, const struct wire_ctrl *msg, const void *data)
+{
+	struct xfer_port *port = chan->port;
+	size_t bytes = sizeof(*msg) + msg->len;
+	struct ctrl_tx *tx = tx_new(port, &port->tx_large, chan->peer, chan);
+
+	if (!tx)
 		return -ENOMEM;
+	tx->bytes = bytes;
+	memcpy(tx->msg, msg, sizeof(*msg));
+	if (msg->len)
+		memcpy(tx->msg + 1, data, msg->len);
+	if (bytes <= fab_inject_bytes(port->ep) && list_empty(&port->tx_waiting) &&
+	    !fab_inject(port->ep, tx->msg, bytes, chan->peer->fab_addr)) {
+		tx_free(tx);
+		return 0;
 	}
-	peer->refs++;
-	/* Behind others that wait: their order does not matter, their turn does. */
-	if (!list_empty(&port->tx_waiting) || tx_post(tx) == -EAGAIN)
-		list_append(&port->tx_waiting, &tx->link);
+	chan->eager_flying++;
+	tx_start(port, tx);
 	return 0;
 }
 
@@ -202,6 +299,7 @@ static void disown(struct xfer_port *port, const struct wire_connect *response)
 	if (response->who.status || peer_get(port, &response->who, &peer))
 		return;
 	wire_ctrl_init(&msg, WIRE_CLOSE, response->ctrl.from, response->ctrl.to);
+	msg.seq = (uint32_t)port->conf->test_seq;
 	ctrl_send(port, peer, NULL, &msg);
 	peer_put(peer);
 }
@@ -230,11 +328,29 @@ static void dispatch(struct xfer_port *port, struct wire_ctrl *msg)
 		if (chan)
 			chan_cleared(chan, msg);
 		break;
-	case WIRE_CLOSE:
+	case WIRE_EAGER:
 		if (chan)
+			eager_arrived(chan, msg, msg + 1);
+		break;
+	case WIRE_CREDIT:
+		if (chan)
+			eager_credit(chan, msg);
+		break;
+	case WIRE_WANT:
+		if (chan)
+			eager_wanted(chan, msg);
+		break;
+	case WIRE_FIN:
+		if (port->fins_awaited)
+			port->fins_awaited--;
+		break;
+	case WIRE_CLOSE:
+		if (chan) {
 			chan_peer_closed(chan, msg);
-		else
+		} else {
 			orphans_settle(port, msg->to, msg->seq);
+			ring_settle(port, msg->to);
+		}
 		break;
 	default: break;
 	}

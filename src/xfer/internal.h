@@ -9,7 +9,16 @@
 #include "base/idmap.h"
 #include "base/list.h"
 #include "base/pool.h"
+#include "wire/clear.h"
 #include "xfer/xfer.h"
+
+/* Control messages of one size in registered memory (ctrl.c). */
+struct tx_class {
+	struct list free;
+	struct list chunks;
+	size_t bytes;
+	size_t per_chunk;
+};
 
 /*
  * One endpoint of a device.
@@ -44,7 +53,13 @@ struct xfer_port {
 	struct list orphans;
 	struct list orphans_waiting; /* those the provider would not take yet */
 
-	struct pool tx_pool;
+	struct list announcing; /* RMA wire: channels with clear-to-sends the provider would not take yet */
+	struct list slabs, rings_free, rings_lingering; /* see ring.c */
+
+	struct tx_class tx_small, tx_large;
+	struct pool stash_pool; /* eager messages that came before their receives */
+	size_t rx_bytes;
+	int fins_awaited; /* closed send channels with eager messages whose arrival is not confirmed */
 	struct pool req_pool;
 	struct list tx_waiting;
 	struct list tx_flying; /* control messages the provider holds */
@@ -73,7 +88,48 @@ struct clear {
 	bool valid;
 };
 
+/* WIRE_WINDOW clear-to-sends in registered memory (ring.c). */
+struct ring {
+	struct list link; /* in port->rings_free or rings_lingering */
+	struct wire_clear *entries;
+	struct fab_mr *mr; /* the slab's */
+	uint64_t addr;	   /* for peers */
+	uint32_t chan_id;  /* while it lingers */
+};
+
+/* An eager message that came before its receive. */
+struct stash {
+	uint32_t seq;
+	uint32_t len;
+	char data[WIRE_EAGER_MAX];
+};
+
+/* The receiving half on the RMA wire. */
+struct rma_recv {
+	struct fab_op op; /* first: the announcement in flight, at most one */
+	struct list link; /* in port->announcing */
+	struct xfer_chan *chan;
+	bool flying;
+	uint32_t announced; /* the first number not announced yet */
+	uint64_t ring_addr, ring_key; /* at the sender */
+	struct xfer_req *at[WIRE_WINDOW];
+	struct stash *stash[WIRE_EAGER_WINDOW];
+	bool quiet;	   /* nothing is announced until the sender wants it */
+	bool eager_seen;   /* since the last credit */
+	uint32_t small;	   /* messages in a row that could have been eager */
+	uint32_t credited; /* receives the sender has been told of by a credit */
+};
+
+struct xfer_wire;
+
 struct xfer_chan {
+	const struct xfer_wire *wire;
+	struct ring *ring;    /* RMA wire: a sender's clear-to-sends arrive here, a receiver's leave from here */
+	struct rma_recv *rma; /* RMA wire, receiving */
+	uint32_t told;	      /* sending: receives known to be posted, as far as eager messages care */
+	bool peer_quiet;      /* sending: the receiver announces nothing until we want it */
+	int eager_flying;     /* sending: eager messages the provider still holds */
+	bool eager_sent;      /* sending: any, ever */
 	struct xfer_port *port;
 	struct xfer_peer *peer;
 	struct lifeline *line; /* NULL: without */
@@ -82,6 +138,7 @@ struct xfer_chan {
 	uint32_t id;
 	uint32_t remote_id; /* 0 until connected */
 	int err;	    /* sticky: why the channel is dead, negative errno */
+	int doubt;	    /* why nothing reaches the peer any more: negative errno, or 0 */
 	bool connect_sent;
 	bool close_sent;
 	bool quiescing; /* its requests are being cancelled */
@@ -98,7 +155,7 @@ struct xfer_chan {
 	int64_t looked_us; /* at the lifeline */
 	int64_t quiet_since_us;
 	int64_t gone_since_us; /* the lifeline ended: when we saw it, or 0 */
-	struct clear clears[]; /* WIRE_WINDOW of them on a send channel */
+	struct clear clears[]; /* tagged wire: WIRE_WINDOW of them on a send channel */
 };
 
 struct xfer_region {
@@ -114,6 +171,7 @@ struct xfer_req {
 	struct list link; /* in chan->reqs or chan->done */
 	struct xfer_chan *chan;
 	struct xfer_region *region;
+	void *buf;
 	size_t posted; /* bytes of the buffer */
 	size_t len;    /* of the message; valid once done */
 	uint32_t seq;
@@ -139,6 +197,7 @@ void peer_name(struct xfer_peer *peer, const struct wire_who *who);
 
 /* --- ctrl.c --- */
 
+void ctrl_init(struct xfer_port *port);
 int ctrl_open(struct xfer_port *port);
 /* After the endpoint is closed. Accepts what ctrl_open left half-built. */
 void ctrl_close(struct xfer_port *port);
@@ -150,6 +209,9 @@ void ctrl_close(struct xfer_port *port);
 int ctrl_send(struct xfer_port *port, struct xfer_peer *peer, struct xfer_chan *chan,
 	      const struct wire_ctrl *msg);
 
+/* The same for an eager message, with a copy of its data. */
+int ctrl_send_eager(struct xfer_chan *chan, const struct wire_ctrl *msg, const void *data);
+
 /* Retries what waits. */
 void ctrl_progress(struct xfer_port *port);
 
@@ -158,6 +220,12 @@ void ctrl_progress(struct xfer_port *port);
 /* Marks the channel dead and logs why, once: "<text> on the channel to <peer>; N receives outstanding". */
 void chan_fail(struct xfer_chan *chan, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/*
+ * A message to the peer was lost. Alone that is no failure of a receive channel: its sender may be done and
+ * gone while its last messages are still on their way. The channel fails when nothing comes any more.
+ */
+void chan_doubt(struct xfer_chan *chan, int err, const char *text);
 
 /* A close arrived for this channel. */
 void chan_peer_closed(struct xfer_chan *chan, const struct wire_ctrl *msg);
@@ -177,7 +245,81 @@ void chan_idle(struct xfer_chan *chan);
 
 void region_free(struct xfer_region *region);
 
+/* --- msg.c --- */
+
+/*
+ * How the messages of a channel travel. Functions of one wire never see a channel of another.
+ *
+ *	cleared   is the next send's clear-to-send there? *out (at least len) is what it says
+ *	send      posts it; 0, -EAGAIN (no trace) or an error. req's number, size and region are set
+ *	recv      the same for a receive
+ *	announce  tells the sender of the receive; later, if need be
+ */
+struct xfer_wire {
+	bool (*cleared)(struct xfer_chan *chan, struct wire_clear *out);
+	int (*send)(struct xfer_req *req, const void *buf, const struct wire_clear *clear);
+	int (*recv)(struct xfer_req *req, void *buf);
+	void (*announce)(struct xfer_req *req);
+};
+
+/* The request is over; len counts for a receive. */
+void req_finish(struct xfer_req *req, int err, size_t len);
+
+/* --- ring.c --- */
+
+/* A ring no peer knows of yet. 0 or a negative errno. */
+int ring_get(struct xfer_port *port, struct ring **out);
+void ring_put(struct xfer_port *port, struct ring *ring); /* accepts NULL */
+/* As ring_put once the peer says that it writes no more to channel chan_id: ring_settle. */
+void ring_linger(struct xfer_port *port, struct ring *ring, uint32_t chan_id);
+void ring_settle(struct xfer_port *port, uint32_t chan_id);
+void rings_close(struct xfer_port *port);
+
+/* --- rma.c --- */
+
+extern const struct xfer_wire rma_wire;
+
+/* The channel's parts of this wire. 0 or a negative errno; rma_close accepts a half-open one. */
+int rma_open(struct xfer_chan *chan);
+void rma_close(struct xfer_chan *chan);
+/* Writes what has not been announced yet. */
+void rma_announce(struct xfer_chan *chan);
+void rma_progress(struct xfer_port *port);
+/* fab_arrival of a port. */
+void rma_arrival(void *port, uint64_t imm, size_t len);
+
+/*
+ * Asks the sender of a dead channel to stop; its answer, a close, tells which messages still come
+ * (rma_settle): the others are cancelled. rma_abandon cancels all: nobody is left who could write.
+ */
+void rma_recall(struct xfer_chan *chan);
+void rma_settle(struct xfer_chan *chan);
+void rma_abandon(struct xfer_chan *chan);
+
+/* --- eager.c --- */
+
+/* May the next message go at once, receive or not? First: even without a look for its clear-to-send. */
+bool eager_may(const struct xfer_chan *chan, size_t len);
+bool eager_first(const struct xfer_chan *chan, size_t len);
+/* Sends it; its request is over, since the data is copied. 0 or -ENOMEM. */
+int eager_send(struct xfer_req *req, const void *buf);
+/* The next message needs a clear-to-send. */
+void eager_want(struct xfer_chan *chan);
+
+void eager_arrived(struct xfer_chan *chan, const struct wire_ctrl *msg, const void *data);
+void eager_credit(struct xfer_chan *chan, const struct wire_ctrl *msg);
+void eager_wanted(struct xfer_chan *chan, const struct wire_ctrl *msg);
+
+/* Takes the message that came before its receive; false when there is none. */
+bool eager_take(struct xfer_req *req, void *buf);
+/* Keeps count of a receive posted, and of a message received. */
+void eager_posted(struct xfer_chan *chan);
+void eager_received(struct xfer_chan *chan, size_t len);
+void eager_close(struct xfer_chan *chan);
+
 /* --- tagged.c --- */
+
+extern const struct xfer_wire tagged_wire;
 
 /* A clear-to-send arrived for this channel. */
 void chan_cleared(struct xfer_chan *chan, const struct wire_ctrl *msg);

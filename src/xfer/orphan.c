@@ -17,6 +17,10 @@
 #include "base/log.h"
 #include "xfer/internal.h"
 
+#define DRAIN_US      100000 /* without an arrival */
+#define RING_FIRST_US 1000   /* an answer that does not come by itself is asked for */
+#define RING_EVERY_US 15000
+
 struct orphan {
 	struct fab_op op; /* first */
 	struct list link; /* in port->orphans, or in orphans_waiting while not posted */
@@ -123,7 +127,7 @@ static bool concerned(const struct xfer_req *req, const struct xfer_region *regi
 static int count(struct xfer_chan *chan, const struct xfer_region *region)
 {
 	struct list *it, *tmp;
-	int n = 0;
+	int n = !region && chan->rma && chan->rma->flying;
 
 	list_each (&chan->reqs, it, tmp)
 		n += concerned(owner_of(it, struct xfer_req, link), region);
@@ -142,14 +146,37 @@ static void cancel(struct xfer_chan *chan, const struct xfer_region *region)
 	}
 }
 
+/* A sender that is gone can't answer a recall, nor write; what it had written is here after a silence. */
+static bool sender_gone(struct xfer_chan *chan, int64_t now, int64_t since)
+{
+	enum lifeline_state state;
+
+	if (!chan->rma || !chan->line || now - since < DRAIN_US)
+		return false;
+	state = lifeline_check(chan->line);
+	return state == LIFELINE_DEAD || state == LIFELINE_CLOSED;
+}
+
 static void wait_for(struct xfer_chan *chan, const struct xfer_region *region)
 {
 	struct xfer_port *port = chan->port;
-	int64_t deadline = clock_us() + port->conf->close_timeout_us;
+	int64_t now = clock_us(), since = now, deadline = now + port->conf->close_timeout_us;
+	int64_t ring_at = now + RING_FIRST_US;
+	uint32_t seen = chan->completions;
 
 	while (!port->err && count(chan, region)) {
 		xfer_port_poll(port);
-		if (clock_us() > deadline && count(chan, region))
+		now = clock_us();
+		if (chan->completions != seen)
+			since = now;
+		seen = chan->completions;
+		if (chan->rma && now > ring_at) {
+			lifeline_ring(chan->line);
+			ring_at = now + RING_EVERY_US;
+		}
+		if (sender_gone(chan, now, since))
+			rma_abandon(chan);
+		if (now > deadline && count(chan, region))
 			port_break(port, -ECANCELED,
 				   "transfers did not end within WEFT_CLOSE_TIMEOUT of being closed");
 	}
@@ -190,10 +217,13 @@ void chan_quiesce(struct xfer_chan *chan, const struct xfer_region *region)
 			 chan->kind == XFER_SEND ? "send" : "receive", chan->peer->text, n);
 	}
 	if (chan->port->ep) {
-		if (chan->kind == XFER_RECV)
+		if (chan->rma)
+			rma_recall(chan);
+		else if (chan->kind == XFER_RECV)
 			cancel(chan, region);
 		wait_for(chan, region);
-		leave_orphans(chan, region);
+		if (!chan->rma)
+			leave_orphans(chan, region);
 	}
 	chan->quiescing = false;
 	chan_send_close(chan);

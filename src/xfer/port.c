@@ -12,10 +12,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "peer/address.h"
+#include "peer/bell.h"
 #include "peer/ident.h"
 #include "xfer/internal.h"
 
-#define FAREWELL_US 200000 /* how long the last close waits for its own farewells to leave */
+#define FAREWELL_US 200000  /* how long the last close waits for its own farewells to leave */
+#define RUNG_ROUNDS   20
+#define RUNG_PAUSE_US 1000
+#define FIN_US	    1000000 /* ... and for peers to say that they have what was sent to them */
 
 static pthread_mutex_t ports_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct list ports = {&ports, &ports};
@@ -44,13 +48,46 @@ static void open_lifeline(struct xfer_port *port)
 			 strerror(-ret));
 }
 
+/*
+ * A peer waits for an answer (bell.h): drives every port for a while. What a peer has sent may come a little
+ * later than its ring.
+ */
+static void rung(void)
+{
+	struct xfer_port *held[64];
+	struct list *it, *tmp;
+	int i, round, n = 0;
+
+	pthread_mutex_lock(&ports_lock);
+	list_each (&ports, it, tmp) {
+		if (n == (int)(sizeof(held) / sizeof(held[0])))
+			break;
+		held[n] = owner_of(it, struct xfer_port, link);
+		held[n++]->refs++;
+	}
+	pthread_mutex_unlock(&ports_lock);
+	for (round = 0; round < RUNG_ROUNDS; round++) {
+		for (i = 0; i < n; i++) {
+			xfer_port_lock(held[i]);
+			xfer_port_poll(held[i]);
+			xfer_port_unlock(held[i]);
+		}
+		usleep(RUNG_PAUSE_US);
+	}
+	for (i = 0; i < n; i++)
+		xfer_port_put(held[i]);
+}
+
 static int port_open_parts(struct xfer_port *port)
 {
 	int ret = dev_domain_get(port->dev, &port->domain);
 
 	if (ret)
 		return ret;
-	ret = fab_ep_open(port->domain, (size_t)port->conf->cq_depth, &port->ep);
+	if (port->dev->nic->rma && bell_open(rung))
+		log_info("no thread for the bell: a peer that closes while this process is busy has to wait");
+	ret = fab_ep_open(port->domain, (size_t)port->conf->cq_depth, rma_arrival, port,
+			  &port->ep);
 	if (!ret)
 		ret = fab_ep_addr(port->ep, port->addr, &port->addr_bytes);
 	if (!ret)
@@ -66,6 +103,7 @@ static void port_free(struct xfer_port *port)
 	port->ep = NULL;
 	ctrl_close(port);
 	orphans_close(port);
+	rings_close(port);
 	while (!list_empty(&port->peers)) {
 		struct xfer_peer *peer = owner_of(port->peers.next, struct xfer_peer, link);
 
@@ -74,6 +112,7 @@ static void port_free(struct xfer_port *port)
 	}
 	if (port->domain)
 		dev_domain_put(port->dev);
+	pool_fini(&port->stash_pool);
 	pool_fini(&port->req_pool);
 	idmap_fini(&port->chans);
 	idmap_fini(&port->listens);
@@ -99,9 +138,12 @@ static struct xfer_port *port_new(struct dev *dev, const struct conf *conf,
 	list_init(&port->peers);
 	list_init(&port->orphans);
 	list_init(&port->orphans_waiting);
-	list_init(&port->tx_waiting);
-	list_init(&port->tx_flying);
-	list_init(&port->rx_unposted);
+	list_init(&port->announcing);
+	list_init(&port->slabs);
+	list_init(&port->rings_free);
+	list_init(&port->rings_lingering);
+	ctrl_init(port);
+	pool_init(&port->stash_pool, sizeof(struct stash), 8);
 	pool_init(&port->req_pool, sizeof(struct xfer_req), 32);
 	return port;
 }
@@ -151,14 +193,17 @@ int xfer_port_get(struct dev *dev, const struct conf *conf, const struct xfer_co
  */
 static void farewell(struct xfer_port *port)
 {
-	int64_t deadline = clock_us() + FAREWELL_US;
+	int64_t deadline = clock_us() + (port->fins_awaited ? FIN_US : FAREWELL_US);
 	int idle = 0;
 
 	while (port->ep && idle < 3 && clock_us() < deadline) {
 		int n = fab_ep_poll(port->ep);
 
 		ctrl_progress(port);
-		idle = n || !list_empty(&port->tx_flying) || !list_empty(&port->tx_waiting) ? 0 : idle + 1;
+		idle = n || port->fins_awaited || !list_empty(&port->tx_flying) ||
+				       !list_empty(&port->tx_waiting)
+			       ? 0
+			       : idle + 1;
 	}
 }
 
@@ -224,9 +269,16 @@ int xfer_port_poll(struct xfer_port *port)
 		port_break(port, ret, "its completion queue failed");
 	else
 		ctrl_progress(port);
-	if (!port->err)
+	if (!port->err) {
 		orphans_progress(port);
+		rma_progress(port);
+	}
 	return port->err;
+}
+
+uint16_t xfer_wire_tag(const struct dev *dev)
+{
+	return (uint16_t)(wire_provider_tag(dev->nic->provider) ^ (dev->nic->rma ? 0x5241 : 0));
 }
 
 void xfer_port_who(const struct xfer_port *port, struct wire_who *out)
@@ -236,7 +288,7 @@ void xfer_port_who(const struct xfer_port *port, struct wire_who *out)
 	memset(out, 0, sizeof(*out));
 	memcpy(out->uuid, self->uuid, sizeof(out->uuid));
 	out->pid = self->pid;
-	out->provider = wire_provider_tag(port->dev->nic->provider);
+	out->provider = xfer_wire_tag(port->dev);
 	out->addr_bytes = (uint8_t)port->addr_bytes;
 	memcpy(out->addr, port->addr, port->addr_bytes);
 	snprintf(out->host, sizeof(out->host), "%s", self->host);

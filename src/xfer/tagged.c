@@ -7,84 +7,17 @@
  *	           clear-to-send (k, bytes)  ---->  kept in clears[k % window]
  *	                                            isend k: there? tagged send (channel, k)
  *	  receive completes                  <----
- *
- * The receive is posted before the sender may send, so nothing is ever unexpected: on providers with one
- * byte stream per peer, an unexpected message would block all channels behind it.
  */
 #include <errno.h>
 #include <inttypes.h>
 
-#include "base/log.h"
 #include "xfer/internal.h"
-
-static void req_done(struct fab_op *op, const struct fab_result *r)
-{
-	struct xfer_req *req = (struct xfer_req *)op;
-	struct xfer_chan *chan = req->chan;
-	bool send = chan->kind == XFER_SEND;
-
-	chan->completions++;
-	req->err = r->err;
-	req->done = true;
-	if (!send)
-		req->len = r->len;
-	if (r->err && !(chan->quiescing && r->err == -ECANCELED))
-		chan_fail(chan, r->err == -ECANCELED ? -ECONNRESET : r->err,
-			  "%s number %" PRIu32 " failed (%s)", send ? "send" : "receive", req->seq,
-			  r->text);
-	list_remove(&req->link);
-	list_append(&chan->done, &req->link);
-}
-
-static int check_buffer(const struct xfer_chan *chan, const void *buf, size_t len,
-			const struct xfer_region *region)
-{
-	const char *p = buf;
-
-	if (!len)
-		return 0;
-	if (region && region->chan == chan && p >= region->base && len <= region->len &&
-	    (size_t)(p - region->base) <= region->len - len)
-		return 0;
-	log_warn("a %s of %zu bytes at %p lies outside the memory registered for it",
-		 chan->kind == XFER_SEND ? "send" : "receive", len, buf);
-	return -EINVAL;
-}
-
-static struct xfer_req *req_new(struct xfer_chan *chan, size_t len, struct xfer_region *region)
-{
-	struct xfer_req *req = pool_get(&chan->port->req_pool);
-
-	if (!req)
-		return NULL;
-	req->op.done = req_done;
-	req->chan = chan;
-	req->region = region;
-	req->posted = req->len = len;
-	req->seq = chan->next_seq;
-	req->done = false;
-	req->err = 0;
-	list_append(&chan->reqs, &req->link);
-	return req;
-}
-
-static void req_drop(struct xfer_chan *chan, struct xfer_req *req)
-{
-	list_remove(&req->link);
-	pool_put(&chan->port->req_pool, req);
-}
-
-static void req_started(struct xfer_chan *chan)
-{
-	chan->next_seq++;
-	chan->outstanding++;
-}
 
 void chan_cleared(struct xfer_chan *chan, const struct wire_ctrl *msg)
 {
 	struct clear *slot = &chan->clears[msg->seq % WIRE_WINDOW];
 
-	if (chan->kind != XFER_SEND || slot->valid ||
+	if (chan->kind != XFER_SEND || chan->wire != &tagged_wire || slot->valid ||
 	    (uint32_t)(msg->seq - chan->next_seq) >= WIRE_WINDOW) {
 		chan_fail(chan, -EPROTO, "clear-to-send number %" PRIu32 " is out of place", msg->seq);
 		return;
@@ -92,180 +25,56 @@ void chan_cleared(struct xfer_chan *chan, const struct wire_ctrl *msg)
 	*slot = (struct clear){.len = msg->len, .seq = msg->seq, .valid = true};
 }
 
-/* The clear-to-send of the next message, or NULL after one look at what has arrived. */
-static struct clear *next_clear(struct xfer_chan *chan)
+static bool cleared(struct xfer_chan *chan, struct wire_clear *out)
 {
 	struct clear *slot = &chan->clears[chan->next_seq % WIRE_WINDOW];
 
-	if (!slot->valid)
-		xfer_port_poll(chan->port);
-	return slot->valid ? slot : NULL;
+	out->len = slot->len;
+	return slot->valid;
 }
 
-/*
- * A message on a channel that is dead or whose peer has closed its half: no error until somebody wants to
- * know what became of it, since either side may close first. Testing the request gives the error.
- */
-static int start_in_vain(struct xfer_chan *chan, size_t len, struct xfer_region *region,
-			 struct xfer_req **out)
+static void *desc(const struct xfer_req *req)
 {
-	struct xfer_req *req;
-
-	if (chan->outstanding == WIRE_WINDOW)
-		return chan->err ? chan->err : -EAGAIN;
-	req = req_new(chan, len, region);
-	if (!req)
-		return -ENOMEM;
-	req->done = true;
-	req->err = -ECONNRESET;
-	list_remove(&req->link);
-	list_append(&chan->done, &req->link);
-	chan->outstanding++; /* but not next_seq: the close tells how many were sent */
-	*out = req;
-	return 0;
+	return fab_mr_desc(req->region ? req->region->mr : NULL);
 }
 
-static int send_locked(struct xfer_chan *chan, const void *buf, size_t len, struct xfer_region *region,
-		       struct xfer_req **out)
+static int post_send(struct xfer_req *req, const void *buf, const struct wire_clear *clear)
 {
-	struct xfer_req *req;
-	struct clear *clear;
-	int ret;
+	struct xfer_chan *chan = req->chan;
+	int ret = fab_tsend(chan->port->ep, &req->op, buf, req->posted, desc(req), chan->peer->fab_addr,
+			    wire_tag(chan->remote_id, req->seq));
 
-	if (chan->outstanding == WIRE_WINDOW) {
-		xfer_port_poll(chan->port);
-		return chan->err ? chan->err : -EAGAIN;
-	}
-	clear = next_clear(chan);
-	if (!chan->err && !clear)
-		chan_idle(chan);
-	if (chan->err || chan->peer_closed)
-		return start_in_vain(chan, len, region, out);
-	if (!clear)
-		return -EAGAIN;
-	if (len > clear->len) {
-		chan_fail(chan, -EMSGSIZE,
-			  "send number %" PRIu32 " has %zu bytes, the receive posted for it %" PRIu64,
-			  chan->next_seq, len, clear->len);
-		return chan->err;
-	}
-	req = req_new(chan, len, region);
-	if (!req)
-		return -ENOMEM;
-	ret = fab_tsend(chan->port->ep, &req->op, buf, len, fab_mr_desc(region ? region->mr : NULL),
-			chan->peer->fab_addr, wire_tag(chan->remote_id, chan->next_seq));
-	if (ret) {
-		req_drop(chan, req);
-		if (ret != -EAGAIN) {
-			chan_fail(chan, ret, "send number %" PRIu32 " was refused", chan->next_seq);
-		} else {
-			xfer_port_poll(chan->port);
-			chan_idle(chan);
-		}
-		return chan->err ? start_in_vain(chan, len, region, out) : -EAGAIN;
-	}
-	clear->valid = false;
-	req_started(chan);
-	*out = req;
-	return 0;
-}
-
-static int recv_locked(struct xfer_chan *chan, void *buf, size_t len, struct xfer_region *region,
-		       struct xfer_req **out)
-{
-	struct wire_ctrl clear;
-	struct xfer_req *req;
-	int ret;
-
-	if (chan->outstanding == WIRE_WINDOW) {
-		xfer_port_poll(chan->port);
-		return chan->err ? chan->err : -EAGAIN;
-	}
-	req = req_new(chan, len, region);
-	if (!req)
-		return -ENOMEM;
-	ret = fab_trecv(chan->port->ep, &req->op, buf, len, fab_mr_desc(region ? region->mr : NULL),
-			chan->peer->fab_addr, wire_tag(chan->id, chan->next_seq));
-	if (ret) {
-		req_drop(chan, req);
-		if (ret != -EAGAIN) {
-			chan_fail(chan, ret, "receive number %" PRIu32 " was refused", chan->next_seq);
-		} else {
-			xfer_port_poll(chan->port);
-			chan_idle(chan);
-		}
-		return chan->err ? start_in_vain(chan, len, region, out) : -EAGAIN;
-	}
-	wire_ctrl_init(&clear, WIRE_CLEAR_TO_SEND, chan->remote_id, chan->id);
-	clear.seq = chan->next_seq;
-	clear.len = len;
-	req_started(chan);
-	ret = ctrl_send(chan->port, chan->peer, chan, &clear);
-	if (ret)
-		chan_fail(chan, ret, "no memory for a clear-to-send");
-	*out = req;
-	return 0;
-}
-
-int xfer_isend(struct xfer_chan *chan, void *buf, size_t len, struct xfer_region *region,
-	       struct xfer_req **out)
-{
-	int ret = check_buffer(chan, buf, len, region);
-
-	*out = NULL;
-	if (ret)
-		return ret;
-	xfer_port_lock(chan->port);
-	ret = chan->err ? start_in_vain(chan, len, region, out) : send_locked(chan, buf, len, region, out);
-	xfer_port_unlock(chan->port);
+	(void)clear;
+	if (!ret)
+		chan->clears[req->seq % WIRE_WINDOW].valid = false;
 	return ret;
 }
 
-int xfer_irecv(struct xfer_chan *chan, void *buf, size_t len, struct xfer_region *region,
-	       struct xfer_req **out)
-{
-	int ret = check_buffer(chan, buf, len, region);
-
-	*out = NULL;
-	if (ret)
-		return ret;
-	xfer_port_lock(chan->port);
-	ret = chan->err ? start_in_vain(chan, len, region, out) : recv_locked(chan, buf, len, region, out);
-	xfer_port_unlock(chan->port);
-	return ret;
-}
-
-static int test_locked(struct xfer_req *req, size_t *out_len)
+static int post_recv(struct xfer_req *req, void *buf)
 {
 	struct xfer_chan *chan = req->chan;
 
-	if (!req->done)
-		xfer_port_poll(chan->port);
-	if (req->done && !req->err) {
-		*out_len = req->len;
-		chan->outstanding--;
-		req_drop(chan, req);
-		return 1;
-	}
-	if (!chan->err && req->err)
-		chan_fail(chan, req->err, "the peer has closed its half before send number %" PRIu32,
-			  req->seq);
-	if (!chan->err && chan->peer_closed && chan->kind == XFER_RECV &&
-	    seq_at_or_after(req->seq, chan->peer_sent))
-		chan_fail(chan, -ECONNRESET, "the peer has closed its half after %" PRIu32 " messages",
-			  chan->peer_sent);
-	if (!chan->err)
-		chan_idle(chan);
-	return chan->err;
+	return fab_trecv(chan->port->ep, &req->op, buf, req->posted, desc(req), chan->peer->fab_addr,
+			 wire_tag(chan->id, req->seq));
 }
 
-int xfer_test(struct xfer_req *req, size_t *out_len)
+static void announce(struct xfer_req *req)
 {
-	struct xfer_port *port = req->chan->port;
+	struct xfer_chan *chan = req->chan;
+	struct wire_ctrl clear;
 	int ret;
 
-	xfer_port_lock(port);
-	ret = test_locked(req, out_len);
-	xfer_port_unlock(port);
-	return ret;
+	wire_ctrl_init(&clear, WIRE_CLEAR_TO_SEND, chan->remote_id, chan->id);
+	clear.seq = req->seq;
+	clear.len = req->posted;
+	ret = ctrl_send(chan->port, chan->peer, chan, &clear);
+	if (ret)
+		chan_fail(chan, ret, "no memory for a clear-to-send");
 }
+
+const struct xfer_wire tagged_wire = {
+	.cleared = cleared,
+	.send = post_send,
+	.recv = post_recv,
+	.announce = announce,
+};

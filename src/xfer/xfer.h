@@ -61,6 +61,9 @@ void xfer_port_unlock(struct xfer_port *port);
 /* Drives libfabric once. 0, or the error that broke the whole port. */
 int xfer_port_poll(struct xfer_port *port);
 
+/* A number that two ranks compare to see that they use the same provider and protocol. */
+uint16_t xfer_wire_tag(const struct dev *dev);
+
 /* Where this port is reached. */
 void xfer_port_who(const struct xfer_port *port, struct wire_who *out);
 const struct lifeline_addr *xfer_port_lifeline(const struct xfer_port *port);

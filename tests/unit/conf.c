@@ -212,7 +212,7 @@ static void refuses_values_out_of_bounds(void **state)
 		setenv(conf_table[i].name, "-1", 1);
 		assert_int_equal(conf_load(&conf, origins, why, sizeof(why)), -EINVAL);
 		if (conf_table[i].max) {
-			setenv(conf_table[i].name, "999999999", 1);
+			setenv(conf_table[i].name, "99999999999", 1);
 			assert_int_equal(conf_load(&conf, origins, why, sizeof(why)), -EINVAL);
 			assert_non_null(strstr(why, conf_table[i].max));
 		}

@@ -68,8 +68,8 @@ static int begin(void **state)
 	if (!present)
 		return 0;
 	assert_int_equal(fab_domain_open(&report.nics[0], &domain), 0);
-	assert_int_equal(fab_ep_open(domain, DEPTH, &left), 0);
-	assert_int_equal(fab_ep_open(domain, DEPTH, &right), 0);
+	assert_int_equal(fab_ep_open(domain, DEPTH, NULL, NULL, &left), 0);
+	assert_int_equal(fab_ep_open(domain, DEPTH, NULL, NULL, &right), 0);
 	introduce(left, right, &to_right);
 	introduce(right, left, &to_left);
 	return 0;

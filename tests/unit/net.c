@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "unit/unit.h"
@@ -18,7 +19,8 @@ struct net net;
 int net_begin(void **state)
 {
 	memset(&net, 0, sizeof(net));
-	setenv("WEFT_PROVIDER", *state, 1);
+	setenv("WEFT_PROVIDER", strcmp(*state, NET_RMA) ? *state : "tcp", 1);
+	setenv("WEFT_PROTOCOL", strcmp(*state, NET_RMA) ? "tagged" : "rma", 1);
 	setenv("WEFT_NICS", "lo", 1);
 	unit_log_catch();
 	if (dev_table_load(&net.table))
@@ -30,11 +32,26 @@ int net_begin(void **state)
 	return xfer_port_get(net.dev, &net.conf, &conn_ops, &net.home);
 }
 
+static int device_users(void)
+{
+	int users;
+
+	pthread_mutex_lock(&net.dev->lock);
+	users = net.dev->users;
+	pthread_mutex_unlock(&net.dev->lock);
+	return users;
+}
+
 int net_end(void **state)
 {
-	int users = net.dev ? net.dev->users : 0;
+	int64_t since = clock_us();
+	int users;
 
 	(void)state;
+	/* the bell's thread may hold the ports a moment longer */
+	while (net.dev && device_users() > (net.home != NULL) && clock_us() - since < 2000000)
+		usleep(1000);
+	users = net.dev ? device_users() : 0;
 	xfer_port_put(net.home);
 	if (users > (net.home != NULL)) {
 		print_error("%d ports are still open\n", users - 1);

@@ -41,6 +41,7 @@ int net_end(void **state); /* also fails the test when ports are left open */
 	{                                                                                          \
 		provider ": " #f, f, net_begin, net_end, (void *)(uintptr_t)provider               \
 	}
+#define NET_RMA	     "rma" /* in place of a provider: tcp by the RMA wire; else it is the tagged one */
 #define NET_TESTS(f) NET_TEST(f, "tcp"), NET_TEST(f, "shm")
 
 #define NET_NEEDED()                                                                               \

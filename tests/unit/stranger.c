@@ -37,7 +37,7 @@ static void begin(void)
 	net_listen(&handle, &listening);
 	net_link_open(&pair, listening, &handle, 65536);
 	assert_int_equal(fab_domain_open(net.dev->nic, &domain), 0);
-	assert_int_equal(fab_ep_open(domain, 256, &ep), 0);
+	assert_int_equal(fab_ep_open(domain, 256, NULL, NULL, &ep), 0);
 	assert_int_equal(fab_ep_insert(ep, pair.recv->port->addr, &to_receiver), 0);
 	assert_int_equal(fab_ep_insert(ep, pair.send->port->addr, &to_sender), 0);
 }

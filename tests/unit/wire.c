@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wire: the handle and the control messages, whole and damaged. */
+/* wire: the handle, the control messages and the clear-to-sends, whole and damaged. */
 #include "unit/unit.h"
 
 #include <string.h>
 
+#include "wire/clear.h"
 #include "wire/ctrl.h"
 #include "wire/handle.h"
 
@@ -185,7 +186,7 @@ static void ctrl_layout(void **state)
 	assert_int_equal(wire_ctrl_bytes(WIRE_CLEAR_TO_SEND), sizeof(struct wire_ctrl));
 	assert_int_equal(wire_ctrl_bytes(WIRE_CLOSE), sizeof(struct wire_ctrl));
 	assert_int_equal(wire_ctrl_bytes(0), 0);
-	assert_int_equal(wire_ctrl_bytes(5), 0);
+	assert_int_equal(wire_ctrl_bytes(WIRE_FIN + 1), 0);
 	assert_int_equal(wire_ctrl_bytes(255), 0);
 }
 
@@ -289,7 +290,7 @@ static void ctrl_fuzz(void **state)
 	for (round = 0; round < 300000; round++) {
 		size_t bytes = unit_random(&seed) % (WIRE_CTRL_MAX + 1);
 
-		good_message(&box.m, (enum wire_type)(unit_random(&seed) % 6));
+		good_message(&box.m, (enum wire_type)(unit_random(&seed) % (WIRE_FIN + 2)));
 		if (unit_random(&seed) % 2)
 			bytes = wire_ctrl_bytes(box.m.ctrl.type);
 		for (n = (int)(unit_random(&seed) % 6); n > 0; n--)
@@ -297,7 +298,11 @@ static void ctrl_fuzz(void **state)
 				(unsigned char)unit_random(&seed);
 		if (wire_ctrl_check(&box.m.ctrl, bytes))
 			continue;
-		assert_int_equal(bytes, wire_ctrl_bytes(box.m.ctrl.type));
+		if (box.m.ctrl.type == WIRE_EAGER)
+			assert_true(box.m.ctrl.len <= WIRE_EAGER_MAX &&
+				    bytes == sizeof(box.m.ctrl) + box.m.ctrl.len);
+		else
+			assert_int_equal(bytes, wire_ctrl_bytes(box.m.ctrl.type));
 		if (bytes == sizeof(struct wire_connect)) {
 			assert_in_range(box.m.connect.who.addr_bytes, 0, WIRE_ADDR_BYTES);
 			assert_true(strnlen(box.m.connect.who.host, WIRE_HOST_BYTES) <
@@ -319,6 +324,97 @@ static void tags_tell_messages_apart(void **state)
 	assert_true(wire_tag(channel, 5) == ((uint64_t)channel << 32 | 5));
 }
 
+#define CHAN 0x300001
+
+static struct wire_clear ring[WIRE_WINDOW];
+
+static void announce(uint32_t seq, struct wire_clear *c)
+{
+	memset(c, 0, sizeof(*c));
+	c->to = CHAN;
+	c->addr = 0x7f0000001000ull + seq;
+	c->key = 77;
+	c->len = 4096 + (uint64_t)seq;
+	wire_clear_seal(c, seq);
+}
+
+/* Numbers from which a ring is used: the first, some, and those that wrap in the test. */
+static const uint32_t starts[] = {
+	0, 1, 1000, UINT32_MAX - 3, UINT32_MAX - WIRE_WINDOW, UINT32_MAX - 100};
+
+static void clear_nothing_in_a_fresh_ring(void **state)
+{
+	struct wire_clear got;
+	unsigned i;
+	uint32_t n;
+
+	(void)state;
+	wire_ring_init(ring);
+	for (i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
+		for (n = 0; n < WIRE_WINDOW; n++)
+			assert_false(wire_clear_take(ring, CHAN, starts[i] + n, &got));
+}
+
+/* Three windows in a row over the wrap; what is late, early or for another channel is not taken. */
+static void clear_each_in_its_turn(void **state)
+{
+	struct wire_clear got;
+	unsigned i;
+	uint32_t n, seq;
+
+	(void)state;
+	for (i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+		wire_ring_init(ring);
+		for (n = 0; n < 3 * WIRE_WINDOW; n++) {
+			seq = starts[i] + n;
+			assert_false(wire_clear_take(ring, CHAN, seq, &got));
+			announce(seq, &ring[seq % WIRE_WINDOW]);
+			assert_false(wire_clear_take(ring, CHAN + 1, seq, &got));
+			assert_false(wire_clear_take(ring, CHAN, seq + WIRE_WINDOW, &got));
+			assert_false(wire_clear_take(ring, CHAN, seq - WIRE_WINDOW, &got));
+			assert_true(wire_clear_take(ring, CHAN, seq, &got));
+			assert_true(got.len == 4096 + (uint64_t)seq && got.key == 77);
+		}
+	}
+}
+
+/* A write seen half done, in pieces of 8 bytes in any order: taken only when it is whole. */
+static void clear_torn_writes(void **state)
+{
+	struct wire_clear fresh, got;
+	uint64_t seed = 5, whole = 0xff, pieces;
+	int round, i;
+
+	(void)state;
+	for (round = 0; round < 20000; round++) {
+		struct wire_clear *at = &ring[7];
+
+		announce(7, at);
+		announce(7 + WIRE_WINDOW, &fresh);
+		pieces = unit_random(&seed) & whole;
+		for (i = 0; i < 8; i++)
+			if (pieces >> i & 1)
+				memcpy((char *)at + i * 8, (char *)&fresh + i * 8, 8);
+		if (wire_clear_take(ring, CHAN, 7 + WIRE_WINDOW, &got))
+			assert_memory_equal(&got, &fresh, sizeof(got));
+	}
+}
+
+static void immediates(void **state)
+{
+	uint64_t imm = wire_imm(0xfffff, UINT32_MAX, 7, 8, UINT32_MAX);
+
+	(void)state;
+	assert_true(imm == UINT64_MAX);
+	imm = wire_imm(5, 70, 0, 1, 1000);
+	assert_int_equal(wire_imm_slot(imm), 5);
+	assert_int_equal(wire_imm_len(imm), 1000);
+	assert_int_equal(wire_imm_place(imm), 70 % WIRE_WINDOW);
+	assert_true(wire_imm_is(imm, 70));
+	assert_false(wire_imm_is(imm, 70 - WIRE_WINDOW)); /* the window before */
+	assert_false(wire_imm_is(imm, 71));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -335,6 +431,10 @@ int main(void)
 		cmocka_unit_test(ctrl_refuses_impossible_addresses),
 		cmocka_unit_test(ctrl_fuzz),
 		cmocka_unit_test(tags_tell_messages_apart),
+		cmocka_unit_test(clear_nothing_in_a_fresh_ring),
+		cmocka_unit_test(clear_each_in_its_turn),
+		cmocka_unit_test(clear_torn_writes),
+		cmocka_unit_test(immediates),
 	};
 
 	return unit_run("wire", tests);

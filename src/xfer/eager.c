@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Eager messages on the RMA wire: a small message that finds no clear-to-send goes at once, inside a
+ * control message; the receiver copies it into its receive, or keeps it until that is posted.
+ *
+ *	receiver                              sender
+ *	                                        isend k: nothing announced, k < told + 128
+ *	  copy, or stash         <-- eager k --
+ *	  irecv k + 63           -- credit --->  told = k + 64
+ *
+ * Message numbers are those of the RMA writes, so both kinds mix freely and nothing changes its place. A
+ * stash holds at most WIRE_EAGER_WINDOW messages beyond the receives posted, which is what `told` bounds.
+ *
+ * Adaptive: after a run of small messages the receiver falls quiet: it announces nothing more, which saves
+ * a write per message, and says so with a credit. The sender of a message that can't be eager then says
+ * `want`, and the receiver announces again.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "xfer/internal.h"
+
+#define CREDIT_EVERY (WIRE_EAGER_WINDOW / 2)
+#define QUIET_AFTER  16 /* small messages in a row */
+
+/* --- sending --- */
+
+bool eager_may(const struct xfer_chan *chan, size_t len)
+{
+	return chan->ring && len <= WIRE_EAGER_MAX && chan->port->conf->eager != CONF_EAGER_OFF &&
+	       (uint32_t)(chan->next_seq - chan->told) < WIRE_EAGER_WINDOW;
+}
+
+bool eager_first(const struct xfer_chan *chan, size_t len)
+{
+	return chan->peer_quiet && eager_may(chan, len);
+}
+
+int eager_send(struct xfer_req *req, const void *buf)
+{
+	struct xfer_chan *chan = req->chan;
+	struct wire_ctrl msg;
+	int ret;
+
+	wire_ctrl_init(&msg, WIRE_EAGER, chan->remote_id, chan->id);
+	msg.seq = req->seq;
+	msg.len = req->posted;
+	ret = ctrl_send_eager(chan, &msg, buf);
+	if (ret)
+		return ret;
+	chan->eager_sent = true;
+	req_finish(req, 0, req->posted);
+	return 0;
+}
+
+void eager_want(struct xfer_chan *chan)
+{
+	struct wire_ctrl msg;
+
+	if (!chan->peer_quiet)
+		return;
+	wire_ctrl_init(&msg, WIRE_WANT, chan->remote_id, chan->id);
+	msg.seq = chan->next_seq;
+	if (!ctrl_send(chan->port, chan->peer, chan, &msg))
+		chan->peer_quiet = false;
+}
+
+void eager_credit(struct xfer_chan *chan, const struct wire_ctrl *msg)
+{
+	if (chan->kind != XFER_SEND)
+		return;
+	if (seq_at_or_after(msg->seq, chan->told))
+		chan->told = msg->seq;
+	if (msg->len)
+		chan->peer_quiet = true;
+}
+
+/* --- receiving --- */
+
+static void send_credit(struct xfer_chan *chan)
+{
+	struct rma_recv *r = chan->rma;
+	struct wire_ctrl msg;
+
+	wire_ctrl_init(&msg, WIRE_CREDIT, chan->remote_id, chan->id);
+	msg.seq = chan->next_seq;
+	msg.len = r->quiet;
+	if (ctrl_send(chan->port, chan->peer, chan, &msg)) {
+		chan_fail(chan, -ENOMEM, "no memory for a credit");
+		return;
+	}
+	r->credited = chan->next_seq;
+	r->eager_seen = r->quiet;
+}
+
+void eager_posted(struct xfer_chan *chan)
+{
+	struct rma_recv *r = chan->rma;
+
+	if (r->eager_seen && (uint32_t)(chan->next_seq - r->credited) >= CREDIT_EVERY)
+		send_credit(chan);
+}
+
+void eager_received(struct xfer_chan *chan, size_t len)
+{
+	struct rma_recv *r = chan->rma;
+
+	r->small = len <= WIRE_EAGER_MAX ? r->small + 1 : 0;
+	if (r->quiet || r->small < QUIET_AFTER || chan->port->conf->eager != CONF_EAGER_ADAPTIVE)
+		return;
+	r->quiet = true;
+	send_credit(chan);
+}
+
+void eager_wanted(struct xfer_chan *chan, const struct wire_ctrl *msg)
+{
+	(void)msg;
+	if (!chan->rma)
+		return;
+	chan->rma->quiet = false;
+	chan->rma->small = 0;
+	rma_announce(chan);
+}
+
+static void copy(struct xfer_req *req, void *buf, const void *data, size_t len)
+{
+	struct xfer_chan *chan = req->chan;
+
+	if (len > req->posted) {
+		chan_fail(chan, -EMSGSIZE,
+			  "message number %" PRIu32 " has %zu bytes, the receive posted for it %zu", req->seq,
+			  len, req->posted);
+		req_finish(req, -EMSGSIZE, 0);
+		return;
+	}
+	if (len)
+		memcpy(buf, data, len);
+	req_finish(req, 0, len);
+	eager_received(chan, len);
+}
+
+static void keep(struct xfer_chan *chan, const struct wire_ctrl *msg, const void *data)
+{
+	struct stash **at = &chan->rma->stash[msg->seq % WIRE_EAGER_WINDOW];
+
+	if (*at || (uint32_t)(msg->seq - chan->next_seq) >= WIRE_EAGER_WINDOW) {
+		chan_fail(chan, -EPROTO, "message number %" PRIu32 " is out of place", msg->seq);
+		return;
+	}
+	*at = pool_get(&chan->port->stash_pool);
+	if (!*at) {
+		chan_fail(chan, -ENOMEM, "no memory for a message that came before its receive");
+		return;
+	}
+	(*at)->seq = msg->seq;
+	(*at)->len = (uint32_t)msg->len;
+	memcpy((*at)->data, data, msg->len);
+}
+
+void eager_arrived(struct xfer_chan *chan, const struct wire_ctrl *msg, const void *data)
+{
+	struct rma_recv *r = chan->rma;
+	struct xfer_req *req;
+
+	if (!r) {
+		chan_fail(chan, -EPROTO, "an eager message on a channel that takes none");
+		return;
+	}
+	r->eager_seen = true;
+	if (seq_at_or_after(msg->seq, chan->next_seq)) {
+		if (!chan->err)
+			keep(chan, msg, data);
+		return;
+	}
+	req = r->at[msg->seq % WIRE_WINDOW];
+	if (!req || req->seq != msg->seq) {
+		log_debug("message number %" PRIu32 " came twice or for a receive given up", msg->seq);
+		return;
+	}
+	r->at[msg->seq % WIRE_WINDOW] = NULL;
+	fab_unexpect(chan->port->ep);
+	copy(req, req->buf, data, msg->len);
+}
+
+bool eager_take(struct xfer_req *req, void *buf)
+{
+	struct stash **at = &req->chan->rma->stash[req->seq % WIRE_EAGER_WINDOW];
+	struct stash *s = *at;
+
+	if (!s)
+		return false;
+	*at = NULL;
+	copy(req, buf, s->data, s->len);
+	pool_put(&req->chan->port->stash_pool, s);
+	return true;
+}
+
+void eager_close(struct xfer_chan *chan)
+{
+	int i;
+
+	for (i = 0; chan->rma && i < WIRE_EAGER_WINDOW; i++)
+		if (chan->rma->stash[i])
+			pool_put(&chan->port->stash_pool, chan->rma->stash[i]);
+}

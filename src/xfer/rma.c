@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The RMA wire: messages by remote writes with immediate data, straight into the receiver's buffer.
+ *
+ *	receiver                                       sender
+ *	  irecv k: mirror[k % window]
+ *	           written by RMA               ---->  ring[k % window]
+ *	                                               isend k: there? write into the buffer,
+ *	  arrival names (channel, k, stripe)    <----  with immediate data
+ *
+ * No order between any two operations is assumed: a clear-to-send proves itself whole (wire/clear.h), a
+ * message is there when its arrival is reported, and no byte of it is ever looked at before.
+ *
+ * Nothing can take back a receive that was announced but the sender's word: see rma_recall.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "xfer/internal.h"
+
+static void announced(struct fab_op *op, const struct fab_result *r);
+
+int rma_open(struct xfer_chan *chan)
+{
+	int ret = ring_get(chan->port, &chan->ring);
+
+	chan->told = chan->next_seq;
+	if (ret || chan->kind == XFER_SEND)
+		return ret;
+	chan->rma = calloc(1, sizeof(*chan->rma));
+	if (!chan->rma)
+		return -ENOMEM;
+	chan->rma->op.done = announced;
+	chan->rma->chan = chan;
+	chan->rma->announced = chan->rma->credited = chan->next_seq;
+	list_init(&chan->rma->link);
+	return 0;
+}
+
+void rma_close(struct xfer_chan *chan)
+{
+	struct xfer_port *port = chan->port;
+
+	eager_close(chan);
+	if (chan->rma)
+		list_remove(&chan->rma->link);
+	free(chan->rma);
+	if (chan->ring && chan->kind == XFER_SEND && chan->remote_id && !chan->peer_closed)
+		ring_linger(port, chan->ring, chan->id);
+	else
+		ring_put(port, chan->ring);
+}
+
+/* --- sending --- */
+
+static bool cleared(struct xfer_chan *chan, struct wire_clear *out)
+{
+	return wire_clear_take(chan->ring->entries, chan->id, chan->next_seq, out);
+}
+
+static int post_send(struct xfer_req *req, const void *buf, const struct wire_clear *clear)
+{
+	struct xfer_chan *chan = req->chan;
+	int ret;
+
+	ret = fab_write_imm(chan->port->ep, &req->op, buf, req->posted,
+			     fab_mr_desc(req->region ? req->region->mr : NULL), chan->peer->fab_addr,
+			     clear->addr, clear->key,
+			     wire_imm(IDMAP_SLOT(chan->remote_id), req->seq, 0, 1, req->posted));
+	if (!ret && seq_at_or_after(req->seq, chan->told))
+		chan->told = req->seq + 1; /* its receive is posted */
+	return ret;
+}
+
+/* --- receiving --- */
+
+static int post_recv(struct xfer_req *req, void *buf)
+{
+	struct xfer_chan *chan = req->chan;
+	struct xfer_port *port = chan->port;
+	struct wire_clear *c = &chan->ring->entries[req->seq % WIRE_WINDOW];
+	int ret;
+
+	if (chan->rma->at[req->seq % WIRE_WINDOW])
+		return -EAGAIN; /* a window of numbers lies behind one whose message has not come */
+	if (eager_take(req, buf))
+		return 0;
+	ret = fab_expect(port->ep);
+	if (ret)
+		return ret;
+	chan->rma->at[req->seq % WIRE_WINDOW] = req;
+	c->to = chan->remote_id;
+	c->len = req->posted;
+	if (req->posted) {
+		c->addr = fab_mr_remote_addr(port->domain, req->region->base, buf);
+		c->key = fab_mr_key(req->region->mr);
+	} else {
+		/* a message without bytes still needs a place to go */
+		c->addr = chan->ring->addr;
+		c->key = fab_mr_key(chan->ring->mr);
+	}
+	wire_clear_seal(c, req->seq);
+	return 0;
+}
+
+static int write_entries(struct xfer_chan *chan, uint32_t first, uint32_t n)
+{
+	struct rma_recv *r = chan->rma;
+	struct fab_ep *ep = chan->port->ep;
+	const void *from = &chan->ring->entries[first % WIRE_WINDOW];
+	size_t bytes = n * sizeof(struct wire_clear);
+	uint64_t to = r->ring_addr + first % WIRE_WINDOW * sizeof(struct wire_clear);
+	int ret;
+
+	if (bytes <= fab_inject_bytes(ep))
+		return fab_write_inject(ep, from, bytes, chan->peer->fab_addr, to, r->ring_key);
+	ret = fab_write(ep, &r->op, from, bytes, fab_mr_desc(chan->ring->mr), chan->peer->fab_addr, to,
+			r->ring_key);
+	r->flying = !ret;
+	return ret;
+}
+
+static bool waits(const struct xfer_chan *chan, uint32_t seq)
+{
+	const struct xfer_req *req = chan->rma->at[seq % WIRE_WINDOW];
+
+	return req && req->seq == seq;
+}
+
+/* Receives that an eager message has met need no announcement. False: nothing is left to announce. */
+static bool skip_received(struct xfer_chan *chan)
+{
+	struct rma_recv *r = chan->rma;
+
+	while (r->announced != chan->next_seq && !waits(chan, r->announced))
+		r->announced++;
+	return r->announced != chan->next_seq;
+}
+
+/* How many receives in a row wait from there on. */
+static uint32_t run_length(const struct xfer_chan *chan)
+{
+	uint32_t n = 0, left = chan->next_seq - chan->rma->announced;
+
+	while (n < left && waits(chan, chan->rma->announced + n))
+		n++;
+	return n;
+}
+
+void rma_announce(struct xfer_chan *chan)
+{
+	struct rma_recv *r = chan->rma;
+	int ret = 0;
+
+	if (r->quiet)
+		return;
+	if (chan->next_seq - r->announced > WIRE_WINDOW)
+		r->announced = chan->next_seq - WIRE_WINDOW;
+	while (skip_received(chan) && !r->flying && !ret && !chan->err && !chan->peer_closed &&
+	       !chan->peer->dead && !chan->doubt) {
+		uint32_t n = run_length(chan);
+		uint32_t to_end = WIRE_WINDOW - r->announced % WIRE_WINDOW;
+		uint32_t most = (uint32_t)(fab_inject_bytes(chan->port->ep) / sizeof(struct wire_clear));
+
+		n = n < to_end ? n : to_end;
+		n = most && most < n ? most : n;
+		ret = write_entries(chan, r->announced, n);
+		if (!ret)
+			r->announced += n;
+	}
+	if (ret != -EAGAIN)
+		list_remove(&r->link);
+	else if (list_empty(&r->link))
+		list_append(&chan->port->announcing, &r->link);
+	if (ret && ret != -EAGAIN)
+		chan_doubt(chan, ret, strerror(-ret));
+}
+
+static void announced(struct fab_op *op, const struct fab_result *r)
+{
+	struct xfer_chan *chan = ((struct rma_recv *)op)->chan;
+
+	chan->rma->flying = false;
+	if (r->err)
+		chan_doubt(chan, r->err == -ECANCELED ? -ECONNRESET : r->err, r->text);
+	else
+		rma_announce(chan);
+}
+
+static void announce(struct xfer_req *req)
+{
+	eager_posted(req->chan);
+	rma_announce(req->chan);
+}
+
+void rma_progress(struct xfer_port *port)
+{
+	struct list *it, *tmp;
+
+	list_each (&port->announcing, it, tmp)
+		rma_announce(owner_of(it, struct rma_recv, link)->chan);
+}
+
+void rma_arrival(void *arg, uint64_t imm, size_t len)
+{
+	struct xfer_port *port = arg;
+	struct xfer_chan *chan = idmap_at(&port->chans, wire_imm_slot(imm));
+	struct xfer_req *req = chan && chan->rma ? chan->rma->at[wire_imm_place(imm)] : NULL;
+
+	if (!req || !wire_imm_is(imm, req->seq)) {
+		log_debug("NIC %s: a write arrived that no receive waits for", port->dev->nic->name);
+		return;
+	}
+	if (fab_imm_is_long(port->ep))
+		len = wire_imm_len(imm);
+	if (len > req->posted) {
+		chan_fail(chan, -EPROTO, "receive number %" PRIu32 " of %zu bytes got %zu", req->seq,
+			  req->posted, len);
+		len = req->posted;
+	}
+	fab_unexpect(port->ep);
+	chan->rma->at[wire_imm_place(imm)] = NULL;
+	req_finish(req, 0, len);
+	eager_received(chan, len);
+}
+
+/* --- giving up --- */
+
+static void cancel(struct xfer_chan *chan, bool all)
+{
+	struct list *it, *tmp;
+
+	list_each (&chan->reqs, it, tmp) {
+		struct xfer_req *req = owner_of(it, struct xfer_req, link);
+
+		if (!all && !seq_at_or_after(req->seq, chan->peer_sent))
+			continue;
+		fab_unexpect(chan->port->ep);
+		chan->rma->at[req->seq % WIRE_WINDOW] = NULL;
+		req_finish(req, -ECANCELED, 0);
+	}
+}
+
+void rma_recall(struct xfer_chan *chan)
+{
+	chan_send_close(chan);
+	if (chan->peer_closed)
+		rma_settle(chan);
+}
+
+void rma_settle(struct xfer_chan *chan)
+{
+	if (chan->rma && chan->err && chan->port->ep)
+		cancel(chan, false);
+}
+
+void rma_abandon(struct xfer_chan *chan)
+{
+	if (chan->rma && chan->port->ep)
+		cancel(chan, true);
+}
+
+const struct xfer_wire rma_wire = {
+	.cleared = cleared,
+	.send = post_send,
+	.recv = post_recv,
+	.announce = announce,
+};

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * xfer: the RMA wire and its eager messages, both halves in one process: what is announced when,
+ * what the two sides count, what a recall waits for.
+ */
+#include "unit/unit.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "unit/net.h"
+
+#define SMALL 100
+#define LARGE (WIRE_EAGER_MAX + 1)
+#define BYTES (1 << 20)
+
+static struct wire_handle handle;
+static struct conn_listen *listening;
+static struct net_link link;
+
+static void begin(void)
+{
+	net_listen(&handle, &listening);
+	net_link_open(&link, listening, &handle, BYTES);
+	assert_ptr_equal(link.send->wire, &rma_wire);
+}
+
+static void end(void)
+{
+	net_link_close(&link);
+	net_listen_close(listening);
+}
+
+static void wait_both(struct xfer_req *send, struct xfer_req *recv, size_t len)
+{
+	size_t got;
+
+	assert_int_equal(net_wait(&link, send, &got), 1);
+	assert_int_equal(net_wait(&link, recv, &got), 1);
+	assert_int_equal(got, len);
+	assert_memory_equal(link.to, link.from, len);
+}
+
+/* One message, its receive posted before or after it is sent. */
+static void message(size_t len, bool receive_first)
+{
+	struct xfer_req *send, *recv;
+
+	memset(link.from, (int)(link.send->next_seq * 7 + len), len);
+	memset(link.to, 0, len);
+	if (receive_first)
+		assert_int_equal(net_recv(&link, 0, len, &recv), 0);
+	assert_int_equal(net_send(&link, 0, len, &send), 0);
+	if (!receive_first)
+		assert_int_equal(net_recv(&link, 0, len, &recv), 0);
+	wait_both(send, recv, len);
+}
+
+static void turn_until(const bool *flag, const char *what)
+{
+	int64_t since = clock_us();
+
+	while (!*flag) {
+		net_turn(&link);
+		unit_not_late(since, what);
+	}
+}
+
+/* A small message needs no receive to be over for its sender; a larger one does. */
+static void small_before_their_receives(void **state)
+{
+	struct xfer_req *send[20], *recv;
+	size_t got;
+	int i;
+
+	(void)state;
+	NET_NEEDED();
+	begin();
+	for (i = 0; i < 20; i++) {
+		link.from[i * SMALL] = (unsigned char)(i + 1);
+		assert_int_equal(net_send(&link, (size_t)i * SMALL, SMALL, &send[i]), 0);
+		assert_int_equal(xfer_test(send[i], &got), 1);
+	}
+	assert_int_equal(xfer_isend(link.send, link.from, LARGE, link.from_region, &send[0]),
+			 -EAGAIN);
+	for (i = 0; i < 20; i++) {
+		assert_int_equal(net_recv(&link, (size_t)i * SMALL, SMALL, &recv), 0);
+		assert_int_equal(net_wait(&link, recv, &got), 1);
+		assert_int_equal(got, SMALL);
+		assert_int_equal(link.to[i * SMALL], i + 1);
+	}
+	message(LARGE, true);
+	end();
+}
+
+/* Credit ends the sender's advance, and comes back. */
+static void eager_ends_at_the_window(void **state)
+{
+	struct xfer_req *req;
+	size_t got;
+	int i, n;
+
+	(void)state;
+	NET_NEEDED();
+	begin();
+	for (n = 0; n < 2 * WIRE_EAGER_WINDOW; n++) {
+		int ret = -EAGAIN;
+
+		for (i = 0; i < 50 && ret == -EAGAIN; i++) {
+			ret = xfer_isend(link.send, link.from, 8, link.from_region, &req);
+			net_turn(&link);
+		}
+		if (ret == -EAGAIN)
+			break;
+		assert_int_equal(ret, 0);
+		assert_int_equal(xfer_test(req, &got), 1);
+	}
+	assert_int_equal(n, WIRE_EAGER_WINDOW);
+	for (i = 0; i < n; i++) {
+		assert_int_equal(net_recv(&link, 0, 8, &req), 0);
+		assert_int_equal(net_wait(&link, req, &got), 1);
+	}
+	for (i = 0; i < 300; i++)
+		message(8, i % 2);
+	assert_int_equal(link.recv->port->stash_pool.in_use, 0);
+	end();
+}
+
+/* After a run of small messages nothing is announced; a large one is asked for. */
+static void quiet_until_wanted(void **state)
+{
+	int i;
+
+	(void)state;
+	NET_NEEDED();
+	begin();
+	for (i = 0; i < 40; i++)
+		message(SMALL, true);
+	assert_true(link.recv->rma->quiet);
+	turn_until(&link.send->peer_quiet, "the word that the receiver is quiet");
+	message(LARGE, true);
+	assert_false(link.recv->rma->quiet);
+	assert_false(link.send->peer_quiet);
+	for (i = 0; i < 40; i++)
+		message(SMALL, i % 2);
+	assert_true(link.recv->rma->quiet);
+	message(LARGE, true);
+	message(0, true);
+	end();
+}
+
+static void eager_off(void **state)
+{
+	struct xfer_req *req;
+	int i;
+
+	(void)state;
+	NET_NEEDED();
+	net.conf.eager = CONF_EAGER_OFF;
+	begin();
+	assert_int_equal(xfer_isend(link.send, link.from, 8, link.from_region, &req), -EAGAIN);
+	for (i = 0; i < 100; i++)
+		message(8, true);
+	assert_false(link.send->eager_sent);
+	assert_false(link.recv->rma->quiet);
+	end();
+}
+
+/* A receive may be too small for what comes: the receiver's error. */
+static void eager_too_large(void **state)
+{
+	struct xfer_req *send, *recv;
+	size_t got;
+
+	(void)state;
+	NET_NEEDED();
+	begin();
+	unit_log_catch();
+	assert_int_equal(net_send(&link, 0, SMALL, &send), 0);
+	assert_int_equal(net_recv(&link, 0, SMALL - 1, &recv), 0);
+	assert_int_equal(net_wait(&link, recv, &got), -EMSGSIZE);
+	assert_int_equal(unit_log_count(LOG_LEVEL_WARN), 1);
+	end();
+}
+
+/* The number of an early message that stays out bounds how far the receiver goes ahead. */
+static void a_window_behind_the_oldest(void **state)
+{
+	struct xfer_req *req;
+	int i;
+
+	(void)state;
+	NET_NEEDED();
+	begin();
+	for (i = 0; i < WIRE_WINDOW; i++)
+		assert_int_equal(net_recv(&link, (size_t)i * 8, 8, &req), 0);
+	assert_int_equal(xfer_irecv(link.recv, link.to, 8, link.to_region, &req), -EAGAIN);
+	end();
+}
+
+/* Nobody drives the sender while the receiver is closed: the bell has to. */
+static void recall_from_an_idle_sender(void **state)
+{
+	struct xfer_req *req;
+	int64_t began;
+	int i;
+
+	(void)state;
+	NET_NEEDED();
+	begin();
+	for (i = 0; i < 8; i++)
+		assert_int_equal(net_recv(&link, (size_t)i * LARGE, LARGE, &req), 0);
+	net_turn(&link);
+	began = clock_us();
+	xfer_region_close(link.to_region);
+	link.to_region = NULL;
+	assert_int_equal(link.recv->port->err, 0); /* the endpoint lives: the answer came */
+	assert_true(clock_us() - began < net.conf.close_timeout_us);
+	assert_int_equal(link.recv->err, -ECANCELED);
+	end();
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		NET_TEST(small_before_their_receives, NET_RMA),
+		NET_TEST(eager_ends_at_the_window, NET_RMA),
+		NET_TEST(quiet_until_wanted, NET_RMA),
+		NET_TEST(eager_off, NET_RMA),
+		NET_TEST(eager_too_large, NET_RMA),
+		NET_TEST(a_window_behind_the_oldest, NET_RMA),
+		NET_TEST(recall_from_an_idle_sender, NET_RMA),
+	};
+
+	return unit_run("rma", tests);
+}
