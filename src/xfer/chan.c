@@ -216,8 +216,7 @@ void chan_send_close(struct xfer_chan *chan)
 	wire_ctrl_init(&msg, WIRE_CLOSE, chan->remote_id, chan->id);
 	msg.seq = chan->next_seq;
 	ctrl_send(chan->port, chan->peer, NULL, &msg);
-	if (chan->eager_sent && !chan->peer_closed && !chan->err)
-		chan->port->fins_awaited++;
+	chan->fin_awaited = chan->eager_sent && !chan->peer_closed && !chan->err;
 }
 
 static void free_reqs(struct xfer_port *port, struct list *reqs)

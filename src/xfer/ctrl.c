@@ -341,15 +341,17 @@ static void dispatch(struct xfer_port *port, struct wire_ctrl *msg)
 			eager_wanted(chan, msg);
 		break;
 	case WIRE_FIN:
-		if (port->fins_awaited)
-			port->fins_awaited--;
+		if (chan)
+			chan->fin_awaited = false;
+		else
+			ring_fin(port, msg->to, false);
 		break;
 	case WIRE_CLOSE:
 		if (chan) {
 			chan_peer_closed(chan, msg);
 		} else {
 			orphans_settle(port, msg->to, msg->seq);
-			ring_settle(port, msg->to);
+			ring_fin(port, msg->to, true);
 		}
 		break;
 	default: break;

@@ -59,7 +59,7 @@ struct xfer_port {
 	struct tx_class tx_small, tx_large;
 	struct pool stash_pool; /* eager messages that came before their receives */
 	size_t rx_bytes;
-	int fins_awaited; /* closed send channels with eager messages whose arrival is not confirmed */
+	int fins_awaited; /* lingering rings with fin_awaited */
 	struct pool req_pool;
 	struct list tx_waiting;
 	struct list tx_flying; /* control messages the provider holds */
@@ -95,6 +95,7 @@ struct ring {
 	struct fab_mr *mr; /* the slab's */
 	uint64_t addr;	   /* for peers */
 	uint32_t chan_id;  /* while it lingers */
+	bool fin_awaited;  /* ... and the peer has not said that all has arrived */
 };
 
 /* An eager message that came before its receive. */
@@ -130,6 +131,7 @@ struct xfer_chan {
 	bool peer_quiet;      /* sending: the receiver announces nothing until we want it */
 	int eager_flying;     /* sending: eager messages the provider still holds */
 	bool eager_sent;      /* sending: any, ever */
+	bool fin_awaited;     /* sending: closed, and the peer has not said that all has arrived */
 	struct xfer_port *port;
 	struct xfer_peer *peer;
 	struct lifeline *line; /* NULL: without */
@@ -270,9 +272,10 @@ void req_finish(struct xfer_req *req, int err, size_t len);
 /* A ring no peer knows of yet. 0 or a negative errno. */
 int ring_get(struct xfer_port *port, struct ring **out);
 void ring_put(struct xfer_port *port, struct ring *ring); /* accepts NULL */
-/* As ring_put once the peer says that it writes no more to channel chan_id: ring_settle. */
-void ring_linger(struct xfer_port *port, struct ring *ring, uint32_t chan_id);
-void ring_settle(struct xfer_port *port, uint32_t chan_id);
+/* The ring of a channel that ends and whose peer has not closed its half. */
+void ring_linger(struct xfer_port *port, struct ring *ring, const struct xfer_chan *chan);
+/* The peer has what was sent to it; settled: it has closed its half and writes no more. */
+void ring_fin(struct xfer_port *port, uint32_t chan_id, bool settled);
 void rings_close(struct xfer_port *port);
 
 /* --- rma.c --- */

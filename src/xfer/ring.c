@@ -70,20 +70,26 @@ void ring_put(struct xfer_port *port, struct ring *ring)
 	list_append(&port->rings_free, &ring->link);
 }
 
-void ring_linger(struct xfer_port *port, struct ring *ring, uint32_t chan_id)
+void ring_linger(struct xfer_port *port, struct ring *ring, const struct xfer_chan *chan)
 {
-	ring->chan_id = chan_id;
+	ring->chan_id = chan->id;
+	ring->fin_awaited = chan->fin_awaited;
+	port->fins_awaited += ring->fin_awaited;
 	list_append(&port->rings_lingering, &ring->link);
 }
 
-void ring_settle(struct xfer_port *port, uint32_t chan_id)
+void ring_fin(struct xfer_port *port, uint32_t chan_id, bool settled)
 {
 	struct list *it, *tmp;
 
 	list_each (&port->rings_lingering, it, tmp) {
 		struct ring *r = owner_of(it, struct ring, link);
 
-		if (r->chan_id == chan_id)
+		if (r->chan_id != chan_id)
+			continue;
+		port->fins_awaited -= r->fin_awaited;
+		r->fin_awaited = false;
+		if (settled)
 			ring_put(port, r);
 	}
 }

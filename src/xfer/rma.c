@@ -49,7 +49,7 @@ void rma_close(struct xfer_chan *chan)
 		list_remove(&chan->rma->link);
 	free(chan->rma);
 	if (chan->ring && chan->kind == XFER_SEND && chan->remote_id && !chan->peer_closed)
-		ring_linger(port, chan->ring, chan->id);
+		ring_linger(port, chan->ring, chan);
 	else
 		ring_put(port, chan->ring);
 }

@@ -8,9 +8,10 @@
  *	region    registered memory of a channel
  *	request   one message in flight on a channel
  *
- * A receive posts its buffer under a tag of its own and tells the sender so (clear-to-send); a send waits
- * for that word, so no byte arrives unexpected and no message blocks another's way. The k-th send meets the
- * k-th receive.
+ * A receive tells the sender of its buffer (clear-to-send); a send waits for that word, so no byte arrives
+ * unexpected and no message blocks another's way; a small message may go ahead of it and is copied
+ * (eager.c). The k-th send meets the k-th receive. What carries the bytes is the channel's wire: tagged
+ * messages or remote writes.
  *
  * Threads: any thread may call anything; calls on one port are serialised by its lock. A request is tested
  * by one thread at a time. Nothing blocks but closing, for at most WEFT_CLOSE_TIMEOUT.
