@@ -59,11 +59,12 @@ static int open_chan(void *machine)
 	}
 	a->line = NULL; /* the channel's from here on */
 	ret = xfer_chan_open(a->port, XFER_RECV, &a->request.who, line, NULL, &a->chan);
+	if (!ret)
+		ret = xfer_chan_connected(a->chan, &a->request);
 	if (ret) {
 		xfer_port_refuse(a->port, &a->request, -ret);
 		return ret;
 	}
-	xfer_chan_connected(a->chan, a->request.ctrl.from, &a->request.who);
 	return RESPOND;
 }
 

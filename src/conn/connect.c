@@ -148,8 +148,8 @@ static int wait_response(void *machine)
 	if (c->answered && c->answer.who.status)
 		return refused(c);
 	if (c->answered) {
-		xfer_chan_connected(c->chan, c->answer.ctrl.from, &c->answer.who);
-		return CONNECTED;
+		ret = xfer_chan_connected(c->chan, &c->answer);
+		return ret ? ret : CONNECTED;
 	}
 	ret = xfer_chan_connect_sent(c->chan);
 	if (ret >= 0)

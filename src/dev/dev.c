@@ -20,14 +20,22 @@ static uint64_t hash_text(uint64_t hash, const char *s)
 	return hash;
 }
 
-static void dev_fill(struct dev *d, const struct fab_nic *nic)
+static int nic_speed(const struct fab_nic *nic)
+{
+	int mbps = nic->speed_mbps ? nic->speed_mbps : topo_nic_speed_mbps(nic->name);
+
+	return mbps ? mbps : DEFAULT_SPEED_MBPS;
+}
+
+/* `copies`: for tests, the NIC stands for so many rails. */
+static void dev_fill(struct dev *d, const struct fab_nic *nic, int copies)
 {
 	d->nic = nic;
+	for (d->rail_count = 0; d->rail_count < copies; d->rail_count++)
+		d->rails[d->rail_count] = nic;
 	d->pci_path = topo_nic_pci_path(nic->name, nic->pci);
 	d->guid = hash_text(hash_text(14695981039346656037ull, peer_self()->host), nic->name);
-	d->speed_mbps = nic->speed_mbps ? nic->speed_mbps : topo_nic_speed_mbps(nic->name);
-	if (!d->speed_mbps)
-		d->speed_mbps = DEFAULT_SPEED_MBPS;
+	d->speed_mbps = nic_speed(nic);
 	pthread_mutex_init(&d->lock, NULL);
 }
 
@@ -51,9 +59,19 @@ int dev_table_load(struct dev_table *out)
 	if (!out->devs)
 		return -ENOMEM;
 	for (i = 0; i < out->report.nic_count; i++)
-		dev_fill(&out->devs[i], &out->report.nics[i]);
+		dev_fill(&out->devs[i], &out->report.nics[i], (int)out->conf.test_rails);
 	out->count = i;
 	return 0;
+}
+
+static void domains_close(struct dev *d)
+{
+	int i;
+
+	for (i = 0; i < d->rail_count; i++) {
+		fab_domain_close(d->domains[i]);
+		d->domains[i] = NULL;
+	}
 }
 
 void dev_table_fini(struct dev_table *t)
@@ -61,7 +79,7 @@ void dev_table_fini(struct dev_table *t)
 	int i;
 
 	for (i = 0; i < t->count; i++) {
-		fab_domain_close(t->devs[i].domain);
+		domains_close(&t->devs[i]);
 		free(t->devs[i].pci_path);
 		pthread_mutex_destroy(&t->devs[i].lock);
 	}
@@ -70,26 +88,25 @@ void dev_table_fini(struct dev_table *t)
 	memset(t, 0, sizeof(*t));
 }
 
-int dev_domain_get(struct dev *d, struct fab_domain **out)
+int dev_get(struct dev *d)
 {
-	int ret = 0;
+	int i, ret = 0;
 
 	pthread_mutex_lock(&d->lock);
-	if (!d->domain)
-		ret = fab_domain_open(d->nic, &d->domain);
-	if (!ret)
+	for (i = 0; i < d->rail_count && !d->users && !ret; i++)
+		ret = fab_domain_open(d->rails[i], &d->domains[i]);
+	if (ret)
+		domains_close(d);
+	else
 		d->users++;
-	*out = d->domain;
 	pthread_mutex_unlock(&d->lock);
 	return ret;
 }
 
-void dev_domain_put(struct dev *d)
+void dev_put(struct dev *d)
 {
 	pthread_mutex_lock(&d->lock);
-	if (!--d->users) {
-		fab_domain_close(d->domain);
-		d->domain = NULL;
-	}
+	if (!--d->users)
+		domains_close(d);
 	pthread_mutex_unlock(&d->lock);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The devices NCCL will see. The table is made once per process and lives until its end, because NCCL
- * keeps pointers into it. Today a device is one NIC.
+ * keeps pointers into it. A device is one or more NICs, its rails; the first leads: it gives the device its
+ * name and place, and carries everything but the data.
  */
 #ifndef WEFT_DEV_DEV_H
 #define WEFT_DEV_DEV_H
@@ -12,15 +13,20 @@
 #include "conf/conf.h"
 #include "fabric/fab.h"
 
-struct dev {
-	const struct fab_nic *nic;
-	char *pci_path; /* resolved /sys directory, or NULL */
-	uint64_t guid;
-	int speed_mbps; /* never 0 */
+#define DEV_RAILS_MAX 8
 
-	pthread_mutex_t lock;	   /* covers the two below */
-	struct fab_domain *domain; /* open while users > 0 */
+struct dev {
+	const struct fab_nic *nic; /* the leader: rails[0] */
+	const struct fab_nic *rails[DEV_RAILS_MAX];
+	int rail_count;
+	char *pci_path; /* resolved /sys directory of the leader, or NULL */
+	uint64_t guid;
+	int speed_mbps; /* of all rails together; never 0 */
+
+	pthread_mutex_t lock;			   /* covers what follows */
+	struct fab_domain *domains[DEV_RAILS_MAX]; /* one per rail; open while users > 0 */
 	int users;
+	void *mrs; /* see mr.h */
 };
 
 struct dev_table {
@@ -40,8 +46,11 @@ struct dev_table {
 int dev_table_load(struct dev_table *out);
 void dev_table_fini(struct dev_table *t);
 
-/* Opens the device's domain or counts one more user. Any thread. Logs a failure. */
-int dev_domain_get(struct dev *d, struct fab_domain **out);
-void dev_domain_put(struct dev *d);
+/*
+ * Opens the domain of every rail or counts one more user, who may then read d->domains. Any thread. Logs a
+ * failure; then nothing is open.
+ */
+int dev_get(struct dev *d);
+void dev_put(struct dev *d);
 
 #endif

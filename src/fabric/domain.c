@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "fabric/internal.h"
+#include "fabric/provider.h"
 
 int fab_errno(ssize_t fi_ret)
 {
@@ -22,6 +23,25 @@ static int failed(const struct fab_nic *nic, const char *what, int ret)
 	log_warn("%s failed on NIC %s of provider %s: %s (%d); FI_LOG_LEVEL=warn says more", what,
 		 nic->name, nic->provider, fi_strerror(-ret), ret);
 	return fab_errno(ret);
+}
+
+static void gate_init(struct fab_domain *d)
+{
+	pthread_rwlockattr_t attr;
+
+	if (fi_version() >= provider_facts(d->nic->provider)->mr_unlocked_below)
+		return;
+	pthread_rwlockattr_init(&attr);
+	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	d->gated = !pthread_rwlock_init(&d->gate, &attr);
+	pthread_rwlockattr_destroy(&attr);
+}
+
+/* Until fab_gate_leave. */
+static void gate_shut(struct fab_domain *d)
+{
+	if (d->gated)
+		pthread_rwlock_wrlock(&d->gate);
 }
 
 int fab_domain_open(const struct fab_nic *nic, struct fab_domain **out)
@@ -47,6 +67,7 @@ int fab_domain_open(const struct fab_nic *nic, struct fab_domain **out)
 		ret = failed(nic, "fi_domain", ret);
 		goto err;
 	}
+	gate_init(d);
 	d->virt_addr = nic->info->domain_attr->mr_mode & FI_MR_VIRT_ADDR;
 	*out = d;
 	return 0;
@@ -61,6 +82,8 @@ void fab_domain_close(struct fab_domain *d)
 		return;
 	if (d->domain)
 		fi_close(&d->domain->fid);
+	if (d->gated)
+		pthread_rwlock_destroy(&d->gate);
 	if (d->eq)
 		fi_close(&d->eq->fid);
 	if (d->fabric)
@@ -81,7 +104,9 @@ int fab_mr_reg(struct fab_domain *d, void *buf, size_t len, struct fab_mr **out)
 		return 0;
 	if (!len)
 		return 0;
-	ret = fi_mr_reg(d->domain, buf, len, access, 0, atomic_fetch_add(&d->next_key, 1), 0, &mr, NULL);
+	gate_shut(d);
+	ret = fi_mr_reg(d->domain, buf, len, access, 0, atomic_fetch_add(&d->next_key, 1), 0, &mr, d);
+	fab_gate_leave(d);
 	if (ret) {
 		log_warn("registering %zu bytes at %p failed on NIC %s: %s (%d); with ENOMEM look at "
 			 "`ulimit -l`, it must be unlimited",
@@ -94,8 +119,14 @@ int fab_mr_reg(struct fab_domain *d, void *buf, size_t len, struct fab_mr **out)
 
 void fab_mr_close(struct fab_mr *mr)
 {
-	if (mr)
-		fi_close(&((struct fid_mr *)mr)->fid);
+	struct fid *fid = (struct fid *)mr;
+	struct fab_domain *d = mr ? fid->context : NULL;
+
+	if (!mr)
+		return;
+	gate_shut(d);
+	fi_close(fid);
+	fab_gate_leave(d);
 }
 
 void *fab_mr_desc(const struct fab_mr *mr)

@@ -209,10 +209,9 @@ int fab_tsend(struct fab_ep *ep, struct fab_op *op, const void *buf, size_t len,
 	return posted(ep, fi_tsend(ep->ep, buf, len, desc, peer, tag, op));
 }
 
-int fab_trecv(struct fab_ep *ep, struct fab_op *op, void *buf, size_t len, void *desc, uint64_t peer,
-	      uint64_t tag)
+/* From anyone: the tag is unique at this endpoint, and a source filter costs some providers a search. */
+int fab_trecv(struct fab_ep *ep, struct fab_op *op, void *buf, size_t len, void *desc, uint64_t tag)
 {
-	(void)peer; /* the tag is unique at this endpoint; a source filter costs some providers a search */
 	if (full(ep, SHARE_RECEIVE))
 		return -EAGAIN;
 	return posted(ep, fi_trecv(ep->ep, buf, len, desc, FI_ADDR_UNSPEC, tag, 0, op));
@@ -328,7 +327,9 @@ int fab_ep_poll(struct fab_ep *ep)
 	struct fab_result r = {0};
 	ssize_t n, i;
 
+	fab_gate_enter(ep->domain);
 	n = fi_cq_read(ep->cq, entries, POLL_BATCH);
+	fab_gate_leave(ep->domain);
 	if (n == -FI_EAGAIN)
 		return 0;
 	if (n == -FI_EAVAIL)

@@ -144,8 +144,7 @@ int fab_send(struct fab_ep *ep, struct fab_op *op, const void *buf, size_t len, 
 int fab_recv(struct fab_ep *ep, struct fab_op *op, void *buf, size_t len, void *desc);
 int fab_tsend(struct fab_ep *ep, struct fab_op *op, const void *buf, size_t len, void *desc,
 	      uint64_t peer, uint64_t tag);
-int fab_trecv(struct fab_ep *ep, struct fab_op *op, void *buf, size_t len, void *desc, uint64_t peer,
-	      uint64_t tag);
+int fab_trecv(struct fab_ep *ep, struct fab_op *op, void *buf, size_t len, void *desc, uint64_t tag);
 
 
 /* A small message that leaves no completion and has copied buf; see fab_inject_bytes. */

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <strings.h>
 
+#include <rdma/fabric.h>
+
 #define DEPRECATED "deprecated and slow"
 
 static const struct provider_facts table[] = {
@@ -17,9 +19,14 @@ static const struct provider_facts table[] = {
 	 .alias = "verbs",
 	 .rank = 80,
 	 .needs = "an InfiniBand or RoCE device whose interface has an address"},
-	{.name = "tcp", .rank = 60, .ip = true, .rma = true},
+	{.name = "tcp", .rank = 60, .ip = true, .rma = true, .mr_unlocked_below = FI_VERSION(1, 20)},
 	/* libfabric 1.17's name for what is "tcp" from 1.18 on */
-	{.name = "net", .alias = "tcp", .rank = 60, .ip = true, .rma = true},
+	{.name = "net",
+	 .alias = "tcp",
+	 .rank = 60,
+	 .ip = true,
+	 .rma = true,
+	 .mr_unlocked_below = FI_VERSION(1, 20)},
 	{.name = "tcp;ofi_rxm", .rank = 40, .ip = true},
 	{.name = "net;ofi_rxm", .ip = true, .on_demand = "layered on net, which is faster alone"},
 	{.name = "sockets", .ip = true, .on_demand = DEPRECATED},

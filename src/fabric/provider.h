@@ -4,6 +4,7 @@
 #define WEFT_FABRIC_PROVIDER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct provider_facts {
 	const char *name;     /* as libfabric prints it */
@@ -12,6 +13,11 @@ struct provider_facts {
 	bool ip;	      /* one domain per network interface */
 	bool local_only;      /* reaches this host only */
 	bool rma;	      /* remote writes with immediate data carry Weft better than tagged messages */
+	/*
+	 * Below this release of libfabric (FI_VERSION; 0: never) the provider takes no lock for its table of memory
+	 * regions, whatever the threading level; tcp's was added in 1.20.
+	 */
+	uint32_t mr_unlocked_below;
 	bool efa_options;     /* takes FI_OPT_EFA_* and FI_OPT_SHARED_MEMORY_PERMITTED */
 	const char *on_demand; /* why it is not a default, when rank is 0 */
 	const char *needs;     /* what is missing where libfabric does not list it; NULL: not worth a word */

@@ -17,7 +17,7 @@ static uint32_t sum(const struct wire_clear *c)
 	unsigned i;
 
 	memcpy(words, c, sizeof(words));
-	for (i = 0; i < 4; i++) /* the rest is reserved */
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		s = (s ^ words[i]) * 0xff51afd7ed558ccdull;
 	return (uint32_t)(s >> 32);
 }

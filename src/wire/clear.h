@@ -27,9 +27,11 @@ struct wire_clear {
 	uint32_t head; /* wire_clear_stamp(seq) */
 	uint32_t to;   /* the sender's channel, with its generation */
 	uint64_t addr; /* where to write */
-	uint64_t key;
-	uint64_t len; /* bytes that may be written */
-	uint8_t reserved[24];
+	uint64_t len;  /* bytes that may be written */
+	union {
+		uint64_t key;			/* of a receiver with one rail */
+		uint32_t keys[WIRE_RAILS_MAX]; /* of one with more */
+	};
 	uint32_t sum;
 	uint32_t tail; /* as head */
 };
@@ -71,6 +73,17 @@ static inline bool wire_imm_is(uint64_t imm, uint32_t seq)
 static inline unsigned wire_imm_place(uint64_t imm)
 {
 	return (unsigned)((uint32_t)imm >> 6) % WIRE_WINDOW;
+}
+
+/* A message may come in stripes, numbered from 0. */
+static inline unsigned wire_imm_stripes(uint64_t imm)
+{
+	return ((unsigned)imm >> 3 & 7) + 1;
+}
+
+static inline unsigned wire_imm_stripe(uint64_t imm)
+{
+	return (unsigned)imm & 7;
 }
 
 static inline uint32_t wire_imm_len(uint64_t imm)

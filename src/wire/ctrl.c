@@ -2,6 +2,7 @@
 /* Control messages; see ctrl.h. */
 #include "wire/ctrl.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #define CTRL_MAGIC 0x7745 /* "Ew" */
@@ -20,7 +21,7 @@ size_t wire_ctrl_bytes(uint8_t type)
 {
 	switch (type) {
 	case WIRE_CONNECT_REQUEST:
-	case WIRE_CONNECT_RESPONSE: return sizeof(struct wire_connect);
+	case WIRE_CONNECT_RESPONSE: return offsetof(struct wire_connect, rail_addr);
 	case WIRE_CLEAR_TO_SEND:
 	case WIRE_CLOSE:
 	case WIRE_EAGER:
@@ -31,22 +32,46 @@ size_t wire_ctrl_bytes(uint8_t type)
 	}
 }
 
+static bool is_connect(const struct wire_ctrl *c)
+{
+	return c->type == WIRE_CONNECT_REQUEST || c->type == WIRE_CONNECT_RESPONSE;
+}
+
+size_t wire_ctrl_size(const struct wire_ctrl *c)
+{
+	size_t bytes = wire_ctrl_bytes(c->type);
+
+	if (c->type == WIRE_EAGER)
+		bytes += c->len;
+	if (is_connect(c))
+		bytes += (((const struct wire_connect *)c)->who.rails - 1u) * WIRE_ADDR_BYTES;
+	return bytes;
+}
+
+/* NULL, or what is wrong; the fixed part is there. */
+static const char *check_connect(struct wire_connect *msg, size_t bytes)
+{
+	struct wire_who *who = &msg->who;
+
+	who->host[WIRE_HOST_BYTES - 1] = 0;
+	if (who->addr_bytes > WIRE_ADDR_BYTES)
+		return "a connect message with an impossible address";
+	if (!who->rails || who->rails > WIRE_RAILS_MAX || bytes != wire_ctrl_size(&msg->ctrl))
+		return "a connect message with an impossible number of rails";
+	return NULL;
+}
+
 const char *wire_ctrl_check(struct wire_ctrl *c, size_t bytes)
 {
 	if (bytes < sizeof(*c) || c->magic != CTRL_MAGIC)
 		return "not a control message of Weft";
 	if (c->version != WIRE_VERSION)
 		return "a control message of an incompatible Weft version";
-	if (c->type == WIRE_EAGER && c->len <= WIRE_EAGER_MAX && bytes == sizeof(*c) + c->len)
-		return NULL;
-	if (c->type == WIRE_EAGER || bytes != wire_ctrl_bytes(c->type))
+	if (c->type == WIRE_EAGER && c->len > WIRE_EAGER_MAX)
+		return "an eager message of impossible size";
+	if (is_connect(c) && bytes >= wire_ctrl_bytes(c->type))
+		return check_connect((struct wire_connect *)c, bytes);
+	if (!wire_ctrl_bytes(c->type) || is_connect(c) || bytes != wire_ctrl_size(c))
 		return "a control message of unknown type or wrong size";
-	if (c->type == WIRE_CONNECT_REQUEST || c->type == WIRE_CONNECT_RESPONSE) {
-		struct wire_who *who = &((struct wire_connect *)c)->who;
-
-		who->host[WIRE_HOST_BYTES - 1] = 0;
-		if (who->addr_bytes > WIRE_ADDR_BYTES)
-			return "a connect message with an impossible address";
-	}
 	return NULL;
 }

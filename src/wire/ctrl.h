@@ -11,9 +11,10 @@
  *	fin               receiver -> sender      your close has arrived, and what you sent before it
  *	close             either way              I am done with this channel; `seq` messages were sent
  *
- * Every message starts with struct wire_ctrl; the connect messages are followed by struct wire_who. Data goes as tagged messages: wire_tag(receiver's channel, seq). Sequence numbers
- * are 32 bits wide and wrap; with at most WIRE_WINDOW in flight a wrapped number can't be confused.
- * Layout and checks only; no I/O.
+ * Every message starts with struct wire_ctrl; in the connect messages struct wire_who follows, and the
+ * addresses of the rails behind the first. On the tagged wire, data goes as wire_tag(receiver's channel,
+ * seq). Sequence numbers are 32 bits wide and wrap; with at most WIRE_WINDOW in flight a wrapped number
+ * can't be confused. Layout and checks only; no I/O.
  */
 #ifndef WEFT_WIRE_CTRL_H
 #define WEFT_WIRE_CTRL_H
@@ -23,7 +24,8 @@
 
 #include "wire/handle.h"
 
-#define WIRE_CTRL_MAX	 256 /* largest control message, bytes */
+#define WIRE_CTRL_MAX	 1024 /* largest control message but an eager one, bytes */
+#define WIRE_RAILS_MAX	 8    /* NICs of one device */
 #define WIRE_EAGER_WINDOW 128 /* messages that may come before their receives, per channel */
 #define WIRE_EAGER_MAX	 8192 /* largest message that travels in a control message, bytes */
 #define WIRE_HOST_BYTES	 64
@@ -63,11 +65,14 @@ struct wire_who {
 	uint64_t ring_key;
 	uint8_t addr[WIRE_ADDR_BYTES];
 	char host[WIRE_HOST_BYTES];
+	uint8_t rails; /* 1 to WIRE_RAILS_MAX; addr is the first one's */
+	uint8_t reserved[7];
 };
 
 struct wire_connect {
 	struct wire_ctrl ctrl;
 	struct wire_who who;
+	uint8_t rail_addr[WIRE_RAILS_MAX - 1][WIRE_ADDR_BYTES]; /* who.rails - 1 of them are sent */
 };
 
 _Static_assert(sizeof(struct wire_ctrl) == 24, "control header is 24 bytes");
@@ -76,8 +81,11 @@ _Static_assert(sizeof(struct wire_connect) <= WIRE_CTRL_MAX, "connect messages f
 /* Fills the header. */
 void wire_ctrl_init(struct wire_ctrl *c, enum wire_type type, uint32_t to, uint32_t from);
 
-/* Bytes a message of this type has on the wire; 0 for an unknown type. */
+/* Bytes a message of this type has at least; 0 for an unknown type. */
 size_t wire_ctrl_bytes(uint8_t type);
+
+/* Bytes of this very message, which is whole and sane. */
+size_t wire_ctrl_size(const struct wire_ctrl *c);
 
 /* NULL when `bytes` received bytes at c are a whole message, else what is wrong. Terminates the host name. */
 const char *wire_ctrl_check(struct wire_ctrl *c, size_t bytes);

@@ -58,10 +58,14 @@ int xfer_chan_open(struct xfer_port *port, enum xfer_kind kind, const struct wir
 int xfer_chan_send_connect(struct xfer_chan *chan, enum wire_type type, uint32_t to, uint8_t status)
 {
 	struct wire_connect msg;
+	int i;
 
 	wire_ctrl_init(&msg.ctrl, type, to, chan->id);
 	xfer_port_who(chan->port, &msg.who);
 	msg.who.status = status;
+	msg.who.rails = (uint8_t)chan->port->rail_count;
+	for (i = 1; i < chan->port->rail_count; i++)
+		memcpy(msg.rail_addr[i - 1], chan->port->rails[i].addr, WIRE_ADDR_BYTES);
 	if (chan->ring && chan->kind == XFER_SEND) {
 		msg.who.ring_addr = chan->ring->addr;
 		msg.who.ring_key = fab_mr_key(chan->ring->mr);
@@ -75,17 +79,22 @@ int xfer_chan_connect_sent(struct xfer_chan *chan)
 	return chan->err ? chan->err : chan->connect_sent;
 }
 
-void xfer_chan_connected(struct xfer_chan *chan, uint32_t remote_id, const struct wire_who *who)
+int xfer_chan_connected(struct xfer_chan *chan, const struct wire_connect *msg)
 {
-	chan->remote_id = remote_id;
+	int ret = peer_widen(chan->peer, msg);
+
+	if (ret)
+		return ret;
+	chan->remote_id = msg->ctrl.from;
 	chan->waiter = NULL;
 	if (chan->rma) {
-		chan->rma->ring_addr = who->ring_addr;
-		chan->rma->ring_key = who->ring_key;
+		chan->rma->ring_addr = msg->who.ring_addr;
+		chan->rma->ring_key = msg->who.ring_key;
 	}
-	peer_name(chan->peer, who);
+	peer_name(chan->peer, &msg->who);
 	if (chan->peer_closed)
 		chan_send_close(chan); /* a peer that closed before we knew its name waits for this */
+	return 0;
 }
 
 const char *xfer_chan_peer_text(const struct xfer_chan *chan)

@@ -242,7 +242,7 @@ int ctrl_send(struct xfer_port *port, struct xfer_peer *peer, struct xfer_chan *
 
 	if (!tx)
 		return -ENOMEM;
-	tx->bytes = wire_ctrl_bytes(msg->type);
+	tx->bytes = wire_ctrl_size(msg);
 	memcpy(tx->msg, msg, tx->bytes);
 	tx_start(port, tx);
 	return 0;

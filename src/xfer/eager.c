@@ -180,7 +180,7 @@ void eager_arrived(struct xfer_chan *chan, const struct wire_ctrl *msg, const vo
 		return;
 	}
 	r->at[msg->seq % WIRE_WINDOW] = NULL;
-	fab_unexpect(chan->port->ep);
+	rma_unexpect(chan);
 	copy(req, req->buf, data, msg->len);
 }
 

@@ -9,6 +9,7 @@
 #include "base/idmap.h"
 #include "base/list.h"
 #include "base/pool.h"
+#include "dev/mr.h"
 #include "wire/clear.h"
 #include "xfer/xfer.h"
 
@@ -20,8 +21,36 @@ struct tx_class {
 	size_t per_chunk;
 };
 
+/* One NIC's endpoint of a port. */
+struct rail {
+	struct xfer_port *port;
+	int index; /* in the device */
+	struct fab_ep *ep; /* NULL once it is shut down */
+	uint8_t addr[FAB_ADDR_BYTES];
+
+	/* Of a device with several: see rail.c. */
+	uint64_t outstanding; /* bytes posted and not completed */
+	uint64_t moved;	      /* bytes completed since since_us, without a pause */
+	int64_t since_us;
+	double speed; /* bytes in a microsecond, as seen last */
+};
+
+/* From a rail of ours to one of a peer. */
+struct path {
+	struct rail *rail;
+	uint64_t fab_addr;
+	uint8_t remote;	 /* the peer's rail */
+	uint8_t sharing; /* paths to this peer on the same rail of ours */
+};
+
+/* A part of a message, and its path. */
+struct stripe {
+	struct path *path;
+	size_t at, len;
+};
+
 /*
- * One endpoint of a device.
+ * A device's endpoints for one thread.
  *
  *	ports (global) -> port -+- chans, listens   by the id a message names
  *	                        +- peers            endpoints we talk to, each with its channels
@@ -40,10 +69,11 @@ struct xfer_port {
 	struct dev *dev;
 	const struct conf *conf;
 	const struct xfer_conn_ops *ops;
-	struct fab_domain *domain;
-	struct fab_ep *ep; /* NULL once it is shut down */
-	atomic_int err;	   /* why the port is broken: negative errno, or 0 */
-	uint8_t addr[FAB_ADDR_BYTES];
+	struct rail rails[DEV_RAILS_MAX];
+	int rail_count;
+	struct fab_domain *domain; /* the leader's, as all that is not said to be a rail's */
+	struct fab_ep *ep;	   /* NULL once all are shut down */
+	atomic_int err;		   /* why the port is broken: negative errno, or 0 */
 	size_t addr_bytes;
 	struct lifeline_addr lifeline;
 
@@ -60,7 +90,8 @@ struct xfer_port {
 	struct pool stash_pool; /* eager messages that came before their receives */
 	size_t rx_bytes;
 	int fins_awaited; /* lingering rings with fin_awaited */
-	struct pool req_pool;
+	struct pool req_pool, piece_pool;
+	struct list pieces_waiting; /* stripes whose rail would not take them yet */
 	struct list tx_waiting;
 	struct list tx_flying; /* control messages the provider holds */
 	struct ctrl_rx *rx; /* conf->ctrl_buffers of them */
@@ -74,7 +105,10 @@ struct xfer_peer {
 	struct list link; /* in port->peers */
 	struct xfer_port *port;
 	int refs;
-	uint64_t fab_addr;
+	uint64_t fab_addr; /* from our leader to its leader: that of paths[0] */
+	struct path paths[DEV_RAILS_MAX];
+	int path_count; /* 1 until the peer has named its rails: then the greater of both sides' rails */
+	int rails;	/* the peer's */
 	struct wire_who who;
 	bool dead;  /* its process is: nothing is posted to it any more */
 	bool named; /* who.host and who.pid are known: from a message, not only from a handle */
@@ -165,7 +199,7 @@ struct xfer_region {
 	struct xfer_chan *chan;
 	char *base;
 	size_t len;
-	struct fab_mr *mr;
+	struct dev_mr *mr;
 };
 
 struct xfer_req {
@@ -178,6 +212,8 @@ struct xfer_req {
 	size_t len;    /* of the message; valid once done */
 	uint32_t seq;
 	bool done;
+	uint8_t pieces;	 /* sending: stripes not completed */
+	uint8_t arrived; /* receiving: stripes that have come, a bit each */
 	int err;
 };
 
@@ -185,6 +221,9 @@ struct xfer_req {
 
 /* Marks the port broken, fails every channel on it and logs why. The endpoint is closed later. */
 void port_break(struct xfer_port *port, int err, const char *why);
+
+/* Closes every endpoint: afterwards libfabric touches no memory. */
+void port_shut(struct xfer_port *port);
 
 /* One more count of a port the caller already holds. */
 void port_hold(struct xfer_port *port);
@@ -196,6 +235,8 @@ int peer_get(struct xfer_port *port, const struct wire_who *who, struct xfer_pee
 void peer_put(struct xfer_peer *peer);
 /* Takes over host and pid from a message. */
 void peer_name(struct xfer_peer *peer, const struct wire_who *who);
+/* Makes paths to all the rails that the message names. 0 or a negative errno (logged). */
+int peer_widen(struct xfer_peer *peer, const struct wire_connect *msg);
 
 /* --- ctrl.c --- */
 
@@ -266,6 +307,29 @@ struct xfer_wire {
 
 /* The request is over; len counts for a receive. */
 void req_finish(struct xfer_req *req, int err, size_t len);
+/* A part of it has failed, which the channel does not survive. It is over when all parts are. */
+void req_broken(struct xfer_req *req, const struct fab_result *r);
+
+/* --- rail.c --- */
+
+/* else_mbps: its speed, if nobody knows it. */
+void rail_init(struct rail *r, const struct fab_nic *nic, int else_mbps);
+/* Keeps count of the bytes on a rail. */
+void rail_posted(struct rail *r, size_t bytes);
+void rail_completed(struct rail *r, size_t bytes);
+
+/* The path on which a message would be over first. */
+struct path *rail_best(struct xfer_peer *peer, size_t len);
+/* Divides a message among the paths; how many stripes. */
+int rail_stripes(struct xfer_peer *peer, size_t len, struct stripe out[DEV_RAILS_MAX]);
+
+/* --- piece.c --- */
+
+#define PIECE_BYTES 160 /* of port->piece_pool's objects */
+
+/* Sends a message over one or more of several rails. 0, -EAGAIN (no trace) or an error. */
+int pieces_send(struct xfer_req *req, const void *buf, const struct wire_clear *clear);
+void pieces_progress(struct xfer_port *port);
 
 /* --- ring.c --- */
 
@@ -288,8 +352,10 @@ void rma_close(struct xfer_chan *chan);
 /* Writes what has not been announced yet. */
 void rma_announce(struct xfer_chan *chan);
 void rma_progress(struct xfer_port *port);
-/* fab_arrival of a port. */
-void rma_arrival(void *port, uint64_t imm, size_t len);
+/* fab_arrival of a rail. */
+void rma_arrival(void *rail, uint64_t imm, size_t len);
+/* Gives back the room that a posted receive holds in the completion queues. */
+void rma_unexpect(const struct xfer_chan *chan);
 
 /*
  * Asks the sender of a dead channel to stop; its answer, a close, tells which messages still come
@@ -323,6 +389,9 @@ void eager_close(struct xfer_chan *chan);
 /* --- tagged.c --- */
 
 extern const struct xfer_wire tagged_wire;
+
+/* The path that message number seq takes. */
+const struct path *tagged_path(const struct xfer_chan *chan, uint32_t seq);
 
 /* A clear-to-send arrived for this channel. */
 void chan_cleared(struct xfer_chan *chan, const struct wire_ctrl *msg);

@@ -25,16 +25,23 @@ void req_finish(struct xfer_req *req, int err, size_t len)
 	list_append(&chan->done, &req->link);
 }
 
+void req_broken(struct xfer_req *req, const struct fab_result *r)
+{
+	struct xfer_chan *chan = req->chan;
+
+	req->err = r->err;
+	if (!(chan->quiescing && r->err == -ECANCELED))
+		chan_fail(chan, r->err == -ECANCELED ? -ECONNRESET : r->err,
+			  "%s number %" PRIu32 " failed (%s)",
+			  chan->kind == XFER_SEND ? "send" : "receive", req->seq, r->text);
+}
+
 static void req_done(struct fab_op *op, const struct fab_result *r)
 {
 	struct xfer_req *req = (struct xfer_req *)op;
-	struct xfer_chan *chan = req->chan;
-	bool send = chan->kind == XFER_SEND;
 
-	if (r->err && !(chan->quiescing && r->err == -ECANCELED))
-		chan_fail(chan, r->err == -ECANCELED ? -ECONNRESET : r->err,
-			  "%s number %" PRIu32 " failed (%s)", send ? "send" : "receive", req->seq,
-			  r->text);
+	if (r->err)
+		req_broken(req, r);
 	req_finish(req, r->err, r->len);
 }
 
@@ -67,6 +74,7 @@ static struct xfer_req *req_new(struct xfer_chan *chan, void *buf, size_t len,
 	req->posted = req->len = len;
 	req->seq = chan->next_seq;
 	req->done = false;
+	req->pieces = req->arrived = 0;
 	req->err = 0;
 	list_append(&chan->reqs, &req->link);
 	return req;

@@ -25,10 +25,10 @@ struct orphan {
 	struct fab_op op; /* first */
 	struct list link; /* in port->orphans, or in orphans_waiting while not posted */
 	struct xfer_port *port;
+	struct rail *rail;
 	struct fab_mr *mr;
 	void *scratch;
 	size_t len;
-	uint64_t fab_addr;
 	uint32_t chan_id;
 	uint32_t seq;
 };
@@ -50,7 +50,7 @@ static void orphan_done(struct fab_op *op, const struct fab_result *r)
 static void orphan_post(struct orphan *o)
 {
 	struct xfer_port *port = o->port;
-	int ret = fab_trecv(port->ep, &o->op, o->scratch, o->len, fab_mr_desc(o->mr), o->fab_addr,
+	int ret = fab_trecv(o->rail->ep, &o->op, o->scratch, o->len, fab_mr_desc(o->mr),
 			    wire_tag(o->chan_id, o->seq));
 
 	list_remove(&o->link);
@@ -81,10 +81,10 @@ static void orphan_new(struct xfer_chan *chan, uint32_t seq, size_t len)
 	o->chan_id = chan->id;
 	o->seq = seq;
 	o->len = len;
-	o->fab_addr = chan->peer->fab_addr;
+	o->rail = tagged_path(chan, seq)->rail;
 	o->scratch = malloc(len ? len : 1);
 	list_init(&o->link);
-	if (!o->scratch || fab_mr_reg(port->domain, o->scratch, len, &o->mr)) {
+	if (!o->scratch || fab_mr_reg(port->dev->domains[o->rail->index], o->scratch, len, &o->mr)) {
 		log_debug("no memory to receive a message that is not wanted any more");
 		orphan_free(o);
 		return;
@@ -100,7 +100,7 @@ void orphans_settle(struct xfer_port *port, uint32_t id, uint32_t sent)
 		struct orphan *o = owner_of(it, struct orphan, link);
 
 		if (o->chan_id == id && seq_at_or_after(o->seq, sent) && port->ep)
-			fab_cancel(port->ep, &o->op);
+			fab_cancel(o->rail->ep, &o->op);
 	}
 	list_each (&port->orphans_waiting, it, tmp) {
 		struct orphan *o = owner_of(it, struct orphan, link);
@@ -142,7 +142,7 @@ static void cancel(struct xfer_chan *chan, const struct xfer_region *region)
 		struct xfer_req *req = owner_of(it, struct xfer_req, link);
 
 		if (concerned(req, region))
-			fab_cancel(chan->port->ep, &req->op);
+			fab_cancel(tagged_path(chan, req->seq)->rail->ep, &req->op);
 	}
 }
 
@@ -181,8 +181,7 @@ static void wait_for(struct xfer_chan *chan, const struct xfer_region *region)
 				   "transfers did not end within WEFT_CLOSE_TIMEOUT of being closed");
 	}
 	if (port->err && port->ep) {
-		fab_ep_close(port->ep); /* the fence: libfabric touches nothing after this */
-		port->ep = NULL;
+		port_shut(port); /* the fence */
 	}
 }
 

@@ -73,6 +73,8 @@ int peer_get(struct xfer_port *port, const struct wire_who *who, struct xfer_pee
 		}
 		p->port = port;
 		p->who = *who;
+		p->paths[0] = (struct path){.rail = &port->rails[0], .fab_addr = p->fab_addr, .sharing = 1};
+		p->path_count = p->rails = 1;
 		list_append(&port->peers, &p->link);
 	}
 	if (!p->named)
@@ -82,12 +84,44 @@ int peer_get(struct xfer_port *port, const struct wire_who *who, struct xfer_pee
 	return 0;
 }
 
+/*
+ * Path p leads from the p-th rail here to the p-th rail there, round the fewer: both sides count the same
+ * paths, and each side's endpoints know whom they hear from before anything comes.
+ */
+int peer_widen(struct xfer_peer *peer, const struct wire_connect *msg)
+{
+	struct xfer_port *port = peer->port;
+	int ours = port->rail_count, theirs = msg->who.rails, n = ours > theirs ? ours : theirs;
+	int i, ret;
+
+	if (peer->path_count == n)
+		return 0;
+	for (i = 1; i < n; i++) {
+		struct path *p = &peer->paths[i];
+		int at = i % theirs;
+
+		*p = (struct path){.rail = &port->rails[i % ours], .remote = (uint8_t)at};
+		ret = port->ep ? fab_ep_insert(p->rail->ep, at ? msg->rail_addr[at - 1] : peer->who.addr,
+					       &p->fab_addr)
+			       : port->err;
+		if (ret)
+			return ret;
+		peer->path_count = i + 1;
+	}
+	for (i = 0; i < n; i++)
+		peer->paths[i].sharing = (uint8_t)((n - i % ours + ours - 1) / ours);
+	peer->rails = theirs;
+	return 0;
+}
+
 void peer_put(struct xfer_peer *peer)
 {
+	int i;
+
 	if (!peer || --peer->refs)
 		return;
-	if (peer->port->ep)
-		fab_ep_forget(peer->port->ep, peer->fab_addr);
+	for (i = 0; peer->port->ep && i < peer->path_count; i++)
+		fab_ep_forget(peer->paths[i].rail->ep, peer->paths[i].fab_addr);
 	list_remove(&peer->link);
 	free(peer);
 }

@@ -68,7 +68,8 @@ static void rung(void)
 	pthread_mutex_unlock(&ports_lock);
 	for (round = 0; round < RUNG_ROUNDS; round++) {
 		for (i = 0; i < n; i++) {
-			xfer_port_lock(held[i]);
+			if (pthread_mutex_trylock(&held[i]->lock))
+				continue; /* somebody else drives it */
 			xfer_port_poll(held[i]);
 			xfer_port_unlock(held[i]);
 		}
@@ -78,18 +79,37 @@ static void rung(void)
 		xfer_port_put(held[i]);
 }
 
+static int rail_open(struct xfer_port *port, int i)
+{
+	struct rail *r = &port->rails[i];
+	size_t bytes;
+	int ret;
+
+	r->port = port;
+	r->index = i;
+	rail_init(r, port->dev->rails[i], port->dev->speed_mbps / port->dev->rail_count);
+	ret = fab_ep_open(port->dev->domains[i], (size_t)port->conf->cq_depth, rma_arrival, r, &r->ep);
+	if (!ret)
+		ret = fab_ep_addr(r->ep, r->addr, &bytes);
+	if (!i)
+		port->addr_bytes = bytes;
+	return ret;
+}
+
 static int port_open_parts(struct xfer_port *port)
 {
-	int ret = dev_domain_get(port->dev, &port->domain);
+	int i, ret = dev_get(port->dev);
 
 	if (ret)
 		return ret;
+	port->domain = port->dev->domains[0];
 	if (port->dev->nic->rma && bell_open(rung))
 		log_info("no thread for the bell: a peer that closes while this process is busy has to wait");
-	ret = fab_ep_open(port->domain, (size_t)port->conf->cq_depth, rma_arrival, port,
-			  &port->ep);
-	if (!ret)
-		ret = fab_ep_addr(port->ep, port->addr, &port->addr_bytes);
+	for (i = 0; i < port->dev->rail_count && !ret; i++) {
+		port->rail_count++;
+		ret = rail_open(port, i);
+	}
+	port->ep = port->rails[0].ep;
 	if (!ret)
 		ret = ctrl_open(port);
 	if (!ret)
@@ -97,10 +117,20 @@ static int port_open_parts(struct xfer_port *port)
 	return ret;
 }
 
+void port_shut(struct xfer_port *port)
+{
+	int i;
+
+	for (i = 0; i < port->rail_count; i++) {
+		fab_ep_close(port->rails[i].ep);
+		port->rails[i].ep = NULL;
+	}
+	port->ep = NULL;
+}
+
 static void port_free(struct xfer_port *port)
 {
-	fab_ep_close(port->ep);
-	port->ep = NULL;
+	port_shut(port);
 	ctrl_close(port);
 	orphans_close(port);
 	rings_close(port);
@@ -111,8 +141,9 @@ static void port_free(struct xfer_port *port)
 		free(peer);
 	}
 	if (port->domain)
-		dev_domain_put(port->dev);
+		dev_put(port->dev);
 	pool_fini(&port->stash_pool);
+	pool_fini(&port->piece_pool);
 	pool_fini(&port->req_pool);
 	idmap_fini(&port->chans);
 	idmap_fini(&port->listens);
@@ -139,12 +170,14 @@ static struct xfer_port *port_new(struct dev *dev, const struct conf *conf,
 	list_init(&port->orphans);
 	list_init(&port->orphans_waiting);
 	list_init(&port->announcing);
+	list_init(&port->pieces_waiting);
 	list_init(&port->slabs);
 	list_init(&port->rings_free);
 	list_init(&port->rings_lingering);
 	ctrl_init(port);
 	pool_init(&port->stash_pool, sizeof(struct stash), 8);
 	pool_init(&port->req_pool, sizeof(struct xfer_req), 32);
+	pool_init(&port->piece_pool, PIECE_BYTES, 32);
 	return port;
 }
 
@@ -187,6 +220,20 @@ int xfer_port_get(struct dev *dev, const struct conf *conf, const struct xfer_co
 	return ret;
 }
 
+/* One look at every rail. How many completions there were, or a negative errno. */
+static int look(struct xfer_port *port)
+{
+	int i, n, sum = 0;
+
+	for (i = 0; i < port->rail_count; i++) {
+		n = fab_ep_poll(port->rails[i].ep);
+		if (n < 0)
+			return n;
+		sum += n;
+	}
+	return sum;
+}
+
 /*
  * Lets the last close messages leave, and reads what has arrived: closing a TCP connection with unread bytes
  * would destroy bytes of ours that are still on their way.
@@ -197,7 +244,7 @@ static void farewell(struct xfer_port *port)
 	int idle = 0;
 
 	while (port->ep && idle < 3 && clock_us() < deadline) {
-		int n = fab_ep_poll(port->ep);
+		int n = look(port);
 
 		ctrl_progress(port);
 		idle = n || port->fins_awaited || !list_empty(&port->tx_flying) ||
@@ -264,7 +311,7 @@ int xfer_port_poll(struct xfer_port *port)
 
 	if (port->err)
 		return port->err;
-	ret = fab_ep_poll(port->ep);
+	ret = look(port);
 	if (ret < 0)
 		port_break(port, ret, "its completion queue failed");
 	else
@@ -272,6 +319,7 @@ int xfer_port_poll(struct xfer_port *port)
 	if (!port->err) {
 		orphans_progress(port);
 		rma_progress(port);
+		pieces_progress(port);
 	}
 	return port->err;
 }
@@ -290,7 +338,8 @@ void xfer_port_who(const struct xfer_port *port, struct wire_who *out)
 	out->pid = self->pid;
 	out->provider = xfer_wire_tag(port->dev);
 	out->addr_bytes = (uint8_t)port->addr_bytes;
-	memcpy(out->addr, port->addr, port->addr_bytes);
+	memcpy(out->addr, port->rails[0].addr, port->addr_bytes);
+	out->rails = 1;
 	snprintf(out->host, sizeof(out->host), "%s", self->host);
 }
 

@@ -17,7 +17,7 @@ int xfer_region_open(struct xfer_chan *chan, void *base, size_t len, struct xfer
 	region->chan = chan;
 	region->base = base;
 	region->len = len;
-	ret = fab_mr_reg(chan->port->domain, base, len, &region->mr);
+	ret = dev_mr_get(chan->port->dev, base, len, &region->mr);
 	if (ret) {
 		free(region);
 		return ret;
@@ -32,7 +32,7 @@ int xfer_region_open(struct xfer_chan *chan, void *base, size_t len, struct xfer
 void region_free(struct xfer_region *region)
 {
 	list_remove(&region->link);
-	fab_mr_close(region->mr);
+	dev_mr_put(region->chan->port->dev, region->mr);
 	free(region);
 }
 

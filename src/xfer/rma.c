@@ -61,15 +61,21 @@ static bool cleared(struct xfer_chan *chan, struct wire_clear *out)
 	return wire_clear_take(chan->ring->entries, chan->id, chan->next_seq, out);
 }
 
+static int write_whole(struct xfer_req *req, const void *buf, const struct wire_clear *clear)
+{
+	struct xfer_chan *chan = req->chan;
+
+	return fab_write_imm(chan->port->ep, &req->op, buf, req->posted,
+			     fab_mr_desc(req->region ? req->region->mr->rail[0] : NULL), chan->peer->fab_addr,
+			     clear->addr, clear->key,
+			     wire_imm(IDMAP_SLOT(chan->remote_id), req->seq, 0, 1, req->posted));
+}
+
 static int post_send(struct xfer_req *req, const void *buf, const struct wire_clear *clear)
 {
 	struct xfer_chan *chan = req->chan;
-	int ret;
+	int ret = chan->peer->path_count == 1 ? write_whole(req, buf, clear) : pieces_send(req, buf, clear);
 
-	ret = fab_write_imm(chan->port->ep, &req->op, buf, req->posted,
-			     fab_mr_desc(req->region ? req->region->mr : NULL), chan->peer->fab_addr,
-			     clear->addr, clear->key,
-			     wire_imm(IDMAP_SLOT(chan->remote_id), req->seq, 0, 1, req->posted));
 	if (!ret && seq_at_or_after(req->seq, chan->told))
 		chan->told = req->seq + 1; /* its receive is posted */
 	return ret;
@@ -77,10 +83,57 @@ static int post_send(struct xfer_req *req, const void *buf, const struct wire_cl
 
 /* --- receiving --- */
 
+/* Each path may bring a stripe. */
+static void unexpect(const struct xfer_peer *peer, int paths)
+{
+	while (paths)
+		fab_unexpect(peer->paths[--paths].rail->ep);
+}
+
+void rma_unexpect(const struct xfer_chan *chan)
+{
+	unexpect(chan->peer, chan->peer->path_count);
+}
+
+static int expect(const struct xfer_peer *peer)
+{
+	int i, ret = 0;
+
+	for (i = 0; i < peer->path_count; i++) {
+		ret = fab_expect(peer->paths[i].rail->ep);
+		if (ret)
+			break;
+	}
+	if (ret)
+		unexpect(peer, i);
+	return ret;
+}
+
+/* Where the message shall go, and by what keys. */
+static void fill_place(struct wire_clear *c, const struct xfer_req *req, const void *buf)
+{
+	const struct xfer_chan *chan = req->chan;
+	const struct xfer_port *port = chan->port;
+	const struct dev_mr *mr;
+	int i;
+
+	if (!req->posted) {
+		/* a message without bytes still needs a place to go */
+		c->addr = chan->ring->addr;
+		c->key = fab_mr_key(chan->ring->mr);
+		return;
+	}
+	mr = req->region->mr;
+	c->addr = fab_mr_remote_addr(port->domain, (void *)mr->base, buf);
+	if (port->rail_count == 1)
+		c->key = fab_mr_key(mr->rail[0]);
+	for (i = 0; port->rail_count > 1 && i < port->rail_count; i++)
+		c->keys[i] = (uint32_t)fab_mr_key(mr->rail[i]);
+}
+
 static int post_recv(struct xfer_req *req, void *buf)
 {
 	struct xfer_chan *chan = req->chan;
-	struct xfer_port *port = chan->port;
 	struct wire_clear *c = &chan->ring->entries[req->seq % WIRE_WINDOW];
 	int ret;
 
@@ -88,20 +141,13 @@ static int post_recv(struct xfer_req *req, void *buf)
 		return -EAGAIN; /* a window of numbers lies behind one whose message has not come */
 	if (eager_take(req, buf))
 		return 0;
-	ret = fab_expect(port->ep);
+	ret = expect(chan->peer);
 	if (ret)
 		return ret;
 	chan->rma->at[req->seq % WIRE_WINDOW] = req;
 	c->to = chan->remote_id;
 	c->len = req->posted;
-	if (req->posted) {
-		c->addr = fab_mr_remote_addr(port->domain, req->region->base, buf);
-		c->key = fab_mr_key(req->region->mr);
-	} else {
-		/* a message without bytes still needs a place to go */
-		c->addr = chan->ring->addr;
-		c->key = fab_mr_key(chan->ring->mr);
-	}
+	fill_place(c, req, buf);
 	wire_clear_seal(c, req->seq);
 	return 0;
 }
@@ -204,16 +250,34 @@ void rma_progress(struct xfer_port *port)
 		rma_announce(owner_of(it, struct rma_recv, link)->chan);
 }
 
+/* Notes a stripe. Is the message whole now, with *len bytes in all? */
+static bool whole(struct xfer_req *req, uint64_t imm, size_t *len)
+{
+	unsigned all = (1u << wire_imm_stripes(imm)) - 1, this = 1u << wire_imm_stripe(imm);
+
+	if (all == 1)
+		return true;
+	if (req->arrived & this)
+		return false;
+	req->len = req->arrived ? req->len + *len : *len;
+	req->arrived |= (uint8_t)this;
+	*len = req->len;
+	return req->arrived == all;
+}
+
 void rma_arrival(void *arg, uint64_t imm, size_t len)
 {
-	struct xfer_port *port = arg;
+	struct rail *rail = arg;
+	struct xfer_port *port = rail->port;
 	struct xfer_chan *chan = idmap_at(&port->chans, wire_imm_slot(imm));
 	struct xfer_req *req = chan && chan->rma ? chan->rma->at[wire_imm_place(imm)] : NULL;
 
 	if (!req || !wire_imm_is(imm, req->seq)) {
-		log_debug("NIC %s: a write arrived that no receive waits for", port->dev->nic->name);
+		log_debug("NIC %s: a write arrived that no receive waits for", port->dev->rails[rail->index]->name);
 		return;
 	}
+	if (!whole(req, imm, &len))
+		return;
 	if (fab_imm_is_long(port->ep))
 		len = wire_imm_len(imm);
 	if (len > req->posted) {
@@ -221,7 +285,7 @@ void rma_arrival(void *arg, uint64_t imm, size_t len)
 			  req->posted, len);
 		len = req->posted;
 	}
-	fab_unexpect(port->ep);
+	rma_unexpect(chan);
 	chan->rma->at[wire_imm_place(imm)] = NULL;
 	req_finish(req, 0, len);
 	eager_received(chan, len);
@@ -238,7 +302,7 @@ static void cancel(struct xfer_chan *chan, bool all)
 
 		if (!all && !seq_at_or_after(req->seq, chan->peer_sent))
 			continue;
-		fab_unexpect(chan->port->ep);
+		rma_unexpect(chan);
 		chan->rma->at[req->seq % WIRE_WINDOW] = NULL;
 		req_finish(req, -ECANCELED, 0);
 	}

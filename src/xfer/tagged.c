@@ -33,15 +33,22 @@ static bool cleared(struct xfer_chan *chan, struct wire_clear *out)
 	return slot->valid;
 }
 
-static void *desc(const struct xfer_req *req)
+/* Both sides give each number the same path. */
+const struct path *tagged_path(const struct xfer_chan *chan, uint32_t seq)
 {
-	return fab_mr_desc(req->region ? req->region->mr : NULL);
+	return &chan->peer->paths[seq % (uint32_t)chan->peer->path_count];
+}
+
+static void *desc(const struct xfer_req *req, const struct path *p)
+{
+	return fab_mr_desc(req->region ? req->region->mr->rail[p->rail->index] : NULL);
 }
 
 static int post_send(struct xfer_req *req, const void *buf, const struct wire_clear *clear)
 {
 	struct xfer_chan *chan = req->chan;
-	int ret = fab_tsend(chan->port->ep, &req->op, buf, req->posted, desc(req), chan->peer->fab_addr,
+	const struct path *p = tagged_path(chan, req->seq);
+	int ret = fab_tsend(p->rail->ep, &req->op, buf, req->posted, desc(req, p), p->fab_addr,
 			    wire_tag(chan->remote_id, req->seq));
 
 	(void)clear;
@@ -54,8 +61,9 @@ static int post_recv(struct xfer_req *req, void *buf)
 {
 	struct xfer_chan *chan = req->chan;
 
-	return fab_trecv(chan->port->ep, &req->op, buf, req->posted, desc(req), chan->peer->fab_addr,
-			 wire_tag(chan->id, req->seq));
+	const struct path *p = tagged_path(chan, req->seq);
+
+	return fab_trecv(p->rail->ep, &req->op, buf, req->posted, desc(req, p), wire_tag(chan->id, req->seq));
 }
 
 static void announce(struct xfer_req *req)

@@ -3,7 +3,7 @@
  * Moving messages: ports, channels, registrations, requests. conn makes channels with it, nccl sends and
  * receives through it.
  *
- *	port      one libfabric endpoint of a device, for the thread that made the connections
+ *	port      a device's libfabric endpoints, one a rail, for the thread that made the connections
  *	channel   one direction between two processes, on one port at each end
  *	region    registered memory of a channel
  *	request   one message in flight on a channel
@@ -93,8 +93,11 @@ int xfer_chan_send_connect(struct xfer_chan *chan, enum wire_type type, uint32_t
 /* Has the connect message left? 1, 0, or the channel's error. */
 int xfer_chan_connect_sent(struct xfer_chan *chan);
 
-/* Names the peer's half and, for a connector, who it turned out to be: data may flow now. */
-void xfer_chan_connected(struct xfer_chan *chan, uint32_t remote_id, const struct wire_who *who);
+/*
+ * Names the peer's half, its rails and, for a connector, who it turned out to be: data may flow now. 0 or a
+ * negative errno (logged).
+ */
+int xfer_chan_connected(struct xfer_chan *chan, const struct wire_connect *msg);
 
 /* Looks at the peer's lifeline. 0, or the error of a peer that is gone (logged). */
 int xfer_chan_check_peer(struct xfer_chan *chan);

@@ -39,7 +39,7 @@ static void fills_the_table(void **state)
 	assert_string_equal(table.devs[0].nic->name, "lo");
 	assert_null(table.devs[0].pci_path);
 	assert_in_range(table.devs[0].speed_mbps, 1, 10000000);
-	assert_null(table.devs[0].domain);
+	assert_null(table.devs[0].domains[0]);
 	assert_int_equal(table.conf.cq_depth > 0, 1);
 	assert_int_equal(dev_table_load(&again), 0); /* the same machine, the same devices */
 	assert_true(again.devs[0].guid == table.devs[0].guid);
@@ -87,22 +87,22 @@ static void has_no_devices_by_mistake(void **state)
 
 static void counts_the_domains_users(void **state)
 {
-	struct fab_domain *a, *b;
+	struct fab_domain *a;
 	struct dev *d;
 
 	(void)state;
 	assert_int_equal(dev_table_load(&table), 0);
 	d = &table.devs[0];
-	assert_int_equal(dev_domain_get(d, &a), 0);
+	assert_int_equal(dev_get(d), 0);
+	a = d->domains[0];
 	assert_non_null(a);
-	assert_int_equal(dev_domain_get(d, &b), 0);
-	assert_ptr_equal(a, b);
-	dev_domain_put(d);
-	assert_ptr_equal(d->domain, a);
-	dev_domain_put(d);
-	assert_null(d->domain);
-	assert_int_equal(dev_domain_get(d, &a), 0);
-	dev_domain_put(d);
+	assert_int_equal(dev_get(d), 0);
+	dev_put(d);
+	assert_ptr_equal(d->domains[0], a);
+	dev_put(d);
+	assert_null(d->domains[0]);
+	assert_int_equal(dev_get(d), 0);
+	dev_put(d);
 }
 
 int main(void)

@@ -174,8 +174,8 @@ static void tags_choose_the_receive(void **state)
 	NEEDS_PROVIDER();
 	fresh(&ra);
 	fresh(&rb);
-	assert_int_equal(fab_trecv(right, &ra.op, a, sizeof(a), NULL, to_left, 7ull << 32 | 1), 0);
-	assert_int_equal(fab_trecv(right, &rb.op, b, sizeof(b), NULL, to_left, 7ull << 32 | 2), 0);
+	assert_int_equal(fab_trecv(right, &ra.op, a, sizeof(a), NULL, 7ull << 32 | 1), 0);
+	assert_int_equal(fab_trecv(right, &rb.op, b, sizeof(b), NULL, 7ull << 32 | 2), 0);
 	send_tagged(&s2, "second", 7, 7ull << 32 | 2);
 	wait_for(&rb, "the second tag's message");
 	assert_int_equal(ra.done, 0);
@@ -209,7 +209,7 @@ static void sizes_arrive_whole(void **state)
 			from[k] = (unsigned char)(k * 31 + i);
 		memset(to, 0xee, max);
 		fresh(&r);
-		assert_int_equal(fab_trecv(right, &r.op, to, max, NULL, to_left, i), 0);
+		assert_int_equal(fab_trecv(right, &r.op, to, max, NULL, i), 0);
 		send_tagged(&s, from, sizes[i], i);
 		wait_for(&r, "a message's arrival");
 		wait_for(&s, "a send's completion");
@@ -231,8 +231,8 @@ static void receives_can_be_given_up(void **state)
 	NEEDS_PROVIDER();
 	fresh(&ra);
 	fresh(&rb);
-	assert_int_equal(fab_trecv(right, &ra.op, a, sizeof(a), NULL, to_left, 1), 0);
-	assert_int_equal(fab_trecv(right, &rb.op, b, sizeof(b), NULL, to_left, 2), 0);
+	assert_int_equal(fab_trecv(right, &ra.op, a, sizeof(a), NULL, 1), 0);
+	assert_int_equal(fab_trecv(right, &rb.op, b, sizeof(b), NULL, 2), 0);
 	fab_cancel(right, &ra.op);
 	wait_for(&ra, "a cancelled receive's end");
 	assert_int_equal(ra.err, -ECANCELED);
@@ -280,7 +280,7 @@ static void the_queue_bounds_operations(void **state)
 	warm_up();
 	for (nr = 0, ret = 0; nr <= DEPTH && !ret; nr += !ret) {
 		fresh(&receives[nr]);
-		ret = fab_trecv(right, &receives[nr].op, buf[nr], 8, NULL, to_left, (uint64_t)nr);
+		ret = fab_trecv(right, &receives[nr].op, buf[nr], 8, NULL, (uint64_t)nr);
 	}
 	assert_int_equal(ret, -EAGAIN);
 	for (ns = 0, ret = 0; ns <= DEPTH && !ret; ns += !ret) { /* not polled: none completes */
@@ -335,7 +335,7 @@ static void close_drops_operations(void **state)
 		assert_int_equal(fab_recv(right, &ops[i].op, memory + i * 64, 64, NULL), 0);
 		fresh(&ops[N + i]);
 		assert_int_equal(
-			fab_trecv(right, &ops[N + i].op, memory, BIG, NULL, to_left, (uint64_t)i),
+			fab_trecv(right, &ops[N + i].op, memory, BIG, NULL, (uint64_t)i),
 			0);
 	}
 	for (i = 0; i < 3; i++) { /* some of them receive half of a large message */

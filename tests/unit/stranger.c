@@ -38,8 +38,8 @@ static void begin(void)
 	net_link_open(&pair, listening, &handle, 65536);
 	assert_int_equal(fab_domain_open(net.dev->nic, &domain), 0);
 	assert_int_equal(fab_ep_open(domain, 256, NULL, NULL, &ep), 0);
-	assert_int_equal(fab_ep_insert(ep, pair.recv->port->addr, &to_receiver), 0);
-	assert_int_equal(fab_ep_insert(ep, pair.send->port->addr, &to_sender), 0);
+	assert_int_equal(fab_ep_insert(ep, pair.recv->port->rails[0].addr, &to_receiver), 0);
+	assert_int_equal(fab_ep_insert(ep, pair.send->port->rails[0].addr, &to_sender), 0);
 }
 
 static void end(void)
@@ -57,6 +57,7 @@ static void own_address(struct wire_who *who)
 
 	assert_int_equal(fab_ep_addr(ep, who->addr, &bytes), 0);
 	who->addr_bytes = (uint8_t)bytes;
+	who->rails = 1;
 }
 
 static void turn(void)
@@ -155,7 +156,7 @@ static void messages_to_nobody(void **state)
 /* Larger than any control message: the receive that takes it fails, and is posted again. */
 static void messages_that_are_too_long(void **state)
 {
-	static char big[1000];
+	static char big[WIRE_CTRL_MAX + 1];
 	struct net_link more;
 	int i;
 
@@ -183,9 +184,9 @@ static void connect_messages_out_of_place(void **state)
 	xfer_port_who(pair.recv->port, &msg.who);
 	for (i = 0; i < 3; i++) {
 		wire_ctrl_init(&msg.ctrl, WIRE_CONNECT_RESPONSE, pair.send->id, 12345);
-		tell(to_sender, &msg, sizeof(msg));
+		tell(to_sender, &msg, wire_ctrl_size((struct wire_ctrl *)&msg));
 		wire_ctrl_init(&msg.ctrl, WIRE_CONNECT_RESPONSE, pair.recv->id, 12345);
-		tell(to_receiver, &msg, sizeof(msg));
+		tell(to_receiver, &msg, wire_ctrl_size((struct wire_ctrl *)&msg));
 	}
 	assert_int_equal(pair.send->remote_id, pair.recv->id);
 	net_message(&pair, 65536);
@@ -209,9 +210,10 @@ static void requests_from_nowhere(void **state)
 		memset(&msg, 0, sizeof(msg));
 		wire_ctrl_init(&msg.ctrl, WIRE_CONNECT_REQUEST, 0x3fffffff, 1);
 		msg.who.addr_bytes = sizeof(nowhere);
+		msg.who.rails = 1;
 		msg.who.uuid[0] = (uint8_t)i;
 		memcpy(msg.who.addr, &nowhere, sizeof(nowhere));
-		tell(to_receiver, &msg, sizeof(msg));
+		tell(to_receiver, &msg, wire_ctrl_size((struct wire_ctrl *)&msg));
 	}
 	net_message(&pair, 65536);
 	net_link_open(&more, listening, &handle, 4096);
@@ -229,7 +231,7 @@ static void tell_clear(uint32_t to, uint32_t seq)
 	wire_ctrl_init(&msg, WIRE_CLEAR_TO_SEND, to, 1);
 	msg.seq = seq;
 	msg.len = 64;
-	tell(to_sender, &msg, sizeof(msg));
+	tell(to_sender, &msg, wire_ctrl_size((struct wire_ctrl *)&msg));
 }
 
 static void expect_protocol_error(struct net_link *l)
@@ -289,7 +291,7 @@ static void clear_to_sends_for_a_receiver(void **state)
 	net_link_open(&other, listening, &handle, 64);
 	unit_log_catch();
 	wire_ctrl_init(&msg, WIRE_CLEAR_TO_SEND, other.recv->id, 1);
-	tell(to_receiver, &msg, sizeof(msg));
+	tell(to_receiver, &msg, wire_ctrl_size((struct wire_ctrl *)&msg));
 	wait_for_line(LOG_LEVEL_WARN, "out of place");
 	assert_int_equal(net_vain_recv(other.recv, NULL), -EPROTO);
 	net_message(&pair, 4096);

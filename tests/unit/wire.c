@@ -26,7 +26,7 @@ static void handle_layout(void **state)
 	(void)state;
 	memset(&h, 0xff, sizeof(h));
 	wire_handle_init(&h);
-	assert_memory_equal(&h, "WEFT\x01\x00", 6);
+	assert_memory_equal(&h, "WEFT\x02\x00", 6);
 	assert_int_equal(h.mark, 0);
 	assert_int_equal(h.checksum, 0);
 	assert_int_equal(offsetof(struct wire_handle, version), 4);
@@ -181,14 +181,16 @@ static void ctrl_layout(void **state)
 	assert_int_equal(c.from, 0x22);
 	assert_int_equal(c.seq, 0);
 	assert_int_equal(c.len, 0);
-	assert_int_equal(wire_ctrl_bytes(WIRE_CONNECT_REQUEST), sizeof(struct wire_connect));
-	assert_int_equal(wire_ctrl_bytes(WIRE_CONNECT_RESPONSE), sizeof(struct wire_connect));
+	assert_int_equal(wire_ctrl_bytes(WIRE_CONNECT_REQUEST), offsetof(struct wire_connect, rail_addr));
+	assert_int_equal(wire_ctrl_bytes(WIRE_CONNECT_RESPONSE), offsetof(struct wire_connect, rail_addr));
 	assert_int_equal(wire_ctrl_bytes(WIRE_CLEAR_TO_SEND), sizeof(struct wire_ctrl));
 	assert_int_equal(wire_ctrl_bytes(WIRE_CLOSE), sizeof(struct wire_ctrl));
 	assert_int_equal(wire_ctrl_bytes(0), 0);
 	assert_int_equal(wire_ctrl_bytes(WIRE_FIN + 1), 0);
 	assert_int_equal(wire_ctrl_bytes(255), 0);
 }
+
+#define CONNECT_BYTES offsetof(struct wire_connect, rail_addr) /* with one rail */
 
 union message {
 	struct wire_ctrl ctrl;
@@ -200,8 +202,10 @@ static void good_message(union message *m, enum wire_type type)
 {
 	memset(m, 0, sizeof(*m));
 	wire_ctrl_init(&m->ctrl, type, 1, 2);
-	if (type == WIRE_CONNECT_REQUEST || type == WIRE_CONNECT_RESPONSE)
+	if (type == WIRE_CONNECT_REQUEST || type == WIRE_CONNECT_RESPONSE) {
 		m->connect.who.addr_bytes = 16;
+		m->connect.who.rails = 1;
+	}
 }
 
 /* Each type at each length: exactly its own is right. */
@@ -255,7 +259,7 @@ static void ctrl_terminates_the_host(void **state)
 	(void)state;
 	good_message(&m, WIRE_CONNECT_REQUEST);
 	memset(m.connect.who.host, 'h', sizeof(m.connect.who.host));
-	assert_null(wire_ctrl_check(&m.ctrl, sizeof(m.connect)));
+	assert_null(wire_ctrl_check(&m.ctrl, CONNECT_BYTES));
 	assert_int_equal(strnlen(m.connect.who.host, WIRE_HOST_BYTES), WIRE_HOST_BYTES - 1);
 }
 
@@ -269,10 +273,27 @@ static void ctrl_refuses_impossible_addresses(void **state)
 		good_message(&m, WIRE_CONNECT_RESPONSE);
 		m.connect.who.addr_bytes = (uint8_t)n;
 		if (n > WIRE_ADDR_BYTES)
-			assert_non_null(wire_ctrl_check(&m.ctrl, sizeof(m.connect)));
+			assert_non_null(wire_ctrl_check(&m.ctrl, CONNECT_BYTES));
 		else if (n)
-			assert_null(wire_ctrl_check(&m.ctrl, sizeof(m.connect)));
+			assert_null(wire_ctrl_check(&m.ctrl, CONNECT_BYTES));
 	}
+}
+
+/* The number of rails gives the length, and the other way round. */
+static void ctrl_counts_rails(void **state)
+{
+	union message m;
+	int n, sent;
+
+	(void)state;
+	for (n = 0; n < 256; n++)
+		for (sent = 0; sent < WIRE_RAILS_MAX; sent++) {
+			bool right = n >= 1 && n <= WIRE_RAILS_MAX && n - 1 == sent;
+
+			good_message(&m, WIRE_CONNECT_REQUEST);
+			m.connect.who.rails = (uint8_t)n;
+			assert_true(!wire_ctrl_check(&m.ctrl, CONNECT_BYTES + (size_t)sent * WIRE_ADDR_BYTES) == right);
+		}
 }
 
 /* Random damage and random lengths: what passes is safe to use, and nothing outside is touched. */
@@ -302,8 +323,9 @@ static void ctrl_fuzz(void **state)
 			assert_true(box.m.ctrl.len <= WIRE_EAGER_MAX &&
 				    bytes == sizeof(box.m.ctrl) + box.m.ctrl.len);
 		else
-			assert_int_equal(bytes, wire_ctrl_bytes(box.m.ctrl.type));
-		if (bytes == sizeof(struct wire_connect)) {
+			assert_int_equal(bytes, wire_ctrl_size(&box.m.ctrl));
+		if (box.m.ctrl.type == WIRE_CONNECT_REQUEST || box.m.ctrl.type == WIRE_CONNECT_RESPONSE) {
+			assert_in_range(box.m.connect.who.rails, 1, WIRE_RAILS_MAX);
 			assert_in_range(box.m.connect.who.addr_bytes, 0, WIRE_ADDR_BYTES);
 			assert_true(strnlen(box.m.connect.who.host, WIRE_HOST_BYTES) <
 				    WIRE_HOST_BYTES);
@@ -429,6 +451,7 @@ int main(void)
 		cmocka_unit_test(ctrl_every_bit),
 		cmocka_unit_test(ctrl_terminates_the_host),
 		cmocka_unit_test(ctrl_refuses_impossible_addresses),
+		cmocka_unit_test(ctrl_counts_rails),
 		cmocka_unit_test(ctrl_fuzz),
 		cmocka_unit_test(tags_tell_messages_apart),
 		cmocka_unit_test(clear_nothing_in_a_fresh_ring),

@@ -396,7 +396,7 @@ static void ports_belong_to_threads(void **state)
 	xfer_port_put(net.home); /* the last count */
 	net.home = NULL;
 	assert_int_equal(net.dev->users, 0);
-	assert_null(net.dev->domain);
+	assert_null(net.dev->domains[0]);
 	xfer_port_put(NULL);
 }
 
