@@ -58,7 +58,7 @@ static weft_nccl_result v8_get_properties(int dev, struct weft_nccl_props_v8 *pr
 		.port = 1,
 		.latency_us = 0, /* not known: NCCL's own assumption stands */
 		.max_comms = MAX_COMMS,
-		.max_recvs = 1,
+		.max_recvs = WIRE_GROUP_MAX,
 	};
 	return WEFT_NCCL_SUCCESS;
 }
@@ -157,7 +157,6 @@ static weft_nccl_result v8_isend(void *send_comm, void *data, int size, int tag,
 	struct xfer_req *req = NULL;
 	int ret;
 
-	(void)tag; /* without grouped receives, order alone matches */
 	if (!request)
 		return bad_argument("isend", "no place for the request");
 	*request = NULL;
@@ -165,25 +164,33 @@ static weft_nccl_result v8_isend(void *send_comm, void *data, int size, int tag,
 		return bad_argument("isend", "no comm, no data or a negative size");
 	if (xfer_chan_kind(send_comm) != XFER_SEND)
 		return bad_argument("isend", "a receive comm");
-	ret = xfer_isend(send_comm, data, (size_t)size, mhandle, &req);
+	ret = xfer_isend(send_comm, data, (size_t)size, (uint32_t)tag, mhandle, &req);
 	return started(ret, req, request);
 }
 
 static weft_nccl_result v8_irecv(void *recv_comm, int n, void **data, int *sizes, int *tags,
 				 void **mhandles, void **request)
 {
+	struct xfer_sub subs[WIRE_GROUP_MAX];
 	struct xfer_req *req = NULL;
-	int ret;
+	int i, ret;
 
-	(void)tags;
 	if (!request)
 		return bad_argument("irecv", "no place for the request");
 	*request = NULL;
-	if (!recv_comm || n != 1 || !data || !sizes || sizes[0] < 0 || (!data[0] && sizes[0]))
-		return bad_argument("irecv", "no comm, no buffer, a negative size, or n other than 1");
+	if (!recv_comm || n < 1 || n > WIRE_GROUP_MAX || !data || !sizes || (n > 1 && !tags))
+		return bad_argument("irecv", "no comm, buffers or tags, or n not between 1 and maxRecvs");
 	if (xfer_chan_kind(recv_comm) != XFER_RECV)
 		return bad_argument("irecv", "a send comm");
-	ret = xfer_irecv(recv_comm, data[0], (size_t)sizes[0], mhandles ? mhandles[0] : NULL, &req);
+	for (i = 0; i < n; i++) {
+		if (sizes[i] < 0 || (!data[i] && sizes[i]))
+			return bad_argument("irecv", "no buffer or a negative size");
+		subs[i] = (struct xfer_sub){.buf = data[i],
+					    .len = (size_t)sizes[i],
+					    .tag = tags ? (uint32_t)tags[i] : 0,
+					    .region = mhandles ? mhandles[i] : NULL};
+	}
+	ret = xfer_irecv(recv_comm, n, subs, &req);
 	return started(ret, req, request);
 }
 
@@ -204,18 +211,19 @@ static weft_nccl_result v8_iflush(void *recv_comm, int n, void **data, int *size
 
 static weft_nccl_result v8_test(void *request, int *done, int *sizes)
 {
-	size_t len = 0;
-	int ret;
+	size_t lens[WIRE_GROUP_MAX] = {0};
+	int i, ret, n;
 
 	if (!request || !done)
 		return bad_argument("test", "no request or no place for the answer");
 	*done = 0;
-	ret = xfer_test(request, &len);
+	n = xfer_count(request);
+	ret = xfer_test(request, lens);
 	if (ret <= 0)
 		return host_result(ret);
 	*done = 1;
-	if (sizes)
-		*sizes = (int)len;
+	for (i = 0; sizes && i < n; i++)
+		sizes[i] = (int)lens[i];
 	return WEFT_NCCL_SUCCESS;
 }
 

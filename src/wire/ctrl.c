@@ -27,7 +27,10 @@ size_t wire_ctrl_bytes(uint8_t type)
 	case WIRE_EAGER:
 	case WIRE_CREDIT:
 	case WIRE_WANT:
-	case WIRE_FIN: return sizeof(struct wire_ctrl);
+	case WIRE_FIN:
+	case WIRE_GROUPS:
+	case WIRE_GROUPS_READY: return sizeof(struct wire_ctrl);
+	case WIRE_CLEAR_GROUP: return offsetof(struct wire_group, subs) + sizeof(struct wire_sub);
 	default: return 0;
 	}
 }
@@ -42,7 +45,9 @@ size_t wire_ctrl_size(const struct wire_ctrl *c)
 	size_t bytes = wire_ctrl_bytes(c->type);
 
 	if (c->type == WIRE_EAGER)
-		bytes += c->len;
+		bytes += wire_eager_bytes(c);
+	if (c->type == WIRE_CLEAR_GROUP)
+		bytes += (wire_group_count((const struct wire_group *)c) - 1u) * sizeof(struct wire_sub);
 	if (is_connect(c))
 		bytes += (((const struct wire_connect *)c)->who.rails - 1u) * WIRE_ADDR_BYTES;
 	return bytes;
@@ -61,14 +66,23 @@ static const char *check_connect(struct wire_connect *msg, size_t bytes)
 	return NULL;
 }
 
+static bool group_is_sane(const struct wire_group *g)
+{
+	unsigned n = wire_group_count(g);
+
+	return n && n <= WIRE_GROUP_MAX && !(wire_group_taken(g) >> n) && !(g->ctrl.len >> 16);
+}
+
 const char *wire_ctrl_check(struct wire_ctrl *c, size_t bytes)
 {
 	if (bytes < sizeof(*c) || c->magic != CTRL_MAGIC)
 		return "not a control message of Weft";
 	if (c->version != WIRE_VERSION)
 		return "a control message of an incompatible Weft version";
-	if (c->type == WIRE_EAGER && c->len > WIRE_EAGER_MAX)
+	if (c->type == WIRE_EAGER && wire_eager_bytes(c) > WIRE_EAGER_MAX)
 		return "an eager message of impossible size";
+	if (c->type == WIRE_CLEAR_GROUP && !group_is_sane((const struct wire_group *)c))
+		return "a group of impossible size";
 	if (is_connect(c) && bytes >= wire_ctrl_bytes(c->type))
 		return check_connect((struct wire_connect *)c, bytes);
 	if (!wire_ctrl_bytes(c->type) || is_connect(c) || bytes != wire_ctrl_size(c))

@@ -9,6 +9,9 @@
  *	credit            receiver -> sender      receives up to and without `seq` are posted; see eager.c
  *	want              sender -> receiver      message `seq` waits for its clear-to-send
  *	fin               receiver -> sender      your close has arrived, and what you sent before it
+ *	groups            receiver -> sender      from number `seq` on my receives are groups; see group.c
+ *	groups ready      sender -> receiver      I had sent `seq` messages when I learned of that
+ *	clear group       receiver -> sender      group number `seq` is posted; its places follow
  *	close             either way              I am done with this channel; `seq` messages were sent
  *
  * Every message starts with struct wire_ctrl; in the connect messages struct wire_who follows, and the
@@ -29,6 +32,7 @@
 #define WIRE_EAGER_WINDOW 128 /* messages that may come before their receives, per channel */
 #define WIRE_EAGER_MAX	 8192 /* largest message that travels in a control message, bytes */
 #define WIRE_HOST_BYTES	 64
+#define WIRE_GROUP_MAX	 8  /* receives in a group */
 #define WIRE_WINDOW	 32 /* receives in flight per channel: NCCL_NET_MAX_REQUESTS */
 
 enum wire_type {
@@ -40,6 +44,9 @@ enum wire_type {
 	WIRE_CREDIT = 6,
 	WIRE_WANT = 7,
 	WIRE_FIN = 8,
+	WIRE_GROUPS = 9,
+	WIRE_GROUPS_READY = 10,
+	WIRE_CLEAR_GROUP = 11,
 };
 
 struct wire_ctrl {
@@ -49,9 +56,12 @@ struct wire_ctrl {
 	uint32_t to;	  /* id at the receiver of this message: a channel or, in a request, a listen */
 	uint32_t from;	  /* id of the sender's channel */
 	uint32_t seq;	  /* of a clear-to-send; in a sender's close, the number of messages it sent */
-	uint64_t len;	  /* of a clear-to-send: bytes the posted buffer takes; of a close: errno or 0;
-			     of a credit: 1 when nothing will be announced until a want */
+	uint64_t len;	  /* of a clear-to-send: bytes the posted buffer takes; of an eager message: its tag
+			     << 32 | bytes; of a credit: 1 when nothing will be announced until a want; of a
+			     sender's close: WIRE_CLOSE_GROUPED or 0, and the places sent of group `seq` */
 };
+
+#define WIRE_CLOSE_GROUPED 0x100 /* `seq` counts groups */
 
 /* Who speaks: follows wire_ctrl in connect request and response. */
 struct wire_who {
@@ -75,6 +85,41 @@ struct wire_connect {
 	uint8_t rail_addr[WIRE_RAILS_MAX - 1][WIRE_ADDR_BYTES]; /* who.rails - 1 of them are sent */
 };
 
+/* A place of a group. */
+struct wire_sub {
+	uint64_t addr; /* RMA wire: where to write, and by what key; see struct wire_clear */
+	uint64_t len;  /* bytes that it takes */
+	union {
+		uint64_t key;
+		uint32_t keys[WIRE_RAILS_MAX];
+	};
+	uint32_t tag;
+	uint32_t reserved;
+};
+
+/* A clear-to-send of a group: ctrl.len is wire_group_len. */
+struct wire_group {
+	struct wire_ctrl ctrl;
+	struct wire_sub subs[WIRE_GROUP_MAX]; /* wire_group_count of them are sent */
+};
+
+/* Of n places, those in `taken` (a bit each) have their messages already. */
+static inline uint64_t wire_group_len(unsigned n, unsigned taken)
+{
+	return n | taken << 8;
+}
+
+static inline uint8_t wire_group_count(const struct wire_group *g)
+{
+	return (uint8_t)g->ctrl.len;
+}
+
+static inline uint8_t wire_group_taken(const struct wire_group *g)
+{
+	return (uint8_t)(g->ctrl.len >> 8);
+}
+
+_Static_assert(sizeof(struct wire_group) <= WIRE_CTRL_MAX, "the largest group fits");
 _Static_assert(sizeof(struct wire_ctrl) == 24, "control header is 24 bytes");
 _Static_assert(sizeof(struct wire_connect) <= WIRE_CTRL_MAX, "connect messages fit");
 
@@ -90,10 +135,29 @@ size_t wire_ctrl_size(const struct wire_ctrl *c);
 /* NULL when `bytes` received bytes at c are a whole message, else what is wrong. Terminates the host name. */
 const char *wire_ctrl_check(struct wire_ctrl *c, size_t bytes);
 
+/* Bytes of an eager message's data, and its tag. */
+static inline uint32_t wire_eager_bytes(const struct wire_ctrl *c)
+{
+	return (uint32_t)c->len;
+}
+
+static inline uint32_t wire_eager_tag(const struct wire_ctrl *c)
+{
+	return (uint32_t)(c->len >> 32);
+}
+
+#define WIRE_TAG_SEQ 0x0fffffffu /* the part of a number that a provider tag holds */
+
 /* The provider tag of message `seq` to the receiver's channel. */
 static inline uint64_t wire_tag(uint32_t channel, uint32_t seq)
 {
-	return (uint64_t)channel << 32 | seq;
+	return (uint64_t)channel << 32 | (seq & WIRE_TAG_SEQ);
+}
+
+/* The same for a place in group `seq`. */
+static inline uint64_t wire_group_tag(uint32_t channel, uint32_t seq, unsigned place)
+{
+	return (uint64_t)channel << 32 | 0x80000000u | place << 28 | (seq & WIRE_TAG_SEQ);
 }
 
 #endif

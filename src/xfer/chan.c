@@ -36,6 +36,7 @@ int xfer_chan_open(struct xfer_port *port, enum xfer_kind kind, const struct wir
 	chan->next_seq = (uint32_t)port->conf->test_seq;
 	list_init(&chan->reqs);
 	list_init(&chan->done);
+	list_init(&chan->groups_out);
 	list_init(&chan->regions);
 	ret = peer_get(port, who, &chan->peer);
 	if (!ret)
@@ -207,6 +208,11 @@ void chan_peer_closed(struct xfer_chan *chan, const struct wire_ctrl *msg)
 {
 	chan->peer_closed = true;
 	chan->peer_sent = msg->seq;
+	chan->peer_places = (uint8_t)msg->len;
+	if (!(msg->len & WIRE_CLOSE_GROUPED) && chan->grp && seq_at_or_after(msg->seq, group_first(chan)))
+		chan->peer_sent = group_first(chan);
+	if (!(msg->len & WIRE_CLOSE_GROUPED))
+		group_ready(chan, msg->seq);
 	if (chan->kind == XFER_SEND) {
 		chan_send_close(chan); /* lets the receiver forget what will never come */
 	} else {
@@ -224,6 +230,8 @@ void chan_send_close(struct xfer_chan *chan)
 	chan->close_sent = true;
 	wire_ctrl_init(&msg, WIRE_CLOSE, chan->remote_id, chan->id);
 	msg.seq = chan->next_seq;
+	if (chan->grouped || chan->groups)
+		msg.len = WIRE_CLOSE_GROUPED | group_sent_places(chan);
 	ctrl_send(chan->port, chan->peer, NULL, &msg);
 	chan->fin_awaited = chan->eager_sent && !chan->peer_closed && !chan->err;
 }
@@ -274,6 +282,8 @@ void xfer_chan_close(struct xfer_chan *chan)
 		region_free(owner_of(chan->regions.next, struct xfer_region, link));
 	free_reqs(port, &chan->done);
 	free_reqs(port, &chan->reqs);
+	free_reqs(port, &chan->groups_out);
+	group_close(chan);
 	rma_close(chan);
 	idmap_remove(&port->chans, chan->id);
 	peer_put(chan->peer);

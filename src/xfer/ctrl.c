@@ -251,15 +251,15 @@ int ctrl_send(struct xfer_port *port, struct xfer_peer *peer, struct xfer_chan *
 int ctrl_send_eager(struct xfer_chan *chan, const struct wire_ctrl *msg, const void *data)
 {
 	struct xfer_port *port = chan->port;
-	size_t bytes = sizeof(*msg) + msg->len;
+	size_t len = wire_eager_bytes(msg), bytes = sizeof(*msg) + len;
 	struct ctrl_tx *tx = tx_new(port, &port->tx_large, chan->peer, chan);
 
 	if (!tx)
 		return -ENOMEM;
 	tx->bytes = bytes;
 	memcpy(tx->msg, msg, sizeof(*msg));
-	if (msg->len)
-		memcpy(tx->msg + 1, data, msg->len);
+	if (len)
+		memcpy(tx->msg + 1, data, len);
 	if (bytes <= fab_inject_bytes(port->ep) && list_empty(&port->tx_waiting) &&
 	    !fab_inject(port->ep, tx->msg, bytes, chan->peer->fab_addr)) {
 		tx_free(tx);
@@ -346,11 +346,23 @@ static void dispatch(struct xfer_port *port, struct wire_ctrl *msg)
 		else
 			ring_fin(port, msg->to, false);
 		break;
+	case WIRE_GROUPS:
+		if (chan)
+			group_begin(chan, msg);
+		break;
+	case WIRE_GROUPS_READY:
+		if (chan)
+			group_ready(chan, msg->seq);
+		break;
+	case WIRE_CLEAR_GROUP:
+		if (chan)
+			group_cleared(chan, (struct wire_group *)msg);
+		break;
 	case WIRE_CLOSE:
 		if (chan) {
 			chan_peer_closed(chan, msg);
 		} else {
-			orphans_settle(port, msg->to, msg->seq);
+			orphans_settle(port, msg->to, msg);
 			ring_fin(port, msg->to, true);
 		}
 		break;

@@ -30,7 +30,8 @@
 bool eager_may(const struct xfer_chan *chan, size_t len)
 {
 	return chan->ring && len <= WIRE_EAGER_MAX && chan->port->conf->eager != CONF_EAGER_OFF &&
-	       (uint32_t)(chan->next_seq - chan->told) < WIRE_EAGER_WINDOW;
+	       (uint32_t)(chan->next_seq - chan->told) < WIRE_EAGER_WINDOW &&
+	       !(chan->grouped && seq_at_or_after(chan->next_seq, chan->grouped_from));
 }
 
 bool eager_first(const struct xfer_chan *chan, size_t len)
@@ -46,7 +47,7 @@ int eager_send(struct xfer_req *req, const void *buf)
 
 	wire_ctrl_init(&msg, WIRE_EAGER, chan->remote_id, chan->id);
 	msg.seq = req->seq;
-	msg.len = req->posted;
+	msg.len = (uint64_t)req->tag << 32 | req->posted;
 	ret = ctrl_send_eager(chan, &msg, buf);
 	if (ret)
 		return ret;
@@ -108,7 +109,7 @@ void eager_received(struct xfer_chan *chan, size_t len)
 	struct rma_recv *r = chan->rma;
 
 	r->small = len <= WIRE_EAGER_MAX ? r->small + 1 : 0;
-	if (r->quiet || r->small < QUIET_AFTER || chan->port->conf->eager != CONF_EAGER_ADAPTIVE)
+	if (chan->grp || r->quiet || r->small < QUIET_AFTER || chan->port->conf->eager != CONF_EAGER_ADAPTIVE)
 		return;
 	r->quiet = true;
 	send_credit(chan);
@@ -145,7 +146,7 @@ static void keep(struct xfer_chan *chan, const struct wire_ctrl *msg, const void
 {
 	struct stash **at = &chan->rma->stash[msg->seq % WIRE_EAGER_WINDOW];
 
-	if (*at || (uint32_t)(msg->seq - chan->next_seq) >= WIRE_EAGER_WINDOW) {
+	if (*at || (uint32_t)(msg->seq - group_first(chan)) >= WIRE_EAGER_WINDOW) {
 		chan_fail(chan, -EPROTO, "message number %" PRIu32 " is out of place", msg->seq);
 		return;
 	}
@@ -155,8 +156,9 @@ static void keep(struct xfer_chan *chan, const struct wire_ctrl *msg, const void
 		return;
 	}
 	(*at)->seq = msg->seq;
-	(*at)->len = (uint32_t)msg->len;
-	memcpy((*at)->data, data, msg->len);
+	(*at)->tag = wire_eager_tag(msg);
+	(*at)->len = wire_eager_bytes(msg);
+	memcpy((*at)->data, data, (*at)->len);
 }
 
 void eager_arrived(struct xfer_chan *chan, const struct wire_ctrl *msg, const void *data)
@@ -169,9 +171,11 @@ void eager_arrived(struct xfer_chan *chan, const struct wire_ctrl *msg, const vo
 		return;
 	}
 	r->eager_seen = true;
-	if (seq_at_or_after(msg->seq, chan->next_seq)) {
+	if (seq_at_or_after(msg->seq, group_first(chan))) {
 		if (!chan->err)
 			keep(chan, msg, data);
+		if (chan->grp)
+			group_progress(chan);
 		return;
 	}
 	req = r->at[msg->seq % WIRE_WINDOW];
@@ -179,9 +183,27 @@ void eager_arrived(struct xfer_chan *chan, const struct wire_ctrl *msg, const vo
 		log_debug("message number %" PRIu32 " came twice or for a receive given up", msg->seq);
 		return;
 	}
-	r->at[msg->seq % WIRE_WINDOW] = NULL;
-	rma_unexpect(chan);
-	copy(req, req->buf, data, msg->len);
+	rma_forget(req);
+	copy(req, req->buf, data, wire_eager_bytes(msg));
+}
+
+bool eager_here(const struct xfer_chan *chan, uint32_t seq)
+{
+	return chan->rma->stash[seq % WIRE_EAGER_WINDOW];
+}
+
+bool eager_give(struct xfer_req *part, uint32_t seq, bool any_tag)
+{
+	struct stash **at = &part->chan->rma->stash[seq % WIRE_EAGER_WINDOW];
+	struct stash *s = *at;
+
+	if (!s || s->seq != seq || (s->tag != part->tag && !any_tag))
+		return false;
+	*at = NULL;
+	rma_forget(part);
+	copy(part, part->buf, s->data, s->len);
+	pool_put(&part->chan->port->stash_pool, s);
+	return true;
 }
 
 bool eager_take(struct xfer_req *req, void *buf)

@@ -83,6 +83,7 @@ struct xfer_port {
 	struct list orphans;
 	struct list orphans_waiting; /* those the provider would not take yet */
 
+	struct list grouping;	/* channels with groups that their senders can't be told of yet */
 	struct list announcing; /* RMA wire: channels with clear-to-sends the provider would not take yet */
 	struct list slabs, rings_free, rings_lingering; /* see ring.c */
 
@@ -135,6 +136,7 @@ struct ring {
 /* An eager message that came before its receive. */
 struct stash {
 	uint32_t seq;
+	uint32_t tag;
 	uint32_t len;
 	char data[WIRE_EAGER_MAX];
 };
@@ -156,6 +158,8 @@ struct rma_recv {
 };
 
 struct xfer_wire;
+struct group_recv;
+struct group_clear;
 
 struct xfer_chan {
 	const struct xfer_wire *wire;
@@ -166,6 +170,11 @@ struct xfer_chan {
 	int eager_flying;     /* sending: eager messages the provider still holds */
 	bool eager_sent;      /* sending: any, ever */
 	bool fin_awaited;     /* sending: closed, and the peer has not said that all has arrived */
+	bool grouped;	       /* sending: numbers from grouped_from on count groups (group.c) */
+	uint32_t grouped_from;
+	struct group_clear *groups; /* sending: what is cleared; NULL until the first */
+	struct group_recv *grp;	    /* receiving: NULL until the first group */
+	struct list groups_out;	    /* receiving: groups the sender knows of, or ended ones */
 	struct xfer_port *port;
 	struct xfer_peer *peer;
 	struct lifeline *line; /* NULL: without */
@@ -179,7 +188,8 @@ struct xfer_chan {
 	bool close_sent;
 	bool quiescing; /* its requests are being cancelled */
 	bool peer_closed;      /* the peer's half is closed */
-	uint32_t peer_sent;    /* of a receive channel with peer_closed: messages it sent in all */
+	uint32_t peer_sent;    /* of a receive channel with peer_closed: messages (or groups) it sent in all */
+	uint8_t peer_places;   /* ... and the places of the group after those, a bit each */
 	uint32_t next_seq;     /* of the next isend or irecv */
 	int outstanding;       /* requests not yet taken by test: at most WIRE_WINDOW */
 	struct list reqs;      /* requests the provider holds */
@@ -202,9 +212,14 @@ struct xfer_region {
 	struct dev_mr *mr;
 };
 
+#define REQ_WHOLE 0xff /* a message that is no part of a group */
+
 struct xfer_req {
-	struct fab_op op; /* first: libfabric's context */
-	struct list link; /* in chan->reqs or chan->done */
+	union {
+		struct fab_op op;			 /* first: libfabric's context */
+		struct xfer_req *part[WIRE_GROUP_MAX]; /* of a group */
+	};
+	struct list link; /* in chan->reqs or chan->done; a group: in its channel's lists of them */
 	struct xfer_chan *chan;
 	struct xfer_region *region;
 	void *buf;
@@ -214,6 +229,10 @@ struct xfer_req {
 	bool done;
 	uint8_t pieces;	 /* sending: stripes not completed */
 	uint8_t arrived; /* receiving: stripes that have come, a bit each */
+	uint8_t place;	 /* in the group, or REQ_WHOLE */
+	uint32_t tag;
+	struct xfer_req *group;		    /* receiving: of a part, or NULL */
+	uint8_t parts, posted_parts, left; /* of a group: all, with the provider, not done; else 0 */
 	int err;
 };
 
@@ -305,6 +324,10 @@ struct xfer_wire {
 	void (*announce)(struct xfer_req *req);
 };
 
+/* A request among the channel's; NULL when memory has run out. */
+struct xfer_req *req_new(struct xfer_chan *chan, void *buf, size_t len, struct xfer_region *region);
+void req_drop(struct xfer_chan *chan, struct xfer_req *req);
+
 /* The request is over; len counts for a receive. */
 void req_finish(struct xfer_req *req, int err, size_t len);
 /* A part of it has failed, which the channel does not survive. It is over when all parts are. */
@@ -354,8 +377,15 @@ void rma_announce(struct xfer_chan *chan);
 void rma_progress(struct xfer_port *port);
 /* fab_arrival of a rail. */
 void rma_arrival(void *rail, uint64_t imm, size_t len);
-/* Gives back the room that a posted receive holds in the completion queues. */
+/* Keeps room in the completion queues for one receive (0 or -EAGAIN), and gives it back. */
+int rma_expect(const struct xfer_chan *chan);
 void rma_unexpect(const struct xfer_chan *chan);
+/* The receive waits for nothing any more: forgets it, with its room, where it is known. */
+void rma_forget(struct xfer_req *req);
+/* Where the message of a group's part shall go. */
+void rma_fill_sub(struct wire_sub *out, const struct xfer_req *part);
+/* The immediate of stripe i of n. */
+uint64_t rma_imm(const struct xfer_req *req, int i, int n);
 
 /*
  * Asks the sender of a dead channel to stop; its answer, a close, tells which messages still come
@@ -381,17 +411,59 @@ void eager_wanted(struct xfer_chan *chan, const struct wire_ctrl *msg);
 
 /* Takes the message that came before its receive; false when there is none. */
 bool eager_take(struct xfer_req *req, void *buf);
+/* Is message seq kept? And: gives it to a part of a group, if the tag (or any) is right. */
+bool eager_here(const struct xfer_chan *chan, uint32_t seq);
+bool eager_give(struct xfer_req *part, uint32_t seq, bool any_tag);
 /* Keeps count of a receive posted, and of a message received. */
 void eager_posted(struct xfer_chan *chan);
 void eager_received(struct xfer_chan *chan, size_t len);
 void eager_close(struct xfer_chan *chan);
 
+/* --- group.c: sending --- */
+
+/* The receiver's first group: from msg->seq on numbers count groups. */
+void group_begin(struct xfer_chan *chan, const struct wire_ctrl *msg);
+void group_cleared(struct xfer_chan *chan, const struct wire_group *msg);
+
+/* A place in the current group for a message with this tag; false: none yet. Only with chan->groups. */
+bool group_place(struct xfer_chan *chan, uint32_t tag, struct wire_clear *out, uint8_t *out_place);
+/* The message for it is under way. */
+void group_sent(struct xfer_chan *chan, uint8_t place);
+/* Places of the current group whose messages are under way, a bit each. */
+uint8_t group_sent_places(const struct xfer_chan *chan);
+
+/* --- group.c: receiving --- */
+
+/* Posts a group. 0, -EAGAIN (no trace) or an error. */
+int group_recv(struct xfer_chan *chan, int n, const struct xfer_sub subs[], struct xfer_req **out);
+void group_close(struct xfer_chan *chan);
+
+/* The number of the first group: plain receives have those before. */
+uint32_t group_first(const struct xfer_chan *chan);
+/* The sender had sent so many messages when it learned of the first group. */
+void group_ready(struct xfer_chan *chan, uint32_t sent);
+/* Tells the sender of what it can be told of now. Only with chan->grp. */
+void group_progress(struct xfer_chan *chan);
+void groups_progress(struct xfer_port *port);
+
+/* The part that the arrival is for, or NULL. */
+struct xfer_req *group_find(const struct xfer_chan *chan, uint64_t imm);
+/* The part is not waited for any more; false: it was not posted. */
+bool group_forget(struct xfer_req *part);
+/* Has the peer, which has closed its half, sent this receive's message? Also for one that is no part. */
+bool group_comes(const struct xfer_req *req);
+/* A part has ended. */
+void group_part_done(struct xfer_req *part);
+/* The lengths of a group that is done; it is gone. */
+void group_take(struct xfer_req *group, size_t out_lens[]);
+
 /* --- tagged.c --- */
 
 extern const struct xfer_wire tagged_wire;
 
-/* The path that message number seq takes. */
+/* The path that message number seq takes, and its provider tag. */
 const struct path *tagged_path(const struct xfer_chan *chan, uint32_t seq);
+uint64_t tagged_tag(uint32_t chan_id, uint32_t seq, uint8_t place);
 
 /* A clear-to-send arrived for this channel. */
 void chan_cleared(struct xfer_chan *chan, const struct wire_ctrl *msg);
@@ -404,8 +476,8 @@ void chan_cleared(struct xfer_chan *chan, const struct wire_ctrl *msg);
  */
 void chan_quiesce(struct xfer_chan *chan, const struct xfer_region *region);
 
-/* The peer has sent `sent` messages to the closed channel `id` and no more: forget receives beyond. */
-void orphans_settle(struct xfer_port *port, uint32_t id, uint32_t sent);
+/* The sender of closed channel `id` has closed its half: forgets what will not come. */
+void orphans_settle(struct xfer_port *port, uint32_t id, const struct wire_ctrl *close);
 /* Posts what waits. */
 void orphans_progress(struct xfer_port *port);
 void orphans_close(struct xfer_port *port);

@@ -23,6 +23,8 @@ void req_finish(struct xfer_req *req, int err, size_t len)
 		req->len = len;
 	list_remove(&req->link);
 	list_append(&chan->done, &req->link);
+	if (req->group)
+		group_part_done(req);
 }
 
 void req_broken(struct xfer_req *req, const struct fab_result *r)
@@ -60,8 +62,7 @@ static int check_buffer(const struct xfer_chan *chan, const void *buf, size_t le
 	return -EINVAL;
 }
 
-static struct xfer_req *req_new(struct xfer_chan *chan, void *buf, size_t len,
-				struct xfer_region *region)
+struct xfer_req *req_new(struct xfer_chan *chan, void *buf, size_t len, struct xfer_region *region)
 {
 	struct xfer_req *req = pool_get(&chan->port->req_pool);
 
@@ -74,31 +75,36 @@ static struct xfer_req *req_new(struct xfer_chan *chan, void *buf, size_t len,
 	req->posted = req->len = len;
 	req->seq = chan->next_seq;
 	req->done = false;
-	req->pieces = req->arrived = 0;
+	req->pieces = req->arrived = req->parts = 0;
+	req->place = REQ_WHOLE;
+	req->group = NULL;
 	req->err = 0;
 	list_append(&chan->reqs, &req->link);
 	return req;
 }
 
-static void req_drop(struct xfer_chan *chan, struct xfer_req *req)
+void req_drop(struct xfer_chan *chan, struct xfer_req *req)
 {
 	list_remove(&req->link);
 	pool_put(&chan->port->req_pool, req);
 }
 
-static void req_started(struct xfer_chan *chan)
+/* Is the next message cleared? */
+static bool is_clear(struct xfer_chan *chan, uint32_t tag, struct wire_clear *out, uint8_t *out_place)
 {
-	chan->next_seq++;
-	chan->outstanding++;
+	if (chan->groups && group_place(chan, tag, out, out_place))
+		return true;
+	*out_place = REQ_WHOLE;
+	return chan->wire->cleared(chan, out);
 }
 
-/* Is the next message cleared? Looks once at what has arrived. */
-static bool next_clear(struct xfer_chan *chan, struct wire_clear *out)
+/* Looks once at what has arrived. */
+static bool next_clear(struct xfer_chan *chan, uint32_t tag, struct wire_clear *out, uint8_t *out_place)
 {
-	if (chan->wire->cleared(chan, out))
+	if (is_clear(chan, tag, out, out_place))
 		return true;
 	xfer_port_poll(chan->port);
-	return chan->wire->cleared(chan, out);
+	return is_clear(chan, tag, out, out_place);
 }
 
 /*
@@ -124,9 +130,10 @@ static int start_in_vain(struct xfer_chan *chan, size_t len, struct xfer_region 
 	return 0;
 }
 
-static int send_locked(struct xfer_chan *chan, void *buf, size_t len, struct xfer_region *region,
-		       struct xfer_req **out)
+static int send_locked(struct xfer_chan *chan, void *buf, size_t len, uint32_t tag,
+		       struct xfer_region *region, struct xfer_req **out)
 {
+	uint8_t place = REQ_WHOLE;
 	struct wire_clear clear;
 	struct xfer_req *req;
 	bool cleared, eager;
@@ -136,7 +143,7 @@ static int send_locked(struct xfer_chan *chan, void *buf, size_t len, struct xfe
 		xfer_port_poll(chan->port);
 		return chan->err ? chan->err : -EAGAIN;
 	}
-	cleared = !eager_first(chan, len) && next_clear(chan, &clear);
+	cleared = !eager_first(chan, len) && next_clear(chan, tag, &clear, &place);
 	eager = !cleared && eager_may(chan, len);
 	if (!chan->err && !cleared && !eager)
 		chan_idle(chan);
@@ -155,6 +162,8 @@ static int send_locked(struct xfer_chan *chan, void *buf, size_t len, struct xfe
 	req = req_new(chan, buf, len, region);
 	if (!req)
 		return -ENOMEM;
+	req->tag = tag;
+	req->place = place;
 	ret = eager ? eager_send(req, buf) : chan->wire->send(req, buf, &clear);
 	if (ret) {
 		req_drop(chan, req);
@@ -166,7 +175,11 @@ static int send_locked(struct xfer_chan *chan, void *buf, size_t len, struct xfe
 		}
 		return chan->err ? start_in_vain(chan, len, region, out) : -EAGAIN;
 	}
-	req_started(chan);
+	chan->outstanding++;
+	if (place == REQ_WHOLE)
+		chan->next_seq++;
+	else
+		group_sent(chan, place);
 	*out = req;
 	return 0;
 }
@@ -195,13 +208,14 @@ static int recv_locked(struct xfer_chan *chan, void *buf, size_t len, struct xfe
 		}
 		return chan->err ? start_in_vain(chan, len, region, out) : -EAGAIN;
 	}
-	req_started(chan);
+	chan->next_seq++;
+	chan->outstanding++;
 	chan->wire->announce(req);
 	*out = req;
 	return 0;
 }
 
-int xfer_isend(struct xfer_chan *chan, void *buf, size_t len, struct xfer_region *region,
+int xfer_isend(struct xfer_chan *chan, void *buf, size_t len, uint32_t tag, struct xfer_region *region,
 	       struct xfer_req **out)
 {
 	int ret = check_buffer(chan, buf, len, region);
@@ -210,42 +224,79 @@ int xfer_isend(struct xfer_chan *chan, void *buf, size_t len, struct xfer_region
 	if (ret)
 		return ret;
 	xfer_port_lock(chan->port);
-	ret = chan->err ? start_in_vain(chan, len, region, out) : send_locked(chan, buf, len, region, out);
+	ret = chan->err ? start_in_vain(chan, len, region, out) : send_locked(chan, buf, len, tag, region, out);
 	xfer_port_unlock(chan->port);
 	return ret;
 }
 
-int xfer_irecv(struct xfer_chan *chan, void *buf, size_t len, struct xfer_region *region,
-	       struct xfer_req **out)
+static int group_locked(struct xfer_chan *chan, int n, const struct xfer_sub subs[], struct xfer_req **out)
 {
-	int ret = check_buffer(chan, buf, len, region);
+	int ret = chan->outstanding < WIRE_WINDOW ? group_recv(chan, n, subs, out) : -EAGAIN;
+
+	if (ret == -EAGAIN) {
+		xfer_port_poll(chan->port);
+		chan_idle(chan);
+		return chan->err ? start_in_vain(chan, 0, NULL, out) : ret;
+	}
+	if (ret)
+		return ret;
+	chan->next_seq++;
+	chan->outstanding++;
+	group_progress(chan);
+	return 0;
+}
+
+int xfer_irecv(struct xfer_chan *chan, int n, const struct xfer_sub subs[], struct xfer_req **out)
+{
+	int i, ret = 0;
 
 	*out = NULL;
+	for (i = 0; i < n && !ret; i++)
+		ret = check_buffer(chan, subs[i].buf, subs[i].len, subs[i].region);
 	if (ret)
 		return ret;
 	xfer_port_lock(chan->port);
-	ret = chan->err ? start_in_vain(chan, len, region, out) : recv_locked(chan, buf, len, region, out);
+	if (chan->err)
+		ret = start_in_vain(chan, 0, NULL, out);
+	else if (n == 1 && !chan->grp)
+		ret = recv_locked(chan, subs->buf, subs->len, subs->region, out);
+	else
+		ret = group_locked(chan, n, subs, out);
 	xfer_port_unlock(chan->port);
 	return ret;
 }
 
-static int test_locked(struct xfer_req *req, size_t *out_len)
+/* Is there a message that the peer, which has closed its half, has not sent? */
+static bool is_vain(const struct xfer_req *req)
+{
+	unsigned i;
+
+	for (i = 0; i < req->parts; i++)
+		if (!req->part[i]->done && !group_comes(req->part[i]))
+			return true;
+	return !req->parts && !group_comes(req);
+}
+
+static int test_locked(struct xfer_req *req, size_t out_lens[])
 {
 	struct xfer_chan *chan = req->chan;
 
 	if (!req->done)
 		xfer_port_poll(chan->port);
 	if (req->done && !req->err) {
-		*out_len = req->len;
 		chan->outstanding--;
-		req_drop(chan, req);
+		if (req->parts) {
+			group_take(req, out_lens);
+		} else {
+			out_lens[0] = req->len;
+			req_drop(chan, req);
+		}
 		return 1;
 	}
 	if (!chan->err && req->err)
 		chan_fail(chan, req->err, "the peer has closed its half before send number %" PRIu32,
 			  req->seq);
-	if (!chan->err && chan->peer_closed && chan->kind == XFER_RECV &&
-	    seq_at_or_after(req->seq, chan->peer_sent))
+	if (!chan->err && chan->peer_closed && chan->kind == XFER_RECV && is_vain(req))
 		chan_fail(chan, -ECONNRESET, "the peer has closed its half after %" PRIu32 " messages",
 			  chan->peer_sent);
 	if (!chan->err)
@@ -253,13 +304,18 @@ static int test_locked(struct xfer_req *req, size_t *out_len)
 	return chan->err;
 }
 
-int xfer_test(struct xfer_req *req, size_t *out_len)
+int xfer_count(const struct xfer_req *req)
+{
+	return req->parts ? req->parts : 1;
+}
+
+int xfer_test(struct xfer_req *req, size_t out_lens[])
 {
 	struct xfer_port *port = req->chan->port;
 	int ret;
 
 	xfer_port_lock(port);
-	ret = test_locked(req, out_len);
+	ret = test_locked(req, out_lens);
 	xfer_port_unlock(port);
 	return ret;
 }

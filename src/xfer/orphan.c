@@ -31,6 +31,7 @@ struct orphan {
 	size_t len;
 	uint32_t chan_id;
 	uint32_t seq;
+	uint8_t place;
 };
 
 static void orphan_free(struct orphan *o)
@@ -51,7 +52,7 @@ static void orphan_post(struct orphan *o)
 {
 	struct xfer_port *port = o->port;
 	int ret = fab_trecv(o->rail->ep, &o->op, o->scratch, o->len, fab_mr_desc(o->mr),
-			    wire_tag(o->chan_id, o->seq));
+			    tagged_tag(o->chan_id, o->seq, o->place));
 
 	list_remove(&o->link);
 	list_append(ret == -EAGAIN ? &port->orphans_waiting : &port->orphans, &o->link);
@@ -69,8 +70,9 @@ void orphans_progress(struct xfer_port *port)
 		orphan_post(owner_of(it, struct orphan, link));
 }
 
-static void orphan_new(struct xfer_chan *chan, uint32_t seq, size_t len)
+static void orphan_new(struct xfer_chan *chan, const struct xfer_req *req)
 {
+	size_t len = req->posted;
 	struct xfer_port *port = chan->port;
 	struct orphan *o = calloc(1, sizeof(*o));
 
@@ -79,9 +81,10 @@ static void orphan_new(struct xfer_chan *chan, uint32_t seq, size_t len)
 	o->op.done = orphan_done;
 	o->port = port;
 	o->chan_id = chan->id;
-	o->seq = seq;
+	o->seq = req->seq;
+	o->place = req->place;
 	o->len = len;
-	o->rail = tagged_path(chan, seq)->rail;
+	o->rail = tagged_path(chan, req->seq)->rail;
 	o->scratch = malloc(len ? len : 1);
 	list_init(&o->link);
 	if (!o->scratch || fab_mr_reg(port->dev->domains[o->rail->index], o->scratch, len, &o->mr)) {
@@ -92,20 +95,28 @@ static void orphan_new(struct xfer_chan *chan, uint32_t seq, size_t len)
 	orphan_post(o);
 }
 
-void orphans_settle(struct xfer_port *port, uint32_t id, uint32_t sent)
+/* Of the channel, and not among what its sender has sent? */
+static bool is_vain(const struct orphan *o, uint32_t id, const struct wire_ctrl *close)
+{
+	bool last = o->place != REQ_WHOLE && o->seq == close->seq;
+
+	return o->chan_id == id && seq_at_or_after(o->seq, close->seq) && !(last && close->len >> o->place & 1);
+}
+
+void orphans_settle(struct xfer_port *port, uint32_t id, const struct wire_ctrl *close)
 {
 	struct list *it, *tmp;
 
 	list_each (&port->orphans, it, tmp) {
 		struct orphan *o = owner_of(it, struct orphan, link);
 
-		if (o->chan_id == id && seq_at_or_after(o->seq, sent) && port->ep)
+		if (is_vain(o, id, close) && port->ep)
 			fab_cancel(o->rail->ep, &o->op);
 	}
 	list_each (&port->orphans_waiting, it, tmp) {
 		struct orphan *o = owner_of(it, struct orphan, link);
 
-		if (o->chan_id == id && seq_at_or_after(o->seq, sent))
+		if (is_vain(o, id, close))
 			orphan_free(o);
 	}
 }
@@ -141,7 +152,9 @@ static void cancel(struct xfer_chan *chan, const struct xfer_region *region)
 	list_each (&chan->reqs, it, tmp) {
 		struct xfer_req *req = owner_of(it, struct xfer_req, link);
 
-		if (concerned(req, region))
+		if (concerned(req, region) && req->group && !group_forget(req))
+			req_finish(req, -ESHUTDOWN, 0); /* the provider does not have it */
+		else if (concerned(req, region))
 			fab_cancel(tagged_path(chan, req->seq)->rail->ep, &req->op);
 	}
 }
@@ -196,8 +209,8 @@ static void leave_orphans(struct xfer_chan *chan, const struct xfer_region *regi
 		struct xfer_req *req = owner_of(it, struct xfer_req, link);
 
 		if (req->err == -ECANCELED && concerned(req, region) &&
-		    !(chan->peer_closed && seq_at_or_after(req->seq, chan->peer_sent)))
-			orphan_new(chan, req->seq, req->posted);
+		    (!chan->peer_closed || group_comes(req)))
+			orphan_new(chan, req);
 		if (req->err == -ECANCELED)
 			req->err = -ESHUTDOWN; /* replaced once */
 	}

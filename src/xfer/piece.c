@@ -102,8 +102,12 @@ int pieces_send(struct xfer_req *req, const void *buf, const struct wire_clear *
 	struct xfer_port *port = chan->port;
 	struct stripe stripes[DEV_RAILS_MAX];
 	struct piece *pieces[DEV_RAILS_MAX] = {NULL};
-	int i, ret = 0, n = rail_stripes(chan->peer, req->posted, stripes);
+	int i, ret = 0, n = 1;
 
+	if (req->place == REQ_WHOLE)
+		n = rail_stripes(chan->peer, req->posted, stripes);
+	else
+		stripes[0] = (struct stripe){.path = rail_best(chan->peer, req->posted), .len = req->posted};
 	if (!req->posted)
 		stripes[0].path = &chan->peer->paths[0]; /* only the leader knows the place for no bytes */
 	for (i = 0; i < n && !ret; i++) {
@@ -111,8 +115,7 @@ int pieces_send(struct xfer_req *req, const void *buf, const struct wire_clear *
 		if (!pieces[i])
 			ret = -ENOMEM;
 		else
-			pieces[i]->imm = wire_imm(IDMAP_SLOT(chan->remote_id), req->seq, (unsigned)i, (unsigned)n,
-						  req->posted);
+			pieces[i]->imm = rma_imm(req, i, n);
 	}
 	if (!ret)
 		ret = piece_post(pieces[0]);

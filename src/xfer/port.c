@@ -170,6 +170,7 @@ static struct xfer_port *port_new(struct dev *dev, const struct conf *conf,
 	list_init(&port->orphans);
 	list_init(&port->orphans_waiting);
 	list_init(&port->announcing);
+	list_init(&port->grouping);
 	list_init(&port->pieces_waiting);
 	list_init(&port->slabs);
 	list_init(&port->rings_free);
@@ -320,6 +321,7 @@ int xfer_port_poll(struct xfer_port *port)
 		orphans_progress(port);
 		rma_progress(port);
 		pieces_progress(port);
+		groups_progress(port);
 	}
 	return port->err;
 }

@@ -61,14 +61,20 @@ static bool cleared(struct xfer_chan *chan, struct wire_clear *out)
 	return wire_clear_take(chan->ring->entries, chan->id, chan->next_seq, out);
 }
 
+uint64_t rma_imm(const struct xfer_req *req, int i, int n)
+{
+	unsigned stripe = req->place == REQ_WHOLE ? (unsigned)i : req->place;
+
+	return wire_imm(IDMAP_SLOT(req->chan->remote_id), req->seq, stripe, (unsigned)n, req->posted);
+}
+
 static int write_whole(struct xfer_req *req, const void *buf, const struct wire_clear *clear)
 {
 	struct xfer_chan *chan = req->chan;
 
 	return fab_write_imm(chan->port->ep, &req->op, buf, req->posted,
 			     fab_mr_desc(req->region ? req->region->mr->rail[0] : NULL), chan->peer->fab_addr,
-			     clear->addr, clear->key,
-			     wire_imm(IDMAP_SLOT(chan->remote_id), req->seq, 0, 1, req->posted));
+			     clear->addr, clear->key, rma_imm(req, 0, 1));
 }
 
 static int post_send(struct xfer_req *req, const void *buf, const struct wire_clear *clear)
@@ -76,7 +82,7 @@ static int post_send(struct xfer_req *req, const void *buf, const struct wire_cl
 	struct xfer_chan *chan = req->chan;
 	int ret = chan->peer->path_count == 1 ? write_whole(req, buf, clear) : pieces_send(req, buf, clear);
 
-	if (!ret && seq_at_or_after(req->seq, chan->told))
+	if (!ret && req->place == REQ_WHOLE && seq_at_or_after(req->seq, chan->told))
 		chan->told = req->seq + 1; /* its receive is posted */
 	return ret;
 }
@@ -95,8 +101,20 @@ void rma_unexpect(const struct xfer_chan *chan)
 	unexpect(chan->peer, chan->peer->path_count);
 }
 
-static int expect(const struct xfer_peer *peer)
+void rma_forget(struct xfer_req *req)
 {
+	struct xfer_chan *chan = req->chan;
+
+	if (req->group && !group_forget(req))
+		return;
+	if (!req->group)
+		chan->rma->at[req->seq % WIRE_WINDOW] = NULL;
+	rma_unexpect(chan);
+}
+
+int rma_expect(const struct xfer_chan *chan)
+{
+	const struct xfer_peer *peer = chan->peer;
 	int i, ret = 0;
 
 	for (i = 0; i < peer->path_count; i++) {
@@ -109,26 +127,41 @@ static int expect(const struct xfer_peer *peer)
 	return ret;
 }
 
-/* Where the message shall go, and by what keys. */
-static void fill_place(struct wire_clear *c, const struct xfer_req *req, const void *buf)
+/* The keys of registered memory: one long one, or a short one for each rail. */
+static void fill_keys(const struct xfer_port *port, const struct dev_mr *mr, uint32_t keys[WIRE_RAILS_MAX])
 {
-	const struct xfer_chan *chan = req->chan;
-	const struct xfer_port *port = chan->port;
-	const struct dev_mr *mr;
+	uint64_t key = fab_mr_key(mr->rail[0]);
 	int i;
 
+	if (port->rail_count == 1)
+		memcpy(keys, &key, sizeof(key));
+	for (i = 0; port->rail_count > 1 && i < port->rail_count; i++)
+		keys[i] = (uint32_t)fab_mr_key(mr->rail[i]);
+}
+
+/* Where the message shall go. One without bytes needs a place as well: any. */
+static uint64_t fill_place(const struct xfer_req *req, uint32_t keys[WIRE_RAILS_MAX])
+{
+	const struct xfer_chan *chan = req->chan;
+	const struct dev_mr *mr;
+	uint64_t key;
+
 	if (!req->posted) {
-		/* a message without bytes still needs a place to go */
-		c->addr = chan->ring->addr;
-		c->key = fab_mr_key(chan->ring->mr);
-		return;
+		key = fab_mr_key(chan->ring->mr);
+		if (chan->port->rail_count > 1)
+			keys[0] = (uint32_t)key;
+		else
+			memcpy(keys, &key, sizeof(key));
+		return chan->ring->addr;
 	}
 	mr = req->region->mr;
-	c->addr = fab_mr_remote_addr(port->domain, (void *)mr->base, buf);
-	if (port->rail_count == 1)
-		c->key = fab_mr_key(mr->rail[0]);
-	for (i = 0; port->rail_count > 1 && i < port->rail_count; i++)
-		c->keys[i] = (uint32_t)fab_mr_key(mr->rail[i]);
+	fill_keys(chan->port, mr, keys);
+	return fab_mr_remote_addr(chan->port->domain, (void *)mr->base, req->buf);
+}
+
+void rma_fill_sub(struct wire_sub *out, const struct xfer_req *part)
+{
+	out->addr = fill_place(part, out->keys);
 }
 
 static int post_recv(struct xfer_req *req, void *buf)
@@ -141,13 +174,13 @@ static int post_recv(struct xfer_req *req, void *buf)
 		return -EAGAIN; /* a window of numbers lies behind one whose message has not come */
 	if (eager_take(req, buf))
 		return 0;
-	ret = expect(chan->peer);
+	ret = rma_expect(chan);
 	if (ret)
 		return ret;
 	chan->rma->at[req->seq % WIRE_WINDOW] = req;
 	c->to = chan->remote_id;
 	c->len = req->posted;
-	fill_place(c, req, buf);
+	c->addr = fill_place(req, c->keys);
 	wire_clear_seal(c, req->seq);
 	return 0;
 }
@@ -181,15 +214,15 @@ static bool skip_received(struct xfer_chan *chan)
 {
 	struct rma_recv *r = chan->rma;
 
-	while (r->announced != chan->next_seq && !waits(chan, r->announced))
+	while (r->announced != group_first(chan) && !waits(chan, r->announced))
 		r->announced++;
-	return r->announced != chan->next_seq;
+	return r->announced != group_first(chan);
 }
 
 /* How many receives in a row wait from there on. */
 static uint32_t run_length(const struct xfer_chan *chan)
 {
-	uint32_t n = 0, left = chan->next_seq - chan->rma->announced;
+	uint32_t n = 0, left = group_first(chan) - chan->rma->announced;
 
 	while (n < left && waits(chan, chan->rma->announced + n))
 		n++;
@@ -203,8 +236,8 @@ void rma_announce(struct xfer_chan *chan)
 
 	if (r->quiet)
 		return;
-	if (chan->next_seq - r->announced > WIRE_WINDOW)
-		r->announced = chan->next_seq - WIRE_WINDOW;
+	if (group_first(chan) - r->announced > WIRE_WINDOW)
+		r->announced = group_first(chan) - WIRE_WINDOW;
 	while (skip_received(chan) && !r->flying && !ret && !chan->err && !chan->peer_closed &&
 	       !chan->peer->dead && !chan->doubt) {
 		uint32_t n = run_length(chan);
@@ -265,14 +298,22 @@ static bool whole(struct xfer_req *req, uint64_t imm, size_t *len)
 	return req->arrived == all;
 }
 
+/* The receive that the arrival is for, or NULL. */
+static struct xfer_req *find(const struct xfer_chan *chan, uint64_t imm)
+{
+	struct xfer_req *req = chan->rma->at[wire_imm_place(imm)];
+
+	return req && wire_imm_is(imm, req->seq) ? req : group_find(chan, imm);
+}
+
 void rma_arrival(void *arg, uint64_t imm, size_t len)
 {
 	struct rail *rail = arg;
 	struct xfer_port *port = rail->port;
 	struct xfer_chan *chan = idmap_at(&port->chans, wire_imm_slot(imm));
-	struct xfer_req *req = chan && chan->rma ? chan->rma->at[wire_imm_place(imm)] : NULL;
+	struct xfer_req *req = chan && chan->rma ? find(chan, imm) : NULL;
 
-	if (!req || !wire_imm_is(imm, req->seq)) {
+	if (!req) {
 		log_debug("NIC %s: a write arrived that no receive waits for", port->dev->rails[rail->index]->name);
 		return;
 	}
@@ -285,8 +326,7 @@ void rma_arrival(void *arg, uint64_t imm, size_t len)
 			  req->posted, len);
 		len = req->posted;
 	}
-	rma_unexpect(chan);
-	chan->rma->at[wire_imm_place(imm)] = NULL;
+	rma_forget(req);
 	req_finish(req, 0, len);
 	eager_received(chan, len);
 }
@@ -300,10 +340,9 @@ static void cancel(struct xfer_chan *chan, bool all)
 	list_each (&chan->reqs, it, tmp) {
 		struct xfer_req *req = owner_of(it, struct xfer_req, link);
 
-		if (!all && !seq_at_or_after(req->seq, chan->peer_sent))
+		if (!all && group_comes(req))
 			continue;
-		rma_unexpect(chan);
-		chan->rma->at[req->seq % WIRE_WINDOW] = NULL;
+		rma_forget(req);
 		req_finish(req, -ECANCELED, 0);
 	}
 }

@@ -39,6 +39,11 @@ const struct path *tagged_path(const struct xfer_chan *chan, uint32_t seq)
 	return &chan->peer->paths[seq % (uint32_t)chan->peer->path_count];
 }
 
+uint64_t tagged_tag(uint32_t chan_id, uint32_t seq, uint8_t place)
+{
+	return place == REQ_WHOLE ? wire_tag(chan_id, seq) : wire_group_tag(chan_id, seq, place);
+}
+
 static void *desc(const struct xfer_req *req, const struct path *p)
 {
 	return fab_mr_desc(req->region ? req->region->mr->rail[p->rail->index] : NULL);
@@ -49,10 +54,10 @@ static int post_send(struct xfer_req *req, const void *buf, const struct wire_cl
 	struct xfer_chan *chan = req->chan;
 	const struct path *p = tagged_path(chan, req->seq);
 	int ret = fab_tsend(p->rail->ep, &req->op, buf, req->posted, desc(req, p), p->fab_addr,
-			    wire_tag(chan->remote_id, req->seq));
+			    tagged_tag(chan->remote_id, req->seq, req->place));
 
 	(void)clear;
-	if (!ret)
+	if (!ret && req->place == REQ_WHOLE)
 		chan->clears[req->seq % WIRE_WINDOW].valid = false;
 	return ret;
 }
@@ -63,7 +68,8 @@ static int post_recv(struct xfer_req *req, void *buf)
 
 	const struct path *p = tagged_path(chan, req->seq);
 
-	return fab_trecv(p->rail->ep, &req->op, buf, req->posted, desc(req, p), wire_tag(chan->id, req->seq));
+	return fab_trecv(p->rail->ep, &req->op, buf, req->posted, desc(req, p), 
+			 tagged_tag(chan->id, req->seq, req->place));
 }
 
 static void announce(struct xfer_req *req)

@@ -125,19 +125,31 @@ int xfer_region_open(struct xfer_chan *chan, void *base, size_t len, struct xfer
  */
 void xfer_region_close(struct xfer_region *region);
 
-/*
- * Starts message number k. -EAGAIN: not now (no clear-to-send yet, or something is full). A dead channel is
- * no error here: the request fails when it is tested. region may be NULL when len is 0.
- */
-int xfer_isend(struct xfer_chan *chan, void *buf, size_t len, struct xfer_region *region,
-	       struct xfer_req **out);
-int xfer_irecv(struct xfer_chan *chan, void *buf, size_t len, struct xfer_region *region,
-	       struct xfer_req **out);
+/* A buffer of a receive. region may be NULL when len is 0. */
+struct xfer_sub {
+	void *buf;
+	size_t len;
+	uint32_t tag;
+	struct xfer_region *region;
+};
 
 /*
- * Drives the port. 1: done, *out_len is the message's length and the request is gone. 0: not yet.
+ * Starts a message, or a receive of n (1 to WIRE_GROUP_MAX) messages that come in any order: each goes to the
+ * first buffer with its tag that has none. A receive of one takes any tag. All messages of a receive are sent
+ * before any of the next. -EAGAIN: not now (no clear-to-send yet, or something is full). A dead channel is no
+ * error here: the request fails when it is tested.
+ */
+int xfer_isend(struct xfer_chan *chan, void *buf, size_t len, uint32_t tag, struct xfer_region *region,
+	       struct xfer_req **out);
+int xfer_irecv(struct xfer_chan *chan, int n, const struct xfer_sub subs[], struct xfer_req **out);
+
+/* How many messages the request is for. */
+int xfer_count(const struct xfer_req *req);
+
+/*
+ * Drives the port. 1: done, out_lens has the length of each message and the request is gone. 0: not yet.
  * Negative: the request failed; it stays the channel's until that is closed.
  */
-int xfer_test(struct xfer_req *req, size_t *out_len);
+int xfer_test(struct xfer_req *req, size_t out_lens[]);
 
 #endif

@@ -114,7 +114,7 @@ static void messages_after_the_close(void **state)
 		assert_false(list_empty(&second.recv->port->orphans));
 		for (i = 0; i < rows[row].messages; i++)
 			assert_int_equal(
-				xfer_isend(first.send, first.from, len, first.from_region, &s), 0);
+				net_isend(first.send, first.from, len, first.from_region, &s), 0);
 		net_message(&second, 65536); /* not held up */
 		assert_int_equal(net_wait(&second, s, &got), 1);
 		xfer_chan_close(first.send);
@@ -145,7 +145,7 @@ static void some_messages_after_the_close(void **state)
 		close_receiver();
 		for (k = 0; k < 3; k++)
 			assert_int_equal(
-				xfer_isend(first.send, first.from, 4096, first.from_region, &s), 0);
+				net_isend(first.send, first.from, 4096, first.from_region, &s), 0);
 		xfer_chan_close(first.send);
 		first.send = NULL;
 		wait_for_no_orphans();
@@ -218,7 +218,7 @@ static void deregistering_below_a_receive(void **state)
 	xfer_region_close(first.to_region);
 	memset(first.to, 0xab, first.bytes);
 	/* the sender does not know it yet */
-	assert_int_equal(xfer_isend(first.send, first.from, 65536, first.from_region, &s), 0);
+	assert_int_equal(net_isend(first.send, first.from, 65536, first.from_region, &s), 0);
 	net_message(&second, 65536);
 	assert_int_equal(net_wait(&first, r, &got), -ECANCELED);
 	assert_int_equal(net_vain_recv(first.recv, NULL), -ECANCELED);
@@ -241,8 +241,8 @@ static void deregistering_one_of_two_regions(void **state)
 	NET_NEEDED();
 	open_links(65536);
 	assert_int_equal(xfer_region_open(first.recv, first.to, 4096, &other), 0);
-	assert_int_equal(xfer_irecv(first.recv, first.to, 64, first.to_region, &a), 0);
-	assert_int_equal(xfer_irecv(first.recv, first.to + 64, 64, other, &b), 0);
+	assert_int_equal(net_irecv(first.recv, first.to, 64, first.to_region, &a), 0);
+	assert_int_equal(net_irecv(first.recv, first.to + 64, 64, other, &b), 0);
 	let_clears_arrive(2);
 	xfer_region_close(other);
 	assert_true(net_wait(&first, b, &got) < 0);
@@ -282,7 +282,7 @@ static void closing_a_receive_that_has_begun(void **state)
 	memset(first.from, 1, BIG);
 	assert_int_equal(net_recv(&first, 0, BIG, &r), 0);
 	let_clears_arrive(1);
-	assert_int_equal(xfer_isend(first.send, first.from, BIG, first.from_region, &s), 0);
+	assert_int_equal(net_isend(first.send, first.from, BIG, first.from_region, &s), 0);
 	for (i = 0; i < 10; i++)
 		net_turn(&first);
 	atomic_store(&stop_polling, false);
@@ -324,7 +324,7 @@ static void closing_a_send_that_cannot_end(void **state)
 	assert_ptr_not_equal(first.recv->port, broken);
 	assert_int_equal(net_recv(&first, 0, BIG, &r), 0);
 	let_clears_arrive(1);
-	assert_int_equal(xfer_isend(first.send, first.from, BIG, first.from_region, &s), 0);
+	assert_int_equal(net_isend(first.send, first.from, BIG, first.from_region, &s), 0);
 	unit_log_catch();
 	xfer_chan_close(first.send);
 	first.send = NULL;

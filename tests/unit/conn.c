@@ -241,13 +241,13 @@ static int one_round(int me, struct conn_listen *listen)
 	}
 	while ((!sent || !received) && !ret && clock_us() - since < UNIT_PATIENCE_US) {
 		if (!r)
-			ret = xfer_irecv(pair.recv, NULL, 0, NULL, &r);
+			ret = net_irecv(pair.recv, NULL, 0, NULL, &r);
 		else if (!received)
 			ret = received = xfer_test(r, &got);
 		if (ret < 0 && ret != -EAGAIN)
 			break;
 		if (!s)
-			ret = xfer_isend(pair.send, NULL, 0, NULL, &s);
+			ret = net_isend(pair.send, NULL, 0, NULL, &s);
 		else if (!sent)
 			ret = sent = xfer_test(s, &got);
 		ret = ret < 0 && ret != -EAGAIN ? ret : 0;

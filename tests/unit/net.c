@@ -167,12 +167,26 @@ void net_turn(struct net_link *l)
 		net_poll(l->recv->port);
 }
 
+int net_isend(struct xfer_chan *chan, void *buf, size_t len, struct xfer_region *region,
+	      struct xfer_req **out)
+{
+	return xfer_isend(chan, buf, len, 0, region, out);
+}
+
+int net_irecv(struct xfer_chan *chan, void *buf, size_t len, struct xfer_region *region,
+	      struct xfer_req **out)
+{
+	struct xfer_sub sub = {.buf = buf, .len = len, .region = region};
+
+	return xfer_irecv(chan, 1, &sub, out);
+}
+
 int net_send(struct net_link *l, size_t at, size_t len, struct xfer_req **out)
 {
 	int64_t since = clock_us();
 	int ret;
 
-	while ((ret = xfer_isend(l->send, l->from + at, len, l->from_region, out)) == -EAGAIN) {
+	while ((ret = net_isend(l->send, l->from + at, len, l->from_region, out)) == -EAGAIN) {
 		assert_null(*out);
 		net_turn(l);
 		unit_not_late(since, "posting a send");
@@ -185,7 +199,7 @@ int net_recv(struct net_link *l, size_t at, size_t len, struct xfer_req **out)
 	int64_t since = clock_us();
 	int ret;
 
-	while ((ret = xfer_irecv(l->recv, l->to + at, len, l->to_region, out)) == -EAGAIN) {
+	while ((ret = net_irecv(l->recv, l->to + at, len, l->to_region, out)) == -EAGAIN) {
 		assert_null(*out);
 		net_turn(l);
 		unit_not_late(since, "posting a receive");
@@ -227,12 +241,12 @@ static int vain(start_fn start, struct xfer_chan *chan, struct xfer_port *port)
 
 int net_vain_send(struct xfer_chan *chan, struct xfer_port *port)
 {
-	return vain(xfer_isend, chan, port);
+	return vain(net_isend, chan, port);
 }
 
 int net_vain_recv(struct xfer_chan *chan, struct xfer_port *port)
 {
-	return vain(xfer_irecv, chan, port);
+	return vain(net_irecv, chan, port);
 }
 
 void net_message(struct net_link *l, size_t len)

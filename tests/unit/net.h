@@ -79,6 +79,12 @@ void net_listen_close(struct conn_listen *listen);
 void net_poll(struct xfer_port *port);
 void net_turn(struct net_link *l);
 
+/* A message with tag 0, a receive of one. */
+int net_isend(struct xfer_chan *chan, void *buf, size_t len, struct xfer_region *region,
+	      struct xfer_req **out);
+int net_irecv(struct xfer_chan *chan, void *buf, size_t len, struct xfer_region *region,
+	      struct xfer_req **out);
+
 /* Posts, trying again on -EAGAIN while both ports make progress; other results are returned. */
 int net_send(struct net_link *l, size_t at, size_t len, struct xfer_req **out);
 int net_recv(struct net_link *l, size_t at, size_t len, struct xfer_req **out);

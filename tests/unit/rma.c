@@ -83,7 +83,7 @@ static void small_before_their_receives(void **state)
 		assert_int_equal(net_send(&link, (size_t)i * SMALL, SMALL, &send[i]), 0);
 		assert_int_equal(xfer_test(send[i], &got), 1);
 	}
-	assert_int_equal(xfer_isend(link.send, link.from, LARGE, link.from_region, &send[0]),
+	assert_int_equal(net_isend(link.send, link.from, LARGE, link.from_region, &send[0]),
 			 -EAGAIN);
 	for (i = 0; i < 20; i++) {
 		assert_int_equal(net_recv(&link, (size_t)i * SMALL, SMALL, &recv), 0);
@@ -109,7 +109,7 @@ static void eager_ends_at_the_window(void **state)
 		int ret = -EAGAIN;
 
 		for (i = 0; i < 50 && ret == -EAGAIN; i++) {
-			ret = xfer_isend(link.send, link.from, 8, link.from_region, &req);
+			ret = net_isend(link.send, link.from, 8, link.from_region, &req);
 			net_turn(&link);
 		}
 		if (ret == -EAGAIN)
@@ -160,7 +160,7 @@ static void eager_off(void **state)
 	NET_NEEDED();
 	net.conf.eager = CONF_EAGER_OFF;
 	begin();
-	assert_int_equal(xfer_isend(link.send, link.from, 8, link.from_region, &req), -EAGAIN);
+	assert_int_equal(net_isend(link.send, link.from, 8, link.from_region, &req), -EAGAIN);
 	for (i = 0; i < 100; i++)
 		message(8, true);
 	assert_false(link.send->eager_sent);
@@ -196,7 +196,7 @@ static void a_window_behind_the_oldest(void **state)
 	begin();
 	for (i = 0; i < WIRE_WINDOW; i++)
 		assert_int_equal(net_recv(&link, (size_t)i * 8, 8, &req), 0);
-	assert_int_equal(xfer_irecv(link.recv, link.to, 8, link.to_region, &req), -EAGAIN);
+	assert_int_equal(net_irecv(link.recv, link.to, 8, link.to_region, &req), -EAGAIN);
 	end();
 }
 

@@ -186,7 +186,7 @@ static void ctrl_layout(void **state)
 	assert_int_equal(wire_ctrl_bytes(WIRE_CLEAR_TO_SEND), sizeof(struct wire_ctrl));
 	assert_int_equal(wire_ctrl_bytes(WIRE_CLOSE), sizeof(struct wire_ctrl));
 	assert_int_equal(wire_ctrl_bytes(0), 0);
-	assert_int_equal(wire_ctrl_bytes(WIRE_FIN + 1), 0);
+	assert_int_equal(wire_ctrl_bytes(WIRE_CLEAR_GROUP + 1), 0);
 	assert_int_equal(wire_ctrl_bytes(255), 0);
 }
 
@@ -195,6 +195,7 @@ static void ctrl_layout(void **state)
 union message {
 	struct wire_ctrl ctrl;
 	struct wire_connect connect;
+	struct wire_group group;
 	unsigned char bytes[WIRE_CTRL_MAX];
 };
 
@@ -206,6 +207,8 @@ static void good_message(union message *m, enum wire_type type)
 		m->connect.who.addr_bytes = 16;
 		m->connect.who.rails = 1;
 	}
+	if (type == WIRE_CLEAR_GROUP)
+		m->ctrl.len = wire_group_len(1, 0);
 }
 
 /* Each type at each length: exactly its own is right. */
@@ -311,7 +314,7 @@ static void ctrl_fuzz(void **state)
 	for (round = 0; round < 300000; round++) {
 		size_t bytes = unit_random(&seed) % (WIRE_CTRL_MAX + 1);
 
-		good_message(&box.m, (enum wire_type)(unit_random(&seed) % (WIRE_FIN + 2)));
+		good_message(&box.m, (enum wire_type)(unit_random(&seed) % (WIRE_CLEAR_GROUP + 2)));
 		if (unit_random(&seed) % 2)
 			bytes = wire_ctrl_bytes(box.m.ctrl.type);
 		for (n = (int)(unit_random(&seed) % 6); n > 0; n--)
@@ -320,8 +323,11 @@ static void ctrl_fuzz(void **state)
 		if (wire_ctrl_check(&box.m.ctrl, bytes))
 			continue;
 		if (box.m.ctrl.type == WIRE_EAGER)
-			assert_true(box.m.ctrl.len <= WIRE_EAGER_MAX &&
-				    bytes == sizeof(box.m.ctrl) + box.m.ctrl.len);
+			assert_true(wire_eager_bytes(&box.m.ctrl) <= WIRE_EAGER_MAX &&
+				    bytes == sizeof(box.m.ctrl) + wire_eager_bytes(&box.m.ctrl));
+		else if (box.m.ctrl.type == WIRE_CLEAR_GROUP)
+			assert_true(wire_group_count(&box.m.group) <= WIRE_GROUP_MAX &&
+				    bytes == wire_ctrl_size(&box.m.ctrl));
 		else
 			assert_int_equal(bytes, wire_ctrl_size(&box.m.ctrl));
 		if (box.m.ctrl.type == WIRE_CONNECT_REQUEST || box.m.ctrl.type == WIRE_CONNECT_RESPONSE) {
@@ -342,7 +348,11 @@ static void tags_tell_messages_apart(void **state)
 	(void)state;
 	assert_true(wire_tag(channel, UINT32_MAX) >> 62 == 0); /* bits some providers keep */
 	assert_true(wire_tag(1, 0) != wire_tag(0, 1));
-	assert_true(wire_tag(1, UINT32_MAX) + 1 == wire_tag(2, 0));
+	assert_true(wire_tag(1, UINT32_MAX) < wire_tag(2, 0));
+	assert_true(wire_group_tag(channel, UINT32_MAX, WIRE_GROUP_MAX - 1) >> 62 == 0);
+	assert_true(wire_group_tag(1, 5, 0) != wire_tag(1, 5));
+	assert_true(wire_group_tag(1, 5, 1) != wire_group_tag(1, 5, 2));
+	assert_true(wire_group_tag(1, UINT32_MAX, 7) < wire_tag(2, 0));
 	assert_true(wire_tag(channel, 5) == ((uint64_t)channel << 32 | 5));
 }
 

@@ -87,7 +87,7 @@ static void window_ends_at_its_limit(void **state)
 	NET_NEEDED();
 	open_link(4096);
 	for (turns = 0; turns < 100; turns++) { /* no send before its receive is there */
-		assert_int_equal(xfer_isend(pair.send, pair.from, 8, pair.from_region, &more),
+		assert_int_equal(net_isend(pair.send, pair.from, 8, pair.from_region, &more),
 				 -EAGAIN);
 		assert_null(more);
 		net_turn(&pair);
@@ -95,7 +95,7 @@ static void window_ends_at_its_limit(void **state)
 	for (i = 0; i < WIRE_WINDOW; i++)
 		assert_int_equal(net_recv(&pair, 0, 64, &r[i]), 0);
 	for (turns = 0; turns < 100; turns++) {
-		assert_int_equal(xfer_irecv(pair.recv, pair.to, 64, pair.to_region, &more),
+		assert_int_equal(net_irecv(pair.recv, pair.to, 64, pair.to_region, &more),
 				 -EAGAIN);
 		assert_null(more);
 		net_turn(&pair);
@@ -106,7 +106,7 @@ static void window_ends_at_its_limit(void **state)
 	assert_int_equal(net_recv(&pair, 0, 64, &late), 0); /* one taken, one more fits */
 	for (turns = 0; turns < 100; turns++) {
 		/* its clear-to-send is there, but 32 sends are not taken by test */
-		assert_int_equal(xfer_isend(pair.send, pair.from, 8, pair.from_region, &more),
+		assert_int_equal(net_isend(pair.send, pair.from, 8, pair.from_region, &more),
 				 -EAGAIN);
 		net_turn(&pair);
 	}
@@ -262,14 +262,14 @@ static void memory_must_be_registered(void **state)
 	NET_NEEDED();
 	open_link(4096);
 	unit_log_catch();
-	assert_int_equal(xfer_irecv(pair.recv, pair.to + 1, 4096, pair.to_region, &req), -EINVAL);
-	assert_int_equal(xfer_irecv(pair.recv, pair.to - 1, 8, pair.to_region, &req), -EINVAL);
-	assert_int_equal(xfer_irecv(pair.recv, pair.to + 4096, 1, pair.to_region, &req), -EINVAL);
-	assert_int_equal(xfer_irecv(pair.recv, pair.to, SIZE_MAX, pair.to_region, &req), -EINVAL);
-	assert_int_equal(xfer_irecv(pair.recv, stack, 8, NULL, &req), -EINVAL);
-	assert_int_equal(xfer_irecv(pair.recv, pair.from, 8, pair.from_region, &req), -EINVAL);
-	assert_int_equal(xfer_isend(pair.send, pair.to, 8, pair.to_region, &req), -EINVAL);
-	assert_int_equal(xfer_isend(pair.send, stack, 8, pair.from_region, &req), -EINVAL);
+	assert_int_equal(net_irecv(pair.recv, pair.to + 1, 4096, pair.to_region, &req), -EINVAL);
+	assert_int_equal(net_irecv(pair.recv, pair.to - 1, 8, pair.to_region, &req), -EINVAL);
+	assert_int_equal(net_irecv(pair.recv, pair.to + 4096, 1, pair.to_region, &req), -EINVAL);
+	assert_int_equal(net_irecv(pair.recv, pair.to, SIZE_MAX, pair.to_region, &req), -EINVAL);
+	assert_int_equal(net_irecv(pair.recv, stack, 8, NULL, &req), -EINVAL);
+	assert_int_equal(net_irecv(pair.recv, pair.from, 8, pair.from_region, &req), -EINVAL);
+	assert_int_equal(net_isend(pair.send, pair.to, 8, pair.to_region, &req), -EINVAL);
+	assert_int_equal(net_isend(pair.send, stack, 8, pair.from_region, &req), -EINVAL);
 	assert_null(req);
 	assert_int_equal(unit_log_count(LOG_LEVEL_WARN), 8);
 	net_message(&pair, 4096); /* nothing happened */
@@ -290,8 +290,8 @@ static void no_bytes_need_no_memory(void **state)
 	NET_NEEDED();
 	open_link(64);
 	for (i = 0; i < 100; i++) {
-		assert_int_equal(xfer_irecv(pair.recv, NULL, 0, NULL, &r), 0);
-		while (xfer_isend(pair.send, NULL, 0, NULL, &s) == -EAGAIN)
+		assert_int_equal(net_irecv(pair.recv, NULL, 0, NULL, &r), 0);
+		while (net_isend(pair.send, NULL, 0, NULL, &s) == -EAGAIN)
 			net_turn(&pair);
 		assert_non_null(s);
 		assert_int_equal(net_wait(&pair, r, &got), 1);
@@ -462,7 +462,7 @@ static void *receive_all(void *arg)
 	int i, ret;
 
 	for (i = 0; i < side->messages; i++) {
-		while ((ret = xfer_irecv(l->recv, l->to, l->bytes, l->to_region, &req)) == -EAGAIN)
+		while ((ret = net_irecv(l->recv, l->to, l->bytes, l->to_region, &req)) == -EAGAIN)
 			;
 		while (!ret && !(ret = xfer_test(req, &got)) &&
 		       clock_us() - since < UNIT_PATIENCE_US)
@@ -488,7 +488,7 @@ static void *send_all(void *arg)
 
 		memset(l->from, i, len);
 		do
-			ret = xfer_isend(l->send, l->from, len, l->from_region, &req);
+			ret = net_isend(l->send, l->from, len, l->from_region, &req);
 		while (ret == -EAGAIN && clock_us() - since < UNIT_PATIENCE_US);
 		while (!ret && !(ret = xfer_test(req, &got)) &&
 		       clock_us() - since < UNIT_PATIENCE_US)
