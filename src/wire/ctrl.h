@@ -58,10 +58,11 @@ struct wire_ctrl {
 	uint32_t seq;	  /* of a clear-to-send; in a sender's close, the number of messages it sent */
 	uint64_t len;	  /* of a clear-to-send: bytes the posted buffer takes; of an eager message: its tag
 			     << 32 | bytes; of a credit: 1 when nothing will be announced until a want; of a
-			     sender's close: WIRE_CLOSE_GROUPED or 0, and the places sent of group `seq` */
+			     sender's close: WIRE_CLOSE_ flags, and the places sent of group `seq` */
 };
 
 #define WIRE_CLOSE_GROUPED 0x100 /* `seq` counts groups */
+#define WIRE_CLOSE_LOST	   0x200 /* the eager message of the number in the upper 32 bits will never come */
 
 /* Who speaks: follows wire_ctrl in connect request and response. */
 struct wire_who {

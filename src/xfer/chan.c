@@ -142,6 +142,8 @@ void chan_fail(struct xfer_chan *chan, int err, const char *fmt, ...)
 		 " is next",
 		 noun, chan->peer->text, chan->port->dev->nic->name, chan->port->dev->nic->provider,
 		 what, n, noun, n == 1 ? "" : "s", first);
+	if (chan->lost && chan->kind == XFER_SEND)
+		chan_send_close(chan); /* nobody may look at this channel again, and the peer waits */
 }
 
 void chan_doubt(struct xfer_chan *chan, int err, const char *text)
@@ -213,6 +215,12 @@ void chan_peer_closed(struct xfer_chan *chan, const struct wire_ctrl *msg)
 		chan->peer_sent = group_first(chan);
 	if (!(msg->len & WIRE_CLOSE_GROUPED))
 		group_ready(chan, msg->seq);
+	if (msg->len & WIRE_CLOSE_LOST && chan->kind == XFER_RECV) {
+		chan->lost = true;
+		chan->lost_seq = (uint32_t)(msg->len >> 32);
+		chan_fail(chan, -ECONNRESET, "the peer could not deliver message number %" PRIu32,
+			  chan->lost_seq);
+	}
 	if (chan->kind == XFER_SEND) {
 		chan_send_close(chan); /* lets the receiver forget what will never come */
 	} else {
@@ -232,6 +240,8 @@ void chan_send_close(struct xfer_chan *chan)
 	msg.seq = chan->next_seq;
 	if (chan->grouped || chan->groups)
 		msg.len = WIRE_CLOSE_GROUPED | group_sent_places(chan);
+	if (chan->lost && chan->kind == XFER_SEND)
+		msg.len |= WIRE_CLOSE_LOST | (uint64_t)chan->lost_seq << 32;
 	ctrl_send(chan->port, chan->peer, NULL, &msg);
 	chan->fin_awaited = chan->eager_sent && !chan->peer_closed && !chan->err;
 }

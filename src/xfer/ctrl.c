@@ -174,6 +174,10 @@ static void tx_gone(struct ctrl_tx *tx, int err, const char *text)
 {
 	struct xfer_chan *chan = idmap_get(&tx->port->chans, tx->chan_id);
 
+	if (err && chan && tx->msg->type == WIRE_EAGER && !chan->lost) {
+		chan->lost = true;
+		chan->lost_seq = tx->msg->seq;
+	}
 	if (err)
 		lost(tx, err, text);
 	else if (chan && (tx->msg->type == WIRE_CONNECT_REQUEST || tx->msg->type == WIRE_CONNECT_RESPONSE))

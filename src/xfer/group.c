@@ -399,6 +399,8 @@ bool group_comes(const struct xfer_req *part)
 {
 	const struct xfer_chan *chan = part->chan;
 
+	if (chan->lost && part->seq == chan->lost_seq && !part->group)
+		return false;
 	return !seq_at_or_after(part->seq, chan->peer_sent) ||
 	       (part->group && part->seq == chan->peer_sent && chan->peer_places >> part->place & 1);
 }

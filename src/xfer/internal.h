@@ -169,6 +169,8 @@ struct xfer_chan {
 	bool peer_quiet;      /* sending: the receiver announces nothing until we want it */
 	int eager_flying;     /* sending: eager messages the provider still holds */
 	bool eager_sent;      /* sending: any, ever */
+	bool lost;	      /* an eager message that counted as sent, for good: ours or, receiving, the peer's */
+	uint32_t lost_seq;
 	bool fin_awaited;     /* sending: closed, and the peer has not said that all has arrived */
 	bool grouped;	       /* sending: numbers from grouped_from on count groups (group.c) */
 	uint32_t grouped_from;

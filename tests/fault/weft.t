@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # The plugin over the fault provider: posts refused, completions held back and reordered, short queue
-# reads, from several seeds, by either protocol. More of it: SEEDS="1 2 3 ..." in the environment.
+# reads. From a few seeds, by either protocol, all cases that move data or end; from more seeds, the protocol and
+# the number of rails changing with them, a few cases. For others, in the environment: SEEDS="1 2 3 ..." and
+# MORE_SEEDS; make faults has 200.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/check/tap.bash
@@ -12,17 +14,27 @@ trap 'rm -rf "$tmp"' EXIT
 export FI_PROVIDER_PATH=$PWD/tests/fault/.libs WEFT_PROVIDER=fault WEFT_NICS='fault*'
 export FAULT_EAGAIN=10 FAULT_REORDER=8 FAULT_TRUNCATE_CQ=random FAULT_LOG=$tmp/log
 
-run() { # protocol, seed
-	WEFT_PROTOCOL=$1 FAULT_SEED=$2 tests/conformance/conformance --plugin src/.libs/libnccl-net-weft.so \
-		--jobs 4 --seed "$2" --timeout 40 --only 'data/*' --only 'close/*' --only 'error/*' \
-		>"$tmp/out" 2>&1
-	rc=$?
-	if [ $rc = 0 ]; then ok "$1, seed $2"; else bad "$1, seed $2" "$(grep -A8 '^not ok' "$tmp/out")"; fi
+run() { # protocol, rails, seed, cases...
+	local protocol=$1 rails=$2 seed=$3 what="$1, $2 rails, seed $3" cases=()
+	shift 3
+	for pattern; do cases+=(--only "$pattern"); done
+	if WEFT_PROTOCOL=$protocol WEFT_TEST_RAILS=$rails FAULT_SEED=$seed tests/conformance/conformance \
+		--plugin src/.libs/libnccl-net-weft.so --jobs 4 --seed "$seed" --timeout 40 "${cases[@]}" \
+		>"$tmp/out" 2>&1; then
+		ok "$what"
+	else
+		bad "$what" "$(grep -A8 '^not ok' "$tmp/out")"
+	fi
 }
 
 for seed in ${SEEDS-1 2}; do
-	run tagged "$seed"
-	run rma "$seed"
+	run tagged 1 "$seed" 'data/*' 'close/*' 'error/*'
+	run rma 1 "$seed" 'data/*' 'close/*' 'error/*'
+done
+for seed in ${MORE_SEEDS-$(seq 3 18)}; do
+	protocol=rma
+	[ $((seed % 3)) != 0 ] || protocol=tagged
+	run $protocol $((seed % 4 + 1)) "$seed" data/random data/grouped data/depth close/close-with-receives
 done
 none "posts were refused" "$(awk '/eagain=[1-9]/{ n++ } END{ if (!n) print "no log line says so" }' "$tmp/log")"
 none "completions came out of order" \

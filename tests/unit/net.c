@@ -32,13 +32,13 @@ int net_begin(void **state)
 	return xfer_port_get(net.dev, &net.conf, &conn_ops, &net.home);
 }
 
-static int device_users(void)
+int net_users(struct dev *dev)
 {
 	int users;
 
-	pthread_mutex_lock(&net.dev->lock);
-	users = net.dev->users;
-	pthread_mutex_unlock(&net.dev->lock);
+	pthread_mutex_lock(&dev->lock);
+	users = dev->users;
+	pthread_mutex_unlock(&dev->lock);
 	return users;
 }
 
@@ -48,10 +48,9 @@ int net_end(void **state)
 	int users;
 
 	(void)state;
-	/* the bell's thread may hold the ports a moment longer */
-	while (net.dev && device_users() > (net.home != NULL) && clock_us() - since < 2000000)
+	while (net.dev && net_users(net.dev) > (net.home != NULL) && clock_us() - since < 2000000)
 		usleep(1000);
-	users = net.dev ? device_users() : 0;
+	users = net.dev ? net_users(net.dev) : 0;
 	xfer_port_put(net.home);
 	if (users > (net.home != NULL)) {
 		print_error("%d ports are still open\n", users - 1);

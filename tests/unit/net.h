@@ -50,6 +50,9 @@ int net_end(void **state); /* also fails the test when ports are left open */
 			skip();                                                                    \
 	} while (0)
 
+/* Ports of the device that are open; a bell's thread may hold one a moment longer. */
+int net_users(struct dev *dev);
+
 /* A listen on a port of its own, other than the test's thread's. */
 void net_listen(struct wire_handle *handle, struct conn_listen **out);
 

@@ -167,11 +167,14 @@ static void *listen_on_other(void *arg)
 
 static void begin(int here, int there)
 {
+	int64_t since = clock_us();
 	pthread_t thread;
 	int i;
 
 	xfer_port_put(net.home); /* it has the rails of before */
 	net.home = NULL;
+	while (net_users(net.dev))
+		unit_not_late(since, "the end of the ports before");
 	net.dev->rail_count = here;
 	for (i = 0; i < DEV_RAILS_MAX; i++)
 		net.dev->rails[i] = net.dev->nic;
@@ -192,7 +195,7 @@ static void end(void)
 
 	net_link_close(&link);
 	net_listen_close(listening);
-	while (other.users) /* the bell's thread may hold the port a moment longer */
+	while (net_users(&other))
 		unit_not_late(since, "the end of the receiver's port");
 }
 
