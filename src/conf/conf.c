@@ -102,7 +102,8 @@ const struct param conf_table[] = {
 	 .min = "1",
 	 .max = "8",
 	 .unit = "rails",
-	 .doc = "For tests: opens each NIC so many times, as if the device had so many rails."},
+	 .doc = "For tests: makes one device of so many NICs, in the order in which weft-info lists them; where "
+		"there are fewer, each is opened several times."},
 	{.name = "WEFT_TEST_SEQ",
 	 .type = PARAM_INT,
 	 .offset = FIELD(test_seq),

@@ -27,21 +27,26 @@ static int nic_speed(const struct fab_nic *nic)
 	return mbps ? mbps : DEFAULT_SPEED_MBPS;
 }
 
-/* `copies`: for tests, the NIC stands for so many rails. */
-static void dev_fill(struct dev *d, const struct fab_nic *nic, int copies)
+/* Device number i takes the next `rails` NICs, from the first one again when there are too few. */
+static void dev_fill(struct dev *d, const struct fab_report *r, int i, int rails)
 {
+	const struct fab_nic *nic = &r->nics[i * rails];
+
 	d->nic = nic;
-	for (d->rail_count = 0; d->rail_count < copies; d->rail_count++)
-		d->rails[d->rail_count] = nic;
+	for (d->rail_count = 0; d->rail_count < rails; d->rail_count++) {
+		const struct fab_nic *rail = &r->nics[(i * rails + d->rail_count) % r->nic_count];
+
+		d->rails[d->rail_count] = rail;
+		d->speed_mbps += nic_speed(rail);
+	}
 	d->pci_path = topo_nic_pci_path(nic->name, nic->pci);
 	d->guid = hash_text(hash_text(14695981039346656037ull, peer_self()->host), nic->name);
-	d->speed_mbps = nic_speed(nic);
 	pthread_mutex_init(&d->lock, NULL);
 }
 
 int dev_table_load(struct dev_table *out)
 {
-	int i, ret;
+	int i, n, rails, ret;
 
 	memset(out, 0, sizeof(*out));
 	if (conf_load(&out->conf, out->origins, out->why, sizeof(out->why))) {
@@ -55,12 +60,14 @@ int dev_table_load(struct dev_table *out)
 	out->user_error = out->report.user_error;
 	if (!out->report.nic_count)
 		return 0;
-	out->devs = calloc((size_t)out->report.nic_count, sizeof(*out->devs));
+	rails = (int)out->conf.test_rails;
+	n = out->report.nic_count < rails ? 1 : out->report.nic_count / rails;
+	out->devs = calloc((size_t)n, sizeof(*out->devs));
 	if (!out->devs)
 		return -ENOMEM;
-	for (i = 0; i < out->report.nic_count; i++)
-		dev_fill(&out->devs[i], &out->report.nics[i], (int)out->conf.test_rails);
-	out->count = i;
+	for (i = 0; i < n; i++)
+		dev_fill(&out->devs[i], &out->report, i, rails);
+	out->count = n;
 	return 0;
 }
 

@@ -93,6 +93,8 @@ int xfer_chan_connected(struct xfer_chan *chan, const struct wire_connect *msg)
 		chan->rma->ring_key = msg->who.ring_key;
 	}
 	peer_name(chan->peer, &msg->who);
+	if (chan->grouped)
+		group_answer(chan);
 	if (chan->peer_closed)
 		chan_send_close(chan); /* a peer that closed before we knew its name waits for this */
 	return 0;

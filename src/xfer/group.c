@@ -53,12 +53,18 @@ struct group_clear {
 
 void group_begin(struct xfer_chan *chan, const struct wire_ctrl *msg)
 {
-	struct wire_ctrl ready;
-
 	if (chan->kind != XFER_SEND || chan->grouped)
 		return;
 	chan->grouped = true;
 	chan->grouped_from = msg->seq;
+	if (chan->remote_id) /* else the message has overtaken the connect response */
+		group_answer(chan);
+}
+
+void group_answer(struct xfer_chan *chan)
+{
+	struct wire_ctrl ready;
+
 	wire_ctrl_init(&ready, WIRE_GROUPS_READY, chan->remote_id, chan->id);
 	ready.seq = chan->next_seq;
 	if (ctrl_send(chan->port, chan->peer, chan, &ready))

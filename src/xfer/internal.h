@@ -33,6 +33,8 @@ struct rail {
 	uint64_t moved;	      /* bytes completed since since_us, without a pause */
 	int64_t since_us;
 	double speed; /* bytes in a microsecond, as seen last */
+	bool seen;    /* else as its makers say */
+	int64_t forgiven_us;
 };
 
 /* From a rail of ours to one of a peer. */
@@ -425,6 +427,7 @@ void eager_close(struct xfer_chan *chan);
 
 /* The receiver's first group: from msg->seq on numbers count groups. */
 void group_begin(struct xfer_chan *chan, const struct wire_ctrl *msg);
+void group_answer(struct xfer_chan *chan);
 void group_cleared(struct xfer_chan *chan, const struct wire_group *msg);
 
 /* A place in the current group for a message with this tag; false: none yet. Only with chan->groups. */

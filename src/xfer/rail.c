@@ -8,8 +8,10 @@
 
 #define STRIPE_MIN   (128 * 1024)
 #define STRIPE_ALIGN 128
-#define SAMPLE_BYTES (1024 * 1024) /* a rail that stays busy is timed over so many */
-#define FORGIVE	     1.002	   /* by so much a slow rail that is left out counts as faster next time */
+#define SAMPLE_BYTES (256 * 1024) /* a rail that stays busy is timed over so many at least ... */
+#define SAMPLE_US    200	  /* ... and so long */
+#define FORGIVE	     1.02	  /* by so much a slow rail that is left out counts as faster ... */
+#define FORGIVE_US   100000	  /* ... after such a while */
 #define NEARLY	     0.999
 
 void rail_init(struct rail *r, const struct fab_nic *nic, int else_mbps)
@@ -38,8 +40,10 @@ void rail_completed(struct rail *r, size_t bytes)
 		return;
 	now = clock_us();
 	took = now - r->since_us;
-	if (took > 0)
-		r->speed += ((double)r->moved / (double)took - r->speed) / 4;
+	if (took < SAMPLE_US)
+		return;
+	r->speed += ((double)r->moved / (double)took - r->speed) / (r->seen ? 4 : 1);
+	r->seen = true;
 	r->since_us = now;
 	r->moved = 0;
 }
@@ -107,8 +111,13 @@ static int least_part(const struct xfer_peer *peer, unsigned in, double end_us, 
 /* Nothing is measured on a rail that carries nothing: it must not stay out for ever. */
 static void forgive(const struct xfer_peer *peer, unsigned in, struct rail *rail)
 {
+	int64_t now = clock_us();
 	double fastest = 0;
 	int i;
+
+	if (now - rail->forgiven_us < FORGIVE_US)
+		return;
+	rail->forgiven_us = now;
 
 	for (i = 0; i < peer->path_count; i++)
 		if (in >> i & 1 && peer->paths[i].rail->speed > fastest)

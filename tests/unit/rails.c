@@ -115,21 +115,18 @@ static void busy_rails_get_less(void **state)
 /* What was thought of a rail's speed gives way to what is seen. */
 static void speed_is_what_is_seen(void **state)
 {
-	double before;
 	int i;
 
 	(void)state;
 	make_paths(2, NULL);
-	before = rails[0].speed = 1e9;
+	rails[0].speed = 1e9;
 	for (i = 0; i < 10; i++) {
 		rail_posted(&rails[0], 2048 * KIB);
 		rails[0].since_us -= 1000; /* it took a millisecond */
 		rail_completed(&rails[0], 2048 * KIB);
 		assert_int_equal(rails[0].outstanding, 0);
-		assert_true(rails[0].speed < before);
-		before = rails[0].speed;
 	}
-	assert_true(before < 1e8);
+	assert_true(rails[0].speed > 100 && rails[0].speed < 1e5);
 }
 
 /* Any speeds and backlogs: see divide for what must hold. */
