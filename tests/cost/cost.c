@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a message costs beyond libfabric: in steady state the plugin's own code allocates nothing, logs nothing
+ * and makes no system call. All functions that it calls in other libraries are counted by name, and only a
+ * few that do none of that are allowed. Prints TAP.
+ */
+#include <dlfcn.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "imports.h"
+#include "weft/nccl_net_v8.h"
+
+#define PLUGIN "src/.libs/libnccl-net-weft.so"
+#define DEPTH  4
+#define MOST   (1 << 20)
+#define ROUNDS 1500
+
+/* No allocation, no system call (the locks are not contended, the clock is the kernel's page), no log. */
+static const char *const harmless[] = {
+	"memcpy", "memset", "memmove", "memcmp", "strlen", "clock_gettime",
+	"pthread_mutex_lock", "pthread_mutex_unlock", "pthread_rwlock_rdlock", "pthread_rwlock_unlock",
+};
+
+static long now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static const struct weft_nccl_net_v8 *net;
+static struct import *imports;
+static int import_count;
+static unsigned long log_lines;
+
+__attribute__((format(printf, 5, 6))) static void logger(weft_nccl_log_level level, unsigned long flags, const char *file, int line, const char *fmt, ...)
+{
+	(void)level;
+	(void)flags;
+	(void)file;
+	(void)line;
+	(void)fmt;
+	log_lines++;
+}
+
+/* Both ends, in one process and on one thread. */
+static void *sender, *receiver, *send_mh, *recv_mh;
+static unsigned char *from, *to;
+
+static bool open_pair(void)
+{
+	unsigned char handle[WEFT_NCCL_HANDLE_BYTES] __attribute__((aligned(8))) = {0};
+	void *listener;
+
+	if (net->listen(0, handle, &listener))
+		return false;
+	while (!sender || !receiver) {
+		if (!sender && net->connect(0, handle, &sender, NULL))
+			return false;
+		if (!receiver && net->accept(listener, &receiver, NULL))
+			return false;
+	}
+	from = malloc(DEPTH * MOST);
+	to = malloc(DEPTH * MOST);
+	return from && to && !net->reg_mr(sender, from, DEPTH * MOST, WEFT_NCCL_PTR_HOST, &send_mh) &&
+	       !net->reg_mr(receiver, to, DEPTH * MOST, WEFT_NCCL_PTR_HOST, &recv_mh);
+}
+
+static bool finish(void *req, int *done)
+{
+	int size;
+
+	return *done || !net->test(req, done, &size);
+}
+
+/* DEPTH messages, their receives posted before them or after. */
+static bool window(int bytes, bool receive_first)
+{
+	void *s[DEPTH] = {NULL}, *r[DEPTH] = {NULL};
+	int i, n = 0, room = MOST, tag = 0, sent[DEPTH] = {0}, got[DEPTH] = {0}, turn;
+
+	while (n < 2 * DEPTH) {
+		for (turn = 0; turn < 2; turn++)
+			for (i = 0; i < DEPTH; i++) {
+				void *buf = to + i * MOST;
+				bool failed;
+
+				if (turn == receive_first)
+					failed = !s[i] && net->isend(sender, from + i * MOST, bytes, 0, send_mh, &s[i]);
+				else
+					failed = !r[i] && net->irecv(receiver, 1, &buf, &room, &tag, &recv_mh, &r[i]);
+				if (failed)
+					return false;
+				if (!(turn == receive_first ? s[i] : r[i]))
+					break; /* the next must not overtake it */
+			}
+		for (n = i = 0; i < DEPTH; i++) {
+			if ((s[i] && !finish(s[i], &sent[i])) || (r[i] && !finish(r[i], &got[i])))
+				return false;
+			n += sent[i] + got[i];
+		}
+	}
+	return true;
+}
+
+static uint64_t calls_of(const char *name)
+{
+	int i;
+
+	for (i = 0; i < import_count; i++)
+		if (!strcmp(imports[i].name, name))
+			return imports[i].calls;
+	return 0;
+}
+
+static bool is_harmless(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(harmless) / sizeof(harmless[0]); i++)
+		if (!strcmp(name, harmless[i]))
+			return true;
+	return false;
+}
+
+/*
+ * A request that waits looks at its peer's lifeline now and then, at most once in 100 ms a channel: that is
+ * one receive that finds nothing.
+ */
+static bool is_a_look(const struct import *import, long took_ms)
+{
+	return (!strcmp(import->name, "recv") || !strcmp(import->name, "__errno_location")) &&
+	       import->calls <= 2 * (1 + (unsigned long)took_ms / 100);
+}
+
+static void note_harm(char *why, size_t room, long took_ms)
+{
+	size_t used = 0;
+	int i;
+
+	*why = 0;
+	for (i = 0; i < import_count && used < room; i++)
+		if (imports[i].calls && !is_harmless(imports[i].name) && !is_a_look(&imports[i], took_ms))
+			used += (size_t)snprintf(why + used, room - used, " %s %lu times", imports[i].name,
+						 (unsigned long)imports[i].calls);
+	if (log_lines && used < room)
+		snprintf(why + used, room - used, " the logger %lu times", log_lines);
+}
+
+/* In the child. Exit status: 0 nothing of the kind, 1 something, 2 it could not be tried, 77 not here. */
+static int measure(int bytes, bool receive_first)
+{
+	char why[400];
+	long since;
+	void *dl;
+	int i;
+
+	dl = dlopen(PLUGIN, RTLD_NOW);
+	net = dl ? dlsym(dl, "ncclNetPlugin_v8") : NULL;
+	if (!net) {
+		printf("# %s\n", dlerror());
+		return 2;
+	}
+	import_count = imports_watch(dl, &imports);
+	if (import_count < 0)
+		return 77;
+	if (net->init(logger) || !open_pair() || !calls_of("calloc")) {
+		printf("# no connection, or calls are not counted\n");
+		return 2;
+	}
+	for (i = 0; i < ROUNDS; i++)
+		if (!window(bytes, receive_first))
+			return 2;
+	for (i = 0; i < import_count; i++)
+		imports[i].calls = 0;
+	log_lines = 0;
+	since = now_ms();
+	for (i = 0; i < ROUNDS; i++)
+		if (!window(bytes, receive_first))
+			return 2;
+	note_harm(why, sizeof(why), now_ms() - since);
+	if (*why)
+		printf("# in %d messages:%s\n", ROUNDS * DEPTH, why);
+	return *why != 0;
+}
+
+/* With a plugin that allocates: what is found then? */
+static bool finds_an_allocation(void)
+{
+	struct import one[] = {{"memcpy", 5}, {"malloc", 1}, {"recv", 3}};
+	char why[100];
+
+	imports = one;
+	import_count = 3;
+	note_harm(why, sizeof(why), 50);
+	return strstr(why, "malloc 1 times") && strstr(why, "recv 3 times") && !strstr(why, "memcpy");
+}
+
+int main(void)
+{
+	static const struct {
+		const char *protocol, *rails, *eager;
+		int bytes;
+		bool receive_first;
+	} rows[] = {
+		{"rma", "1", "adaptive", 8, true},   {"rma", "1", "off", 4096, true},
+		{"rma", "1", "on", 4096, false},     {"rma", "1", "adaptive", 65536, true},
+		{"rma", "4", "adaptive", 8, true},   {"rma", "4", "adaptive", MOST, true},
+		{"tagged", "1", "off", 8, true},     {"tagged", "1", "off", 65536, true},
+		{"tagged", "4", "off", 4096, false},
+	};
+	size_t i, n = sizeof(rows) / sizeof(rows[0]);
+	int ws, bad = 0;
+	pid_t pid;
+
+	printf("%s 1 - an allocation would be found\n", finds_an_allocation() ? "ok" : "not ok");
+	for (i = 0; i < n; i++) {
+		fflush(stdout);
+		pid = fork();
+		if (!pid) {
+			setenv("WEFT_PROVIDER", "tcp", 1);
+			setenv("WEFT_PROTOCOL", rows[i].protocol, 1);
+			setenv("WEFT_TEST_RAILS", rows[i].rails, 1);
+			setenv("WEFT_EAGER", rows[i].eager, 1);
+			alarm(120);
+			exit(measure(rows[i].bytes, rows[i].receive_first));
+		}
+		waitpid(pid, &ws, 0);
+		bad += !WIFEXITED(ws) || (WEXITSTATUS(ws) && WEXITSTATUS(ws) != 77);
+		printf("%s %zu - %s, %s rails, eager %s, %d bytes: nothing but libfabric per message%s\n",
+		       WIFEXITED(ws) && (!WEXITSTATUS(ws) || WEXITSTATUS(ws) == 77) ? "ok" : "not ok", i + 2,
+		       rows[i].protocol, rows[i].rails, rows[i].eager, rows[i].bytes,
+		       WIFEXITED(ws) && WEXITSTATUS(ws) == 77 ? " # SKIP this machine's code is not known" : "");
+	}
+	printf("1..%zu\n", n + 1);
+	return bad != 0;
+}
