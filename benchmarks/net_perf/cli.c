@@ -156,7 +156,9 @@ static int consistent(const struct cli *c)
 	else if (c->pairs && c->raw)
 		wrong = "--pairs measures a plugin's connections; libfabric has none, so not with "
 			"--raw";
-	else if (!c->pairs && !has_points(c))
+	else if (c->workload && (c->raw || c->pairs))
+		wrong = "--workload measures plugins: not with --raw or --pairs";
+	else if (!c->pairs && !c->workload && !has_points(c))
 		wrong = "nothing to measure: rate is for messages of up to 8K";
 	if (!wrong)
 		return 0;
@@ -212,6 +214,11 @@ int cli_parse(struct cli *c, int argc, char **argv)
 		 "count user-space instructions per message, waiting included"},
 		{0, "pairs", "N", OPTION_INT, &c->pairs, 0, 100000,
 		 "instead: open up to N connection pairs; show set-up time and memory"},
+		{0, "workload", "COMMS", OPTION_INT, &c->workload, 0, 64,
+		 "instead: bursts of messages from 64 B to 8 MiB over so many comms each\n"
+		 "way, some unexpected; show their rate and how long small ones take.\n"
+		 "--iters: messages of each comm (400)"},
+		{0, "seed", "N", OPTION_INT, &c->seed, 0, 1 << 30, "of the workload (1)"},
 		{0, "timeout", "S", OPTION_INT, &c->timeout_s, 0, 86400,
 		 "give up when a step takes longer; 0: never (60)"},
 		{0, "json", "FILE", OPTION_TEXT, &c->json, 0, 0, "also write everything as JSON"},
@@ -226,6 +233,7 @@ int cli_parse(struct cli *c, int argc, char **argv)
 			  .repetitions = 5,
 			  .time_ms = 200,
 			  .check = 1,
+			  .seed = 1,
 			  .timeout_s = 60};
 	ret = options_parse(argc, argv, summary, rows, sizeof(rows) / sizeof(rows[0]));
 	if (ret)

@@ -38,7 +38,7 @@ static void add_side(const struct cli *c, struct pair *p, const char *label, con
 	config->setup.dev = (int)c->device;
 	config->setup.yield = c->yield;
 	config->setup.instructions = c->instructions;
-	config->setup.links = (unsigned)c->pairs;
+	config->setup.links = (unsigned)(c->workload ? c->workload : c->pairs);
 	sweep_needs(c, &config->setup);
 }
 
@@ -66,6 +66,7 @@ static void show_curve(void *report, unsigned pairs, const struct curve_step *st
 
 static int measure(const struct cli *c, struct pair *sides, int nsides, uint64_t *out_wrong)
 {
+	struct workload_result mixed[SIDES_MAX];
 	struct report *report;
 	int i, ret;
 
@@ -77,8 +78,12 @@ static int measure(const struct cli *c, struct pair *sides, int nsides, uint64_t
 		return -1;
 	if (c->pairs)
 		ret = curve(c, sides, nsides, show_curve, report, out_wrong);
+	else if (c->workload)
+		ret = workload(c, sides, nsides, mixed, out_wrong);
 	else
 		ret = sweep(c, sides, nsides, show_point, report, out_wrong);
+	if (c->workload && !ret)
+		report_workload(report, mixed);
 	for (i = 0; i < nsides && !ret; i++)
 		ret = pair_end(&sides[i]);
 	/* Half a report is none. */

@@ -133,6 +133,25 @@ int links_shrink(struct links *l, struct links_result *out)
 	return 0;
 }
 
+struct links_one links_at(const struct links *l, unsigned i)
+{
+	return (struct links_one){.net = l->net->plugin.net,
+				  .send = l->links[i].send,
+				  .recv = l->links[i].recv,
+				  .send_mr = l->mrs[i].send,
+				  .recv_mr = l->mrs[i].recv};
+}
+
+unsigned links_count(const struct links *l)
+{
+	return l->count;
+}
+
+struct side *links_side(const struct links *l)
+{
+	return l->side;
+}
+
 void links_close(struct links *l)
 {
 	if (!l)

@@ -26,6 +26,16 @@ int links_grow(struct links *l, unsigned count, struct links_result *out);
 /* Closes them all; resident_bytes is what remains. */
 int links_shrink(struct links *l, struct links_result *out);
 
+/* One of the open links, with what its calls need. */
+struct links_one {
+	const struct weft_nccl_net_v8 *net;
+	void *send, *recv, *send_mr, *recv_mr;
+};
+
+struct links_one links_at(const struct links *l, unsigned i);
+unsigned links_count(const struct links *l);
+struct side *links_side(const struct links *l);
+
 /* Frees; does not close links. Accepts NULL. */
 void links_close(struct links *l);
 

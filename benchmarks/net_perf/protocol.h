@@ -9,6 +9,7 @@
 
 #include <limits.h>
 
+#include "mix.h"
 #include "net_links.h"
 #include "pattern.h"
 #include "raw.h"
@@ -34,17 +35,19 @@ struct hello {
 	struct links_result idle; /* links: before the first one */
 };
 
-enum order_kind { ORDER_RUN, ORDER_LINKS, ORDER_CLOSE_LINKS, ORDER_END };
+enum order_kind { ORDER_RUN, ORDER_LINKS, ORDER_CLOSE_LINKS, ORDER_MIX, ORDER_END };
 
 struct order {
 	enum order_kind kind;
 	struct run run;
 	enum raw_op op;
 	unsigned links;
+	struct mix_run mix;
 };
 
 struct answer {
 	struct run_result run;
+	struct mix_result mix;
 	struct links_result links;
 };
 

@@ -162,6 +162,17 @@ static void print_curve_head(const struct report *r)
 	fflush(stdout);
 }
 
+static void print_workload_head(const struct report *r)
+{
+	printf("# workload: %" PRId64 " comms each way, bursts of messages from 64 B to 8 MiB, some before their "
+	       "receives;\n"
+	       "# medians of %" PRId64 " repetitions%s\n"
+	       "# p50, p99: us from the start of a burst until the receiver has a message of it, of up to 8 KiB\n"
+	       "#%-5s %12s %10s %10s %10s\n",
+	       r->cli->workload, r->cli->repetitions, r->nsides > 1 ? ", sides in turn" : "", " side", "messages/s",
+	       "GB/s", "p50", "p99");
+}
+
 struct report *report_open(const struct cli *c, const struct pair *sides, int nsides)
 {
 	struct report *r = calloc(1, sizeof(*r));
@@ -183,12 +194,14 @@ struct report *report_open(const struct cli *c, const struct pair *sides, int ns
 	json_object_set_new(r->root, "machine", machine_json(c));
 	json_object_set_new(r->root, "sides", sides_json(r));
 	json_object_set_new(r->root, "repetitions", json_integer(c->repetitions));
-	json_object_set_new(r->root, c->pairs ? "connections" : "points", r->rows);
+	json_object_set_new(r->root, c->workload ? "workload" : c->pairs ? "connections" : "points", r->rows);
 	printf("# weft_net_perf %s\n", PACKAGE_VERSION);
 	print_machine(c);
 	for (i = 0; i < nsides; i++)
 		print_side(c, &sides[i]);
-	if (c->pairs)
+	if (c->workload)
+		print_workload_head(r);
+	else if (c->pairs)
 		print_curve_head(r);
 	else
 		print_sweep_head(r);
@@ -323,6 +336,28 @@ void report_curve(struct report *r, unsigned pairs, const struct curve_step *ste
 	fflush(stdout);
 	json_object_set_new(row, "sides", sides);
 	json_array_append_new(r->rows, row);
+}
+
+void report_workload(struct report *r, const struct workload_result *results)
+{
+	int i;
+
+	for (i = 0; i < r->nsides; i++) {
+		const struct workload_result *m = &results[i];
+		json_t *row = json_pack("{s:s, s:f, s:f, s:f, s:f}", "side", r->sides[i].config.label,
+					"messages_per_s", m->messages_per_s, "gb_per_s", m->gb_per_s, "p50_us",
+					m->p50_us, "p99_us", m->p99_us);
+
+		printf("  %-4s %12.0f %10.3f %10.1f %10.1f\n", r->sides[i].config.label, m->messages_per_s,
+		       m->gb_per_s, m->p50_us, m->p99_us);
+		json_array_append_new(r->rows, row);
+	}
+	for (i = 1; i < r->nsides; i++)
+		printf("  A/%-2s %12.3f %10.3f %10.3f %10.3f\n", r->sides[i].config.label,
+		       results[0].messages_per_s / results[i].messages_per_s,
+		       results[0].gb_per_s / results[i].gb_per_s, results[0].p50_us / results[i].p50_us,
+		       results[0].p99_us / results[i].p99_us);
+	fflush(stdout);
 }
 
 int report_finish(struct report *r, uint64_t wrong)

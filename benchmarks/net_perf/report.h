@@ -8,6 +8,7 @@
 
 #include "curve.h"
 #include "sweep.h"
+#include "workload.h"
 
 struct report;
 
@@ -19,6 +20,9 @@ void report_point(struct report *r, const struct point *p, const struct measured
 
 /* Prints and keeps a row of the connection measurement; see curve_show. */
 void report_curve(struct report *r, unsigned pairs, const struct curve_step *steps);
+
+/* Prints and keeps the results of a workload, one per side. */
+void report_workload(struct report *r, const struct workload_result *results);
 
 /* The last lines, and the JSON file if one was asked for. 0, or -1 after a message. */
 int report_finish(struct report *r, uint64_t wrong);

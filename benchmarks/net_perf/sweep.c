@@ -66,6 +66,10 @@ void sweep_needs(const struct cli *c, struct setup *out)
 	int i;
 
 	out->raw_ops = sweep_raw_ops(c);
+	if (c->workload) {
+		out->tx_bytes = out->rx_bytes = (size_t)c->workload * MIX_ARENA_BYTES;
+		return;
+	}
 	for (i = 0; i < PATTERNS; i++) {
 		enum pattern p = (enum pattern)i;
 

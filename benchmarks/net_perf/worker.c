@@ -120,6 +120,7 @@ static int obey(struct worker *w, const struct order *o, struct answer *a)
 			raw_use(&w->side, w->raw, o->op);
 		return pattern_run(&w->side, &o->run, &a->run);
 	case ORDER_LINKS: return links_grow(w->links, o->links, &a->links);
+	case ORDER_MIX: return mix_run(w->links, &o->mix, &a->mix);
 	case ORDER_CLOSE_LINKS: return links_shrink(w->links, &a->links);
 	case ORDER_END: break;
 	}

@@ -164,6 +164,13 @@ kill -KILL "$long"
 wait "$long" 2>/dev/null
 check "coordinator killed: no process is left" gone "${workers[@]}"
 
+run --workload 3 --iters 40 --reps 2 --versus "$weft" --env-b WEFT_EAGER=off --json "$tmp/mix.json"
+check "workload: a row for each side and their ratio, nothing wrong" \
+	eval '[ "$rc" = 0 ] && [ "$(grep -cE "^  (A|B|A/B) +[1-9]" "$tmp/out")" = 3 ] && grep -q "^# wrong: 0" "$tmp/out"'
+check "workload: as JSON" eval '[ "$(grep -c messages_per_s "$tmp/mix.json")" = 2 ]'
+run --workload 2 --iters 100 --reps 1 --plugin "$faulty" --env-a "FAULTY_INNER=$weft FAULTY_HOW=stale"
+check "workload: wrong data are counted" eval '[ "$rc" = 1 ] && ! grep -q "^# wrong: 0" "$tmp/out"'
+
 run --plugin "$tmp/none.so"
 check "a plugin that is not there" eval '[ "$rc" = 1 ] && grep -q none.so "$tmp/err"'
 run --provider nonsense --raw
@@ -199,6 +206,8 @@ extra
 --env-b A=1
 --pairs 5 --raw
 --pairs 5x
+--workload 2 --raw
+--workload 65
 --device -1
 --timeout x
 --plugin
