@@ -211,7 +211,7 @@ static weft_nccl_result v8_iflush(void *recv_comm, int n, void **data, int *size
 
 static weft_nccl_result v8_test(void *request, int *done, int *sizes)
 {
-	size_t lens[WIRE_GROUP_MAX] = {0};
+	size_t lens[WIRE_GROUP_MAX];
 	int i, ret, n;
 
 	if (!request || !done)

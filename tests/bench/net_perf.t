@@ -166,7 +166,7 @@ check "coordinator killed: no process is left" gone "${workers[@]}"
 
 run --workload 3 --iters 40 --reps 2 --versus "$weft" --env-b WEFT_EAGER=off --json "$tmp/mix.json"
 check "workload: a row for each side and their ratio, nothing wrong" \
-	eval '[ "$rc" = 0 ] && [ "$(grep -cE "^  (A|B|A/B) +[1-9]" "$tmp/out")" = 3 ] && grep -q "^# wrong: 0" "$tmp/out"'
+	eval '[ "$rc" = 0 ] && [ "$(grep -cE "^  (A|B|A/B) +[0-9]" "$tmp/out")" = 3 ] && grep -q "^# wrong: 0" "$tmp/out"'
 check "workload: as JSON" eval '[ "$(grep -c messages_per_s "$tmp/mix.json")" = 2 ]'
 run --workload 2 --iters 100 --reps 1 --plugin "$faulty" --env-a "FAULTY_INNER=$weft FAULTY_HOW=stale"
 check "workload: wrong data are counted" eval '[ "$rc" = 1 ] && ! grep -q "^# wrong: 0" "$tmp/out"'
