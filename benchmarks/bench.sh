@@ -119,8 +119,8 @@ row "our own instructions per message, both ends, 64 KiB" "600" "$(instructions 
 row "allocations, system calls, log lines of ours per message" "0" \
 	"$(tests/cost/cost 2>/dev/null | awk '/^ok/{ok++} /^not ok/{bad++} END{print bad ? bad " of " ok + bad " cases do some" : ok ? "0" : ""}')"
 measure pairs --provider tcp --pairs "$pairs" --timeout 600
-row "memory per idle connection pair, of $pairs" "at most 8 KiB" \
-	"$(awk -v n="$pairs" '$1 == n { printf "%.1f KiB", $4 / n }' "$tmp/pairs" 2>/dev/null)"
+row "memory of one more idle connection pair, at $pairs" "at most 8 KiB" \
+	"$(awk -v n="$pairs" '$1 == n { printf "%s KiB", $3 }' "$tmp/pairs" 2>/dev/null)"
 row "connection set-up per pair, first rows and last, tcp" "linear" \
 	"$(awk '$1 >= 10 && $1 != "0" { if (!n++) printf "%s", $2; last = $2 } END { printf " to %s us", last }' "$tmp/pairs" 2>/dev/null)"
 row "from loading to the first device" "20 ms + libfabric" "$($self -n 1 2>/dev/null | sed -n 's/init \(.* ms\),.*/\1 with libfabric/p')"

@@ -306,6 +306,19 @@ void port_break(struct xfer_port *port, int err, const char *why)
 	}
 }
 
+/* What has its turn rarely: mostly there is nothing, and that costs no call. */
+static void progress_rest(struct xfer_port *port)
+{
+	if (!list_empty(&port->orphans_waiting))
+		orphans_progress(port);
+	if (!list_empty(&port->announcing))
+		rma_progress(port);
+	if (!list_empty(&port->pieces_waiting))
+		pieces_progress(port);
+	if (!list_empty(&port->grouping))
+		groups_progress(port);
+}
+
 int xfer_port_poll(struct xfer_port *port)
 {
 	int ret;
@@ -315,14 +328,10 @@ int xfer_port_poll(struct xfer_port *port)
 	ret = look(port);
 	if (ret < 0)
 		port_break(port, ret, "its completion queue failed");
-	else
+	else if (!list_empty(&port->rx_unposted) || !list_empty(&port->tx_waiting))
 		ctrl_progress(port);
-	if (!port->err) {
-		orphans_progress(port);
-		rma_progress(port);
-		pieces_progress(port);
-		groups_progress(port);
-	}
+	if (!port->err)
+		progress_rest(port);
 	return port->err;
 }
 
