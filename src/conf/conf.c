@@ -23,6 +23,22 @@ const struct param conf_table[] = {
 	 .doc = "The NICs to use: comma-separated shell patterns of libfabric domain names, such as "
 		"`eth0,eth1` or `rdmap*`; a leading `^` means all but these. Empty: every NIC of the provider "
 		"but loopback and container bridges, and loopback when there is nothing else."},
+	{.name = "WEFT_RAILS",
+	 .type = PARAM_INT,
+	 .offset = FIELD(rails),
+	 .value = "0",
+	 .min = "0",
+	 .max = "8",
+	 .unit = "rails",
+	 .doc = "The most NICs that make one device. 0: as many as lie nearest to the same GPU, which is what NCCL "
+		"needs on machines with several NICs for each GPU; 1: each NIC is a device of its own. NICs whose "
+		"provider tells no PCI address, as tcp's, are devices of their own anyway."},
+	{.name = "WEFT_TOPOLOGY",
+	 .type = PARAM_TEXT,
+	 .offset = FIELD(topology),
+	 .value = "",
+	 .doc = "An hwloc XML file (from `lstopo file.xml`) that says where NICs and GPUs sit, instead of looking at "
+		"this machine."},
 	{.name = "WEFT_PROTOCOL",
 	 .type = PARAM_CHOICE,
 	 .offset = FIELD(protocol),

@@ -15,6 +15,8 @@ enum conf_eager { CONF_EAGER_OFF, CONF_EAGER_ON, CONF_EAGER_ADAPTIVE };
 struct conf {
 	char provider[PARAM_TEXT_BYTES];      /* WEFT_PROVIDER */
 	char nics[PARAM_TEXT_BYTES];	      /* WEFT_NICS */
+	int64_t rails;			      /* most of a device; 0: as many as there can be */
+	char topology[PARAM_TEXT_BYTES];      /* WEFT_TOPOLOGY */
 	int64_t protocol;		      /* enum conf_protocol */
 	char lifeline_addr[PARAM_TEXT_BYTES]; /* WEFT_LIFELINE_ADDR */
 	int64_t lifeline;		      /* 0 or 1 */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "peer/ident.h"
+#include "topo/group.h"
 #include "topo/nic.h"
 
 /* What NCCL assumes of a network that does not say. */
@@ -27,14 +28,15 @@ static int nic_speed(const struct fab_nic *nic)
 	return mbps ? mbps : DEFAULT_SPEED_MBPS;
 }
 
-/* Device number i takes the next `rails` NICs, from the first one again when there are too few. */
-static void dev_fill(struct dev *d, const struct fab_report *r, int i, int rails)
+/* A device of these NICs, the first its leader. */
+static void dev_add(struct dev_table *t, const int nics[], int n)
 {
-	const struct fab_nic *nic = &r->nics[i * rails];
+	const struct fab_nic *nic = &t->report.nics[nics[0]];
+	struct dev *d = &t->devs[t->count++];
 
 	d->nic = nic;
-	for (d->rail_count = 0; d->rail_count < rails; d->rail_count++) {
-		const struct fab_nic *rail = &r->nics[(i * rails + d->rail_count) % r->nic_count];
+	for (d->rail_count = 0; d->rail_count < n; d->rail_count++) {
+		const struct fab_nic *rail = &t->report.nics[nics[d->rail_count]];
 
 		d->rails[d->rail_count] = rail;
 		d->speed_mbps += nic_speed(rail);
@@ -44,9 +46,77 @@ static void dev_fill(struct dev *d, const struct fab_report *r, int i, int rails
 	pthread_mutex_init(&d->lock, NULL);
 }
 
+/* For tests: `rails` NICs after each other, from the first one again when there are too few. */
+static void deal(struct dev_table *t, int rails)
+{
+	int i, at, n = t->report.nic_count < rails ? 1 : t->report.nic_count / rails, nics[DEV_RAILS_MAX];
+
+	for (at = 0; at < n * rails; at += rails) {
+		for (i = 0; i < rails; i++)
+			nics[i] = (at + i) % t->report.nic_count;
+		dev_add(t, nics, rails);
+	}
+}
+
+/* Is there something to group, and does every NIC tell where it sits? */
+static bool can_group(const struct dev_table *t)
+{
+	int i;
+
+	for (i = 0; i < t->report.nic_count; i++)
+		if (!topo_pci_parse(t->report.nics[i].pci))
+			return false;
+	return t->report.nic_count > 1 && t->conf.rails != 1;
+}
+
+static int add_groups(struct dev_table *t, const struct topo_machine *m)
+{
+	int i, n = t->report.nic_count, most = t->conf.rails ? (int)t->conf.rails : DEV_RAILS_MAX, least = 0, gpus = 0;
+	struct topo_group *groups = calloc((size_t)n, sizeof(*groups));
+	struct topo_nic *nics = calloc((size_t)n, sizeof(*nics));
+
+	for (i = 0; i < n && nics; i++)
+		nics[i] = (struct topo_nic){.pci = topo_pci_parse(t->report.nics[i].pci),
+					    .speed_mbps = nic_speed(&t->report.nics[i])};
+	n = nics && groups ? topo_group(m, nics, n, most, groups) : -ENOMEM;
+	for (i = 0, most = 0; i < n; i++) {
+		dev_add(t, groups[i].nics, groups[i].nic_count);
+		least = !i || groups[i].nic_count < least ? groups[i].nic_count : least;
+		most = groups[i].nic_count > most ? groups[i].nic_count : most;
+		gpus += groups[i].gpus;
+	}
+	if (n > 0)
+		snprintf(t->note, sizeof(t->note), "%d NICs make %d devices for %d GPUs, of %d to %d rails%s",
+			 t->report.nic_count, n, gpus, least, most, least == most ? "" : ": they differ");
+	free(groups);
+	free(nics);
+	return n < 0 ? n : 0;
+}
+
+static int group(struct dev_table *t)
+{
+	struct topo_machine m;
+	int i, ret = topo_machine_load(t->conf.topology, &m);
+
+	if (ret == -EINVAL && *t->conf.topology) {
+		snprintf(t->why, sizeof(t->why), "WEFT_TOPOLOGY=%s is not a file that hwloc can read",
+			 t->conf.topology);
+		t->user_error = true;
+		ret = 0;
+	} else if (ret == -EINVAL) {
+		for (i = 0; i < t->report.nic_count; i++)
+			dev_add(t, &i, 1);
+		ret = 0;
+	} else if (!ret) {
+		ret = add_groups(t, &m);
+	}
+	topo_machine_fini(&m);
+	return ret;
+}
+
 int dev_table_load(struct dev_table *out)
 {
-	int i, n, rails, ret;
+	int ret;
 
 	memset(out, 0, sizeof(*out));
 	if (conf_load(&out->conf, out->origins, out->why, sizeof(out->why))) {
@@ -60,14 +130,12 @@ int dev_table_load(struct dev_table *out)
 	out->user_error = out->report.user_error;
 	if (!out->report.nic_count)
 		return 0;
-	rails = (int)out->conf.test_rails;
-	n = out->report.nic_count < rails ? 1 : out->report.nic_count / rails;
-	out->devs = calloc((size_t)n, sizeof(*out->devs));
+	out->devs = calloc((size_t)out->report.nic_count, sizeof(*out->devs));
 	if (!out->devs)
 		return -ENOMEM;
-	for (i = 0; i < n; i++)
-		dev_fill(&out->devs[i], &out->report, i, rails);
-	out->count = n;
+	if (out->conf.test_rails == 1 && can_group(out))
+		return group(out);
+	deal(out, (int)out->conf.test_rails);
 	return 0;
 }
 

@@ -35,6 +35,7 @@ struct dev_table {
 	struct fab_report report;
 	struct dev *devs;
 	int count;
+	char note[FAB_NAME_BYTES * 2]; /* how NICs were grouped, or "" */
 	char why[FAB_WHY_BYTES]; /* when count is 0: why */
 	bool user_error;	 /* ... and that a setting is to blame */
 };

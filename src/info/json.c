@@ -23,6 +23,16 @@ static json_t *providers(const struct dev_table *t)
 	return list;
 }
 
+static json_t *rails(const struct dev *d)
+{
+	json_t *list = json_array();
+	int i;
+
+	for (i = 0; i < d->rail_count; i++)
+		json_array_append_new(list, json_string(d->rails[i]->name));
+	return list;
+}
+
 static json_t *devices(const struct dev_table *t)
 {
 	json_t *list = json_array();
@@ -34,8 +44,8 @@ static json_t *devices(const struct dev_table *t)
 
 		snprintf(guid, sizeof(guid), "%016llx", (unsigned long long)d->guid);
 		json_array_append_new(
-			list, json_pack("{s:i, s:s, s:s, s:s, s:i, s:s, s:s?, s:i, s:b}", "number", i, "nic",
-					d->nic->name, "provider", d->nic->provider, "fabric",
+			list, json_pack("{s:i, s:s, s:o, s:s, s:s, s:i, s:s, s:s?, s:i, s:b}", "number", i, "nic",
+					d->nic->name, "rails", rails(d), "provider", d->nic->provider, "fabric",
 					d->nic->fabric, "speed_mbps", d->speed_mbps, "guid", guid,
 					"pci_path", d->pci_path, "numa_node", topo_nic_numa(d->pci_path),
 					"gpudirect", 0));

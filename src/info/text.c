@@ -26,6 +26,16 @@ static void print_providers(const struct dev_table *t)
 		printf("    none\n");
 }
 
+static void print_rails(const struct dev *d)
+{
+	int i;
+
+	printf("       %-14s %d rails:", "", d->rail_count);
+	for (i = 0; i < d->rail_count; i++)
+		printf(" %s", d->rails[i]->name);
+	printf("\n");
+}
+
 static void print_devices(const struct dev_table *t)
 {
 	int i;
@@ -37,11 +47,15 @@ static void print_devices(const struct dev_table *t)
 
 		printf("    %d  %-14s provider %s, %d Mbit/s, guid %016llx\n", i, d->nic->name,
 		       d->nic->provider, d->speed_mbps, (unsigned long long)d->guid);
+		if (d->rail_count > 1)
+			print_rails(d);
 		printf("       %-14s PCI %s", "", d->pci_path ? d->pci_path : "none");
 		if (numa >= 0)
 			printf(", NUMA node %d", numa);
 		printf("\n       %-14s host memory only (no GPUDirect in this version)\n", "");
 	}
+	if (*t->note)
+		printf("    %s\n", t->note);
 	if (!t->count)
 		printf("    none: %s\n", t->why);
 }

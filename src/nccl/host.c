@@ -44,9 +44,11 @@ static void announce(void)
 		if (devs.origins[i] == PARAM_FROM_ENVIRONMENT)
 			log_info("%s=%s (environment)", conf_table[i].name,
 				 param_value_text(&conf_table[i], &devs.conf, value, sizeof(value)));
+	if (*devs.note)
+		log_info("%s", devs.note);
 	for (d = 0; d < devs.count; d++)
-		log_info("device %d: NIC %s, provider %s, %d Mbit/s, PCI %s", d, devs.devs[d].nic->name,
-			 devs.devs[d].nic->provider, devs.devs[d].speed_mbps,
+		log_info("device %d: NIC %s, rails %d, provider %s, %d Mbit/s, PCI %s", d, devs.devs[d].nic->name,
+			 devs.devs[d].rail_count, devs.devs[d].nic->provider, devs.devs[d].speed_mbps,
 			 devs.devs[d].pci_path ? devs.devs[d].pci_path : "none");
 	if (devs.count)
 		return;
