@@ -10,10 +10,10 @@ static uint32_t stamp(uint32_t seq)
 	return ~seq;
 }
 
-/* Over everything but the sum itself and the tail. */
+/* Over everything but the sum itself. */
 static uint32_t sum(const struct wire_clear *c)
 {
-	uint64_t words[offsetof(struct wire_clear, sum) / 8], s = 0x9e3779b97f4a7c15ull;
+	uint64_t words[offsetof(struct wire_clear, sum) / 8], s = 0x9e3779b97f4a7c15ull ^ c->stamp;
 	unsigned i;
 
 	memcpy(words, c, sizeof(words));
@@ -29,12 +29,12 @@ void wire_ring_init(struct wire_clear ring[WIRE_WINDOW])
 	memset(ring, 0, WIRE_RING_BYTES);
 	for (i = 0; i < WIRE_WINDOW;
 	     i++) /* the stamp of a number that never stands in this place */
-		ring[i].head = ring[i].tail = stamp(i + 1);
+		ring[i].stamp = stamp(i + 1);
 }
 
 void wire_clear_seal(struct wire_clear *c, uint32_t seq)
 {
-	c->head = c->tail = stamp(seq);
+	c->stamp = stamp(seq);
 	c->sum = sum(c);
 }
 
@@ -54,9 +54,9 @@ __attribute__((no_sanitize("thread"))) static void read_entry(const struct wire_
 	memcpy(out, words, sizeof(*out));
 }
 
-__attribute__((no_sanitize("thread"))) static uint32_t read_tail(const struct wire_clear *c)
+__attribute__((no_sanitize("thread"))) static uint32_t read_stamp(const struct wire_clear *c)
 {
-	return __atomic_load_n(&c->tail, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&c->stamp, __ATOMIC_ACQUIRE);
 }
 
 bool wire_clear_take(const struct wire_clear ring[WIRE_WINDOW], uint32_t to, uint32_t seq,
@@ -64,9 +64,8 @@ bool wire_clear_take(const struct wire_clear ring[WIRE_WINDOW], uint32_t to, uin
 {
 	const struct wire_clear *c = &ring[seq % WIRE_WINDOW];
 
-	if (read_tail(c) != stamp(seq))
+	if (read_stamp(c) != stamp(seq))
 		return false;
 	read_entry(c, out);
-	return out->head == stamp(seq) && out->tail == stamp(seq) && out->to == to &&
-	       out->sum == sum(out);
+	return out->stamp == stamp(seq) && out->to == to && out->sum == sum(out);
 }

@@ -5,8 +5,8 @@
  * Each send channel has a ring of WIRE_WINDOW entries in registered memory. The receiver writes entry
  * number `seq` at place seq % WIRE_WINDOW by RMA; the sender only ever reads it there.
  *
- * A remote write is not atomic: an entry counts when the stamps at both ends are those of the number the
- * sender waits for and the sum over all of it is right.
+ * A remote write is not atomic: an entry counts when its stamp is that of the number the sender waits for and
+ * the sum over all of it is right.
  *
  *	immediate, low 32 bits:  receiver's channel slot (20) | number mod 64 (6) | stripes - 1 (3) | stripe (3)
  *	high 32 bits, where the provider carries 8 bytes:  bytes of the whole message
@@ -24,7 +24,7 @@
 #define WIRE_NUMBER_BITS 6 /* twice WIRE_WINDOW: a number of the window before is told apart */
 
 struct wire_clear {
-	uint32_t head; /* wire_clear_stamp(seq) */
+	uint32_t tag;  /* of the message that may come */
 	uint32_t to;   /* the sender's channel, with its generation */
 	uint64_t addr; /* where to write */
 	uint64_t len;  /* bytes that may be written */
@@ -33,7 +33,7 @@ struct wire_clear {
 		uint32_t keys[WIRE_RAILS_MAX]; /* of one with more */
 	};
 	uint32_t sum;
-	uint32_t tail; /* as head */
+	uint32_t stamp; /* of its number */
 };
 
 _Static_assert(sizeof(struct wire_clear) == 64, "a clear-to-send fills a cache line");
@@ -44,7 +44,7 @@ _Static_assert(1 << WIRE_NUMBER_BITS >= 2 * WIRE_WINDOW, "numbers of two windows
 /* Fills the ring so that no entry is valid for any number of the first window. */
 void wire_ring_init(struct wire_clear ring[WIRE_WINDOW]);
 
-/* Sets stamps and sum of an entry that is otherwise complete. */
+/* Sets stamp and sum of an entry that is otherwise complete. */
 void wire_clear_seal(struct wire_clear *c, uint32_t seq);
 
 /* Copies the entry of message `seq` to channel `to` when it has arrived whole. */

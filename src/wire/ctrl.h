@@ -56,8 +56,8 @@ struct wire_ctrl {
 	uint32_t to;	  /* id at the receiver of this message: a channel or, in a request, a listen */
 	uint32_t from;	  /* id of the sender's channel */
 	uint32_t seq;	  /* of a clear-to-send; in a sender's close, the number of messages it sent */
-	uint64_t len;	  /* of a clear-to-send: bytes the posted buffer takes; of an eager message: its tag
-			     << 32 | bytes; of a credit: 1 when nothing will be announced until a want; of a
+	uint64_t len;	  /* of a clear-to-send: its tag << 32 | bytes that the posted buffer takes (at most
+			     UINT32_MAX); of an eager message: its tag << 32 | bytes; of a credit: 1 when nothing will be announced until a want; of a
 			     sender's close: WIRE_CLOSE_ flags, and the places sent of group `seq` */
 };
 
@@ -136,7 +136,7 @@ size_t wire_ctrl_size(const struct wire_ctrl *c);
 /* NULL when `bytes` received bytes at c are a whole message, else what is wrong. Terminates the host name. */
 const char *wire_ctrl_check(struct wire_ctrl *c, size_t bytes);
 
-/* Bytes of an eager message's data, and its tag. */
+/* Bytes of an eager message's data or a cleared buffer's room, and the tag. */
 static inline uint32_t wire_eager_bytes(const struct wire_ctrl *c)
 {
 	return (uint32_t)c->len;

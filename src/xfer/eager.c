@@ -8,7 +8,8 @@
  *	  copy, or stash         <-- eager k --
  *	  irecv k + 63           -- credit --->  told = k + 64
  *
- * Message numbers are those of the RMA writes, so both kinds mix freely and nothing changes its place. A
+ * Message numbers are those of the RMA writes, so both kinds mix freely and nothing changes its place. Only
+ * messages with the tag of the first receive go eagerly: others may have to wait for their turn (group.c). A
  * stash holds at most WIRE_EAGER_WINDOW messages beyond the receives posted, which is what `told` bounds.
  *
  * Adaptive: after a run of small messages the receiver falls quiet: it announces nothing more, which saves
@@ -27,16 +28,16 @@
 
 /* --- sending --- */
 
-bool eager_may(const struct xfer_chan *chan, size_t len)
+bool eager_may(const struct xfer_chan *chan, size_t len, uint32_t tag)
 {
-	return chan->ring && len <= WIRE_EAGER_MAX && chan->port->conf->eager != CONF_EAGER_OFF &&
+	return chan->ring && len <= WIRE_EAGER_MAX && chan->has_tag && chan->tag == tag && chan->port->conf->eager != CONF_EAGER_OFF &&
 	       (uint32_t)(chan->next_seq - chan->told) < WIRE_EAGER_WINDOW &&
 	       !(chan->grouped && seq_at_or_after(chan->next_seq, chan->grouped_from));
 }
 
-bool eager_first(const struct xfer_chan *chan, size_t len)
+bool eager_first(const struct xfer_chan *chan, size_t len, uint32_t tag)
 {
-	return chan->peer_quiet && eager_may(chan, len);
+	return chan->peer_quiet && eager_may(chan, len, tag);
 }
 
 int eager_send(struct xfer_req *req, const void *buf)
@@ -192,12 +193,12 @@ bool eager_here(const struct xfer_chan *chan, uint32_t seq)
 	return chan->rma->stash[seq % WIRE_EAGER_WINDOW];
 }
 
-bool eager_give(struct xfer_req *part, uint32_t seq, bool any_tag)
+bool eager_give(struct xfer_req *part, uint32_t seq)
 {
 	struct stash **at = &part->chan->rma->stash[seq % WIRE_EAGER_WINDOW];
 	struct stash *s = *at;
 
-	if (!s || s->seq != seq || (s->tag != part->tag && !any_tag))
+	if (!s || s->seq != seq || s->tag != part->tag)
 		return false;
 	*at = NULL;
 	rma_forget(part);

@@ -13,7 +13,8 @@
  *	  (g, place) has come     <----
  *	  all have: done                               all have been sent: group g + 1 is current
  *
- * From k on every receive of the channel is a group, if only of one, and numbers count groups. A group goes
+ * The first receive of several, or with another tag than those before, begins groups. From there on every
+ * receive of the channel is a group, if only of one, and numbers count groups. A group goes
  * to the sender when its parts are posted and everything that was eager is accounted for. The messages of a
  * group go whole, each over one rail: the place stands where the stripe's number would. A group is a request
  * of its own, with a request for each part.
@@ -120,7 +121,7 @@ bool group_place(struct xfer_chan *chan, uint32_t tag, struct wire_clear *out, u
 	for (i = 0; g && i < g->n; i++) {
 		const struct wire_sub *sub = &g->subs[i];
 
-		if (g->used >> i & 1 || (g->n > 1 && sub->tag != tag))
+		if (g->used >> i & 1 || sub->tag != tag)
 			continue;
 		out->addr = sub->addr;
 		out->len = sub->len;
@@ -260,13 +261,13 @@ static bool all_eager_here(const struct xfer_chan *chan)
 }
 
 /* The oldest eager message that part may take goes there. False: there is none. */
-static bool take_eager(struct xfer_req *part, bool any_tag)
+static bool take_eager(struct xfer_req *part)
 {
 	struct group_recv *g = part->chan->grp;
 	uint32_t seq;
 
 	for (seq = g->first; g->unplaced && seq_at_or_after(g->sent, seq + 1); seq++)
-		if (eager_give(part, seq, any_tag)) {
+		if (eager_give(part, seq)) {
 			g->unplaced--;
 			return true;
 		}
@@ -290,7 +291,7 @@ static void tell_sender(struct xfer_req *group)
 		msg.subs[i].len = part->posted;
 		if (chan->rma)
 			rma_fill_sub(&msg.subs[i], part);
-		if (take_eager(part, n == 1))
+		if (take_eager(part))
 			taken |= 1u << i;
 	}
 	msg.ctrl.len = wire_group_len(n, taken);

@@ -120,7 +120,7 @@ struct xfer_peer {
 
 /* The latest clear-to-send in each place of the window. */
 struct clear {
-	uint64_t len;
+	uint32_t len, tag;
 	uint32_t seq;
 	bool valid;
 };
@@ -174,6 +174,8 @@ struct xfer_chan {
 	bool lost;	      /* an eager message that counted as sent, for good: ours or, receiving, the peer's */
 	uint32_t lost_seq;
 	bool fin_awaited;     /* sending: closed, and the peer has not said that all has arrived */
+	bool has_tag;	       /* a receive has been posted or, sending, announced ... */
+	uint32_t tag;	       /* ... with this tag: eager messages and plain receives have no other */
 	bool grouped;	       /* sending: numbers from grouped_from on count groups (group.c) */
 	uint32_t grouped_from;
 	struct group_clear *groups; /* sending: what is cleared; NULL until the first */
@@ -402,8 +404,8 @@ void rma_abandon(struct xfer_chan *chan);
 /* --- eager.c --- */
 
 /* May the next message go at once, receive or not? First: even without a look for its clear-to-send. */
-bool eager_may(const struct xfer_chan *chan, size_t len);
-bool eager_first(const struct xfer_chan *chan, size_t len);
+bool eager_may(const struct xfer_chan *chan, size_t len, uint32_t tag);
+bool eager_first(const struct xfer_chan *chan, size_t len, uint32_t tag);
 /* Sends it; its request is over, since the data is copied. 0 or -ENOMEM. */
 int eager_send(struct xfer_req *req, const void *buf);
 /* The next message needs a clear-to-send. */
@@ -415,9 +417,9 @@ void eager_wanted(struct xfer_chan *chan, const struct wire_ctrl *msg);
 
 /* Takes the message that came before its receive; false when there is none. */
 bool eager_take(struct xfer_req *req, void *buf);
-/* Is message seq kept? And: gives it to a part of a group, if the tag (or any) is right. */
+/* Is message seq kept? And: gives it to a part of a group, if the tag is right. */
 bool eager_here(const struct xfer_chan *chan, uint32_t seq);
-bool eager_give(struct xfer_req *part, uint32_t seq, bool any_tag);
+bool eager_give(struct xfer_req *part, uint32_t seq);
 /* Keeps count of a receive posted, and of a message received. */
 void eager_posted(struct xfer_chan *chan);
 void eager_received(struct xfer_chan *chan, size_t len);

@@ -2,7 +2,7 @@
 /*
  * Sending, receiving and testing messages, whatever wire carries them (tagged.c, rma.c).
  *
- * The k-th send meets the k-th receive. A send starts when the receive has been announced to it
+ * The k-th send meets the k-th receive, whose tag it must have. A send starts when the receive has been announced to it
  * (clear-to-send), so nothing is ever unexpected: on providers with one byte stream per peer, an unexpected
  * message would block all channels behind it.
  */
@@ -95,7 +95,12 @@ static bool is_clear(struct xfer_chan *chan, uint32_t tag, struct wire_clear *ou
 	if (chan->groups && group_place(chan, tag, out, out_place))
 		return true;
 	*out_place = REQ_WHOLE;
-	return chan->wire->cleared(chan, out);
+	if (!chan->wire->cleared(chan, out))
+		return false;
+	if (!chan->has_tag)
+		chan->tag = out->tag;
+	chan->has_tag = true;
+	return out->tag == tag;
 }
 
 /* Looks once at what has arrived. */
@@ -143,8 +148,8 @@ static int send_locked(struct xfer_chan *chan, void *buf, size_t len, uint32_t t
 		xfer_port_poll(chan->port);
 		return chan->err ? chan->err : -EAGAIN;
 	}
-	cleared = !eager_first(chan, len) && next_clear(chan, tag, &clear, &place);
-	eager = !cleared && eager_may(chan, len);
+	cleared = !eager_first(chan, len, tag) && next_clear(chan, tag, &clear, &place);
+	eager = !cleared && eager_may(chan, len, tag);
 	if (!chan->err && !cleared && !eager)
 		chan_idle(chan);
 	if (chan->err || chan->peer_closed)
@@ -184,8 +189,7 @@ static int send_locked(struct xfer_chan *chan, void *buf, size_t len, uint32_t t
 	return 0;
 }
 
-static int recv_locked(struct xfer_chan *chan, void *buf, size_t len, struct xfer_region *region,
-		       struct xfer_req **out)
+static int recv_locked(struct xfer_chan *chan, const struct xfer_sub *sub, struct xfer_req **out)
 {
 	struct xfer_req *req;
 	int ret;
@@ -194,10 +198,12 @@ static int recv_locked(struct xfer_chan *chan, void *buf, size_t len, struct xfe
 		xfer_port_poll(chan->port);
 		return chan->err ? chan->err : -EAGAIN;
 	}
-	req = req_new(chan, buf, len, region);
+	req = req_new(chan, sub->buf, sub->len, sub->region);
 	if (!req)
 		return -ENOMEM;
-	ret = chan->wire->recv(req, buf);
+	req->tag = chan->tag = sub->tag;
+	chan->has_tag = true;
+	ret = chan->wire->recv(req, sub->buf);
 	if (ret) {
 		req_drop(chan, req);
 		if (ret != -EAGAIN) {
@@ -206,7 +212,7 @@ static int recv_locked(struct xfer_chan *chan, void *buf, size_t len, struct xfe
 			xfer_port_poll(chan->port);
 			chan_idle(chan);
 		}
-		return chan->err ? start_in_vain(chan, len, region, out) : -EAGAIN;
+		return chan->err ? start_in_vain(chan, sub->len, sub->region, out) : -EAGAIN;
 	}
 	chan->next_seq++;
 	chan->outstanding++;
@@ -258,8 +264,8 @@ int xfer_irecv(struct xfer_chan *chan, int n, const struct xfer_sub subs[], stru
 	xfer_port_lock(chan->port);
 	if (chan->err)
 		ret = start_in_vain(chan, 0, NULL, out);
-	else if (n == 1 && !chan->grp)
-		ret = recv_locked(chan, subs->buf, subs->len, subs->region, out);
+	else if (n == 1 && !chan->grp && (!chan->has_tag || chan->tag == subs->tag))
+		ret = recv_locked(chan, subs, out);
 	else
 		ret = group_locked(chan, n, subs, out);
 	xfer_port_unlock(chan->port);

@@ -179,6 +179,7 @@ static int post_recv(struct xfer_req *req, void *buf)
 		return ret;
 	chan->rma->at[req->seq % WIRE_WINDOW] = req;
 	c->to = chan->remote_id;
+	c->tag = req->tag;
 	c->len = req->posted;
 	c->addr = fill_place(req, c->keys);
 	wire_clear_seal(c, req->seq);

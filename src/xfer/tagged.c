@@ -22,7 +22,8 @@ void chan_cleared(struct xfer_chan *chan, const struct wire_ctrl *msg)
 		chan_fail(chan, -EPROTO, "clear-to-send number %" PRIu32 " is out of place", msg->seq);
 		return;
 	}
-	*slot = (struct clear){.len = msg->len, .seq = msg->seq, .valid = true};
+	*slot = (struct clear){
+		.len = wire_eager_bytes(msg), .tag = wire_eager_tag(msg), .seq = msg->seq, .valid = true};
 }
 
 static bool cleared(struct xfer_chan *chan, struct wire_clear *out)
@@ -30,6 +31,7 @@ static bool cleared(struct xfer_chan *chan, struct wire_clear *out)
 	struct clear *slot = &chan->clears[chan->next_seq % WIRE_WINDOW];
 
 	out->len = slot->len;
+	out->tag = slot->tag;
 	return slot->valid;
 }
 
@@ -80,7 +82,7 @@ static void announce(struct xfer_req *req)
 
 	wire_ctrl_init(&clear, WIRE_CLEAR_TO_SEND, chan->remote_id, chan->id);
 	clear.seq = req->seq;
-	clear.len = req->posted;
+	clear.len = (uint64_t)req->tag << 32 | (req->posted < UINT32_MAX ? req->posted : UINT32_MAX);
 	ret = ctrl_send(chan->port, chan->peer, chan, &clear);
 	if (ret)
 		chan_fail(chan, ret, "no memory for a clear-to-send");

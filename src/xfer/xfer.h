@@ -10,7 +10,7 @@
  *
  * A receive tells the sender of its buffer (clear-to-send); a send waits for that word, so no byte arrives
  * unexpected and no message blocks another's way; a small message may go ahead of it and is copied
- * (eager.c). The k-th send meets the k-th receive. What carries the bytes is the channel's wire: tagged
+ * (eager.c). The k-th send meets the k-th receive, if the tags are the same. What carries the bytes is the channel's wire: tagged
  * messages or remote writes.
  *
  * Threads: any thread may call anything; calls on one port are serialised by its lock. A request is tested
@@ -135,8 +135,8 @@ struct xfer_sub {
 
 /*
  * Starts a message, or a receive of n (1 to WIRE_GROUP_MAX) messages that come in any order: each goes to the
- * first buffer with its tag that has none. A receive of one takes any tag. All messages of a receive are sent
- * before any of the next. -EAGAIN: not now (no clear-to-send yet, or something is full). A dead channel is no
+ * first buffer with its tag that has none. All messages of a receive are sent before any of the next: one with
+ * another tag gets -EAGAIN until its turn. -EAGAIN: not now (no clear-to-send yet, or something is full). A dead channel is no
  * error here: the request fails when it is tested.
  */
 int xfer_isend(struct xfer_chan *chan, void *buf, size_t len, uint32_t tag, struct xfer_region *region,

@@ -341,6 +341,45 @@ static void run_grouped(struct side *s)
 	drive_close_one(s, comm);
 }
 
+/*
+ * Receives of one buffer whose tags differ, several posted at a time. A message whose turn has not come may be
+ * taken early or not, but must end in the buffer of its tag.
+ */
+static void run_tags(struct side *s)
+{
+	static const int tags[] = {1000, 1001, 1000, 1002};
+	enum { N = sizeof(tags) / sizeof(tags[0]) };
+	struct weft_nccl_props_v8 p;
+	void *comm, *mhandle, *reqs[N];
+	int round, i;
+
+	check_ok(s->net->get_properties(s->dev, &p), "getProperties");
+	if (p.max_recvs == 1)
+		side_skip("maxRecvs is 1: tags mean nothing");
+	comm = drive_one(s);
+	mhandle = drive_reg(s, comm, group_data, sizeof(group_data));
+	for (round = 0; round < 100; round++) {
+		for (i = 0; i < N; i++) {
+			void *buf = group_data[i];
+			int room = GROUP_EACH, tag = tags[i];
+
+			if (s->rank == A)
+				drive_fill(buf, 200, (uint64_t)(round * N + i));
+			do {
+				check_ok(s->rank == A ? s->net->isend(comm, buf, 200, tag, mhandle, &reqs[i])
+						      : s->net->irecv(comm, 1, &buf, &room, &tag, &mhandle, &reqs[i]),
+					 "isend or irecv");
+			} while (!reqs[i]);
+		}
+		for (i = 0; i < N; i++)
+			drive_wait(s, reqs[i]);
+		for (i = 0; i < N && s->rank == B; i++)
+			drive_expect(group_data[i], 200, (uint64_t)(round * N + i), "a buffer with its own tag");
+	}
+	drive_dereg(s, comm, mhandle);
+	drive_close_one(s, comm);
+}
+
 const struct suite_case data_cases[] = {
 	{.name = "data/small-sizes", .run = run_small_sizes},
 	{.name = "data/medium-sizes", .run = run_medium_sizes},
@@ -357,5 +396,6 @@ const struct suite_case data_cases[] = {
 	{.name = "data/ping-pong", .run = run_ping_pong},
 	{.name = "data/test-without-sizes", .run = run_test_without_sizes, .flags = SUITE_ONCE},
 	{.name = "data/grouped", .run = run_grouped},
+	{.name = "data/tags", .run = run_tags},
 	{.name = NULL},
 };

@@ -199,8 +199,12 @@ static void equal_tags_keep_their_order(void **state)
 	assert_int_equal(lens[2], 11);
 	assert_int_equal(lens[3], 12);
 	expect(link.to + 2 * SLOT, 11, 1);
-	more = receive_at(0, 1, tags); /* a receive of one takes any tag, also behind a group */
-	sent(send_at(0, 5, 12345, 6));
+	more = receive_at(0, 1, tags);
+	while (clock_us() - since < 40000) {
+		assert_int_equal(xfer_isend(link.send, link.from, 5, 9, link.from_region, &early), -EAGAIN);
+		net_turn(&link);
+	}
+	sent(send_at(0, 5, 7, 6));
 	received(more, lens);
 	assert_int_equal(lens[0], 5);
 	end();
@@ -246,10 +250,44 @@ static void eager_before_the_first_group(void **state)
 	}
 }
 
+/* Receives of one with different tags: each message waits for its turn, small or not. */
+static void single_receives_keep_tags(void **state)
+{
+	static const uint32_t tags[] = {5, 6, 5, 7};
+	struct xfer_req *recv[4], *req;
+	size_t lens[WIRE_GROUP_MAX];
+	unsigned i, round;
+	int64_t since;
+
+	(void)state;
+	NET_NEEDED();
+	begin();
+	for (round = 0; round < 3; round++) {
+		size_t len = round == 1 ? SLOT - 1 : 30;
+
+		for (i = 0; i < 4; i++)
+			recv[i] = receive_at(i, 1, &tags[i]);
+		for (i = 0; i < 4; i++) {
+			for (since = clock_us(); clock_us() - since < 5000;) {
+				assert_int_equal(xfer_isend(link.send, link.from, len, tags[i] == 6 ? 7 : 6,
+							    link.from_region, &req),
+						 -EAGAIN);
+				net_turn(&link);
+			}
+			sent(send_at(i, len, tags[i], round * 4 + i));
+			received(recv[i], lens);
+			assert_int_equal(lens[0], len);
+			expect(link.to + i * SLOT, len, round * 4 + i);
+		}
+		memset(link.to, 0xee, BYTES);
+	}
+	end();
+}
+
 /* The sender has sent eagerly and closed; the group is posted afterwards. */
 static void eager_and_closed_before(void **state)
 {
-	static const uint32_t tags[] = {3, 4};
+	static const uint32_t tags[] = {3}, same[] = {3, 3};
 	struct xfer_req *recv;
 	size_t lens[WIRE_GROUP_MAX];
 	int64_t since = clock_us();
@@ -257,7 +295,11 @@ static void eager_and_closed_before(void **state)
 	(void)state;
 	NET_NEEDED();
 	begin();
-	sent(send_at(0, 40, 4, 1));
+	recv = receive_at(0, 1, tags);
+	sent(send_at(0, 39, 3, 0));
+	received(recv, lens);
+	memset(link.to, 0xee, SLOT);
+	sent(send_at(0, 40, 3, 1));
 	sent(send_at(1, 41, 3, 2));
 	xfer_chan_close(link.send);
 	link.send = NULL;
@@ -265,12 +307,12 @@ static void eager_and_closed_before(void **state)
 		net_turn(&link);
 		unit_not_late(since, "the close");
 	}
-	recv = receive_at(0, 2, tags);
+	recv = receive_at(0, 2, same);
 	received(recv, lens);
-	assert_int_equal(lens[0], 41);
-	assert_int_equal(lens[1], 40);
-	expect(link.to, 41, 2);
-	expect(link.to + SLOT, 40, 1);
+	assert_int_equal(lens[0], 40);
+	assert_int_equal(lens[1], 41);
+	expect(link.to, 40, 1);
+	expect(link.to + SLOT, 41, 2);
 	end();
 }
 
@@ -360,6 +402,7 @@ int main(void)
 		ALL(any_order),
 		ALL(window_of_groups),
 		ALL(equal_tags_keep_their_order),
+		ALL(single_receives_keep_tags),
 		NET_TEST(eager_before_the_first_group, NET_RMA),
 		NET_TEST(eager_and_closed_before, NET_RMA),
 		ALL(sender_closes_amid_a_group),
