@@ -15,7 +15,7 @@
 #include "options.h"
 #include "plugin.h"
 #include "plugin_path.h"
-#include "../net_perf/seconds.h"
+#include "seconds.h"
 
 #define DEPTH 8 /* messages outstanding on each connection */
 #define COMMS_MAX 64

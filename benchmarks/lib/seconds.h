@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The clock of all measurements. */
-#ifndef WEFT_NET_PERF_SECONDS_H
-#define WEFT_NET_PERF_SECONDS_H
+#ifndef WEFT_BENCH_SECONDS_H
+#define WEFT_BENCH_SECONDS_H
 
 #include <time.h>
 
