@@ -26,7 +26,7 @@ struct conf {
 	int64_t cq_depth;
 	int64_t ctrl_buffers;
 	int64_t eager; /* enum conf_eager */
-	int64_t test_rails; /* how often each NIC is opened */
+	int64_t test_rails; /* WEFT_TEST_RAILS */
 	int64_t test_seq; /* number of each channel's first message */
 	int64_t log; /* enum log_level */
 };

@@ -46,7 +46,7 @@ static void dev_add(struct dev_table *t, const int nics[], int n)
 	pthread_mutex_init(&d->lock, NULL);
 }
 
-/* For tests: `rails` NICs after each other, from the first one again when there are too few. */
+/* Devices of `rails` NICs after each other, from the first one again when there are too few. */
 static void deal(struct dev_table *t, int rails)
 {
 	int i, at, n = t->report.nic_count < rails ? 1 : t->report.nic_count / rails, nics[DEV_RAILS_MAX];
@@ -71,17 +71,18 @@ static bool can_group(const struct dev_table *t)
 
 static int add_groups(struct dev_table *t, const struct topo_machine *m)
 {
-	int i, n = t->report.nic_count, most = t->conf.rails ? (int)t->conf.rails : DEV_RAILS_MAX, least = 0, gpus = 0;
+	int limit = t->conf.rails ? (int)t->conf.rails : DEV_RAILS_MAX;
+	int i, n = t->report.nic_count, least = limit, most = 0, gpus = 0;
 	struct topo_group *groups = calloc((size_t)n, sizeof(*groups));
 	struct topo_nic *nics = calloc((size_t)n, sizeof(*nics));
 
 	for (i = 0; i < n && nics; i++)
 		nics[i] = (struct topo_nic){.pci = topo_pci_parse(t->report.nics[i].pci),
 					    .speed_mbps = nic_speed(&t->report.nics[i])};
-	n = nics && groups ? topo_group(m, nics, n, most, groups) : -ENOMEM;
-	for (i = 0, most = 0; i < n; i++) {
+	n = nics && groups ? topo_group(m, nics, n, limit, groups) : -ENOMEM;
+	for (i = 0; i < n; i++) {
 		dev_add(t, groups[i].nics, groups[i].nic_count);
-		least = !i || groups[i].nic_count < least ? groups[i].nic_count : least;
+		least = groups[i].nic_count < least ? groups[i].nic_count : least;
 		most = groups[i].nic_count > most ? groups[i].nic_count : most;
 		gpus += groups[i].gpus;
 	}
@@ -96,7 +97,7 @@ static int add_groups(struct dev_table *t, const struct topo_machine *m)
 static int group(struct dev_table *t)
 {
 	struct topo_machine m;
-	int i, ret = topo_machine_load(t->conf.topology, &m);
+	int ret = topo_machine_load(t->conf.topology, &m);
 
 	if (ret == -EINVAL && *t->conf.topology) {
 		snprintf(t->why, sizeof(t->why), "WEFT_TOPOLOGY=%s is not a file that hwloc can read",
@@ -104,8 +105,7 @@ static int group(struct dev_table *t)
 		t->user_error = true;
 		ret = 0;
 	} else if (ret == -EINVAL) {
-		for (i = 0; i < t->report.nic_count; i++)
-			dev_add(t, &i, 1);
+		deal(t, 1);
 		ret = 0;
 	} else if (!ret) {
 		ret = add_groups(t, &m);

@@ -177,26 +177,20 @@ static void share(struct pairing *p, const struct unit *gpu, const struct topo_n
 		best->gpus++;
 }
 
-/* Looks at every place, the deepest first. */
+/* Looks at every place, after all places below it: those have higher numbers. */
 static int pair_all(struct pairing *p)
 {
 	struct unit **gpus = calloc((size_t)p->gpu_count + 1, sizeof(struct unit *));
 	struct unit **nics = calloc((size_t)p->nic_count + 1, sizeof(struct unit *));
-	int place, level, deepest = 0, g, n;
+	int place, g, n;
 
 	if (gpus && nics) {
-		for (place = 0; place < p->m->count; place++)
-			if (depth(p->m, place) > deepest)
-				deepest = depth(p->m, place);
-		for (level = deepest; level >= 0; level--)
-			for (place = 0; place < p->m->count; place++) {
-				if (depth(p->m, place) != level)
-					continue;
-				g = unpaired(p->m, p->gpus, p->gpu_count, place, gpus);
-				n = g ? unpaired(p->m, p->nics, p->nic_count, place, nics) : 0;
-				if (n)
-					pair(p, gpus, g, nics, n);
-			}
+		for (place = p->m->count - 1; place >= 0; place--) {
+			g = unpaired(p->m, p->gpus, p->gpu_count, place, gpus);
+			n = g ? unpaired(p->m, p->nics, p->nic_count, place, nics) : 0;
+			if (n)
+				pair(p, gpus, g, nics, n);
+		}
 		for (n = 0; n < p->nic_count; n++) {
 			nics[0] = &p->nics[n];
 			if (!nics[0]->paired)

@@ -9,13 +9,7 @@
 
 #include <hwloc.h>
 
-static bool is_pci_address(const char *s)
-{
-	unsigned domain, bus, device, function;
-	int used = 0;
-
-	return sscanf(s, "%x:%x:%x.%x%n", &domain, &bus, &device, &function, &used) == 4 && !s[used];
-}
+#include "topo/machine.h"
 
 char *topo_nic_pci_path(const char *name, const char *pci)
 {
@@ -28,13 +22,13 @@ char *topo_nic_pci_path(const char *name, const char *pci)
 		snprintf(path, sizeof(path), "/sys/class/net/%s/device", name);
 	real = realpath(path, NULL);
 	last = real ? strrchr(real, '/') : NULL;
-	if (last && is_pci_address(last + 1))
+	if (last && topo_pci_parse(last + 1))
 		return real;
 	/* virtio and the like hang one level below their PCI function */
 	if (last && last != real) {
 		*last = 0;
 		last = strrchr(real, '/');
-		if (last && is_pci_address(last + 1))
+		if (last && topo_pci_parse(last + 1))
 			return real;
 	}
 	free(real);

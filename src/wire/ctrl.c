@@ -45,7 +45,7 @@ size_t wire_ctrl_size(const struct wire_ctrl *c)
 	size_t bytes = wire_ctrl_bytes(c->type);
 
 	if (c->type == WIRE_EAGER)
-		bytes += wire_eager_bytes(c);
+		bytes += wire_tagged_bytes(c);
 	if (c->type == WIRE_CLEAR_GROUP)
 		bytes += (wire_group_count((const struct wire_group *)c) - 1u) * sizeof(struct wire_sub);
 	if (is_connect(c))
@@ -79,13 +79,13 @@ const char *wire_ctrl_check(struct wire_ctrl *c, size_t bytes)
 		return "not a control message of Weft";
 	if (c->version != WIRE_VERSION)
 		return "a control message of an incompatible Weft version";
-	if (c->type == WIRE_EAGER && wire_eager_bytes(c) > WIRE_EAGER_MAX)
+	if (!wire_ctrl_bytes(c->type) || bytes < wire_ctrl_bytes(c->type))
+		return "a control message of unknown type or wrong size";
+	if (is_connect(c))
+		return check_connect((struct wire_connect *)c, bytes);
+	if (c->type == WIRE_EAGER && wire_tagged_bytes(c) > WIRE_EAGER_MAX)
 		return "an eager message of impossible size";
 	if (c->type == WIRE_CLEAR_GROUP && !group_is_sane((const struct wire_group *)c))
 		return "a group of impossible size";
-	if (is_connect(c) && bytes >= wire_ctrl_bytes(c->type))
-		return check_connect((struct wire_connect *)c, bytes);
-	if (!wire_ctrl_bytes(c->type) || is_connect(c) || bytes != wire_ctrl_size(c))
-		return "a control message of unknown type or wrong size";
-	return NULL;
+	return bytes == wire_ctrl_size(c) ? NULL : "a control message of unknown type or wrong size";
 }

@@ -56,9 +56,10 @@ struct wire_ctrl {
 	uint32_t to;	  /* id at the receiver of this message: a channel or, in a request, a listen */
 	uint32_t from;	  /* id of the sender's channel */
 	uint32_t seq;	  /* of a clear-to-send; in a sender's close, the number of messages it sent */
-	uint64_t len;	  /* of a clear-to-send: its tag << 32 | bytes that the posted buffer takes (at most
-			     UINT32_MAX); of an eager message: its tag << 32 | bytes; of a credit: 1 when nothing will be announced until a want; of a
-			     sender's close: WIRE_CLOSE_ flags, and the places sent of group `seq` */
+	uint64_t len;	  /* wire_tagged_len of an eager message, or of a clear-to-send and the bytes that its
+			     buffer takes (at most UINT32_MAX); of a credit: 1 when nothing will be announced
+			     until a want; of a sender's close: WIRE_CLOSE_ flags, and the places sent of group
+			     `seq` */
 };
 
 #define WIRE_CLOSE_GROUPED 0x100 /* `seq` counts groups */
@@ -136,13 +137,18 @@ size_t wire_ctrl_size(const struct wire_ctrl *c);
 /* NULL when `bytes` received bytes at c are a whole message, else what is wrong. Terminates the host name. */
 const char *wire_ctrl_check(struct wire_ctrl *c, size_t bytes);
 
-/* Bytes of an eager message's data or a cleared buffer's room, and the tag. */
-static inline uint32_t wire_eager_bytes(const struct wire_ctrl *c)
+/* The tag and the bytes that `len` of an eager message or a clear-to-send holds. */
+static inline uint64_t wire_tagged_len(uint32_t tag, uint32_t bytes)
+{
+	return (uint64_t)tag << 32 | bytes;
+}
+
+static inline uint32_t wire_tagged_bytes(const struct wire_ctrl *c)
 {
 	return (uint32_t)c->len;
 }
 
-static inline uint32_t wire_eager_tag(const struct wire_ctrl *c)
+static inline uint32_t wire_tagged_tag(const struct wire_ctrl *c)
 {
 	return (uint32_t)(c->len >> 32);
 }

@@ -213,10 +213,8 @@ void chan_peer_closed(struct xfer_chan *chan, const struct wire_ctrl *msg)
 	chan->peer_closed = true;
 	chan->peer_sent = msg->seq;
 	chan->peer_places = (uint8_t)msg->len;
-	if (!(msg->len & WIRE_CLOSE_GROUPED) && chan->grp && seq_at_or_after(msg->seq, group_first(chan)))
-		chan->peer_sent = group_first(chan);
-	if (!(msg->len & WIRE_CLOSE_GROUPED))
-		group_ready(chan, msg->seq);
+	if (chan->grp && !(msg->len & WIRE_CLOSE_GROUPED))
+		group_closed(chan);
 	if (msg->len & WIRE_CLOSE_LOST && chan->kind == XFER_RECV) {
 		chan->lost = true;
 		chan->lost_seq = (uint32_t)(msg->len >> 32);

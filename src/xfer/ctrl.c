@@ -203,7 +203,7 @@ static int tx_post(struct ctrl_tx *tx)
 		tx_gone(tx, 0, NULL);
 		return -ECONNRESET;
 	}
-	ret = port->ep ? fab_send(port->ep, &tx->op, tx->msg, tx->bytes, fab_mr_desc(tx->mr), tx->peer->fab_addr)
+	ret = port->ep ? fab_send(port->ep, &tx->op, tx->msg, tx->bytes, fab_mr_desc(tx->mr), tx->peer->paths[0].fab_addr)
 		       : port->err;
 
 	if (ret == -EAGAIN)
@@ -255,7 +255,7 @@ int ctrl_send(struct xfer_port *port, struct xfer_peer *peer, struct xfer_chan *
 int ctrl_send_eager(struct xfer_chan *chan, const struct wire_ctrl *msg, const void *data)
 {
 	struct xfer_port *port = chan->port;
-	size_t len = wire_eager_bytes(msg), bytes = sizeof(*msg) + len;
+	size_t len = wire_tagged_bytes(msg), bytes = sizeof(*msg) + len;
 	struct ctrl_tx *tx = tx_new(port, &port->tx_large, chan->peer, chan);
 
 	if (!tx)
@@ -265,7 +265,7 @@ int ctrl_send_eager(struct xfer_chan *chan, const struct wire_ctrl *msg, const v
 	if (len)
 		memcpy(tx->msg + 1, data, len);
 	if (bytes <= fab_inject_bytes(port->ep) && list_empty(&port->tx_waiting) &&
-	    !fab_inject(port->ep, tx->msg, bytes, chan->peer->fab_addr)) {
+	    !fab_inject(port->ep, tx->msg, bytes, chan->peer->paths[0].fab_addr)) {
 		tx_free(tx);
 		return 0;
 	}
@@ -366,7 +366,7 @@ static void dispatch(struct xfer_port *port, struct wire_ctrl *msg)
 		if (chan) {
 			chan_peer_closed(chan, msg);
 		} else {
-			orphans_settle(port, msg->to, msg);
+			orphans_settle(port, msg);
 			ring_fin(port, msg->to, true);
 		}
 		break;

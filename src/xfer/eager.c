@@ -30,8 +30,8 @@
 
 bool eager_may(const struct xfer_chan *chan, size_t len, uint32_t tag)
 {
-	return chan->ring && len <= WIRE_EAGER_MAX && chan->has_tag && chan->tag == tag && chan->port->conf->eager != CONF_EAGER_OFF &&
-	       (uint32_t)(chan->next_seq - chan->told) < WIRE_EAGER_WINDOW &&
+	return chan->ring && len <= WIRE_EAGER_MAX && chan->has_tag && chan->tag == tag &&
+	       chan->port->conf->eager != CONF_EAGER_OFF && (uint32_t)(chan->next_seq - chan->told) < WIRE_EAGER_WINDOW &&
 	       !(chan->grouped && seq_at_or_after(chan->next_seq, chan->grouped_from));
 }
 
@@ -48,7 +48,7 @@ int eager_send(struct xfer_req *req, const void *buf)
 
 	wire_ctrl_init(&msg, WIRE_EAGER, chan->remote_id, chan->id);
 	msg.seq = req->seq;
-	msg.len = (uint64_t)req->tag << 32 | req->posted;
+	msg.len = wire_tagged_len(req->tag, (uint32_t)req->posted);
 	ret = ctrl_send_eager(chan, &msg, buf);
 	if (ret)
 		return ret;
@@ -126,7 +126,7 @@ void eager_wanted(struct xfer_chan *chan, const struct wire_ctrl *msg)
 	rma_announce(chan);
 }
 
-static void copy(struct xfer_req *req, void *buf, const void *data, size_t len)
+static void copy(struct xfer_req *req, const void *data, size_t len)
 {
 	struct xfer_chan *chan = req->chan;
 
@@ -138,7 +138,7 @@ static void copy(struct xfer_req *req, void *buf, const void *data, size_t len)
 		return;
 	}
 	if (len)
-		memcpy(buf, data, len);
+		memcpy(req->buf, data, len);
 	req_finish(req, 0, len);
 	eager_received(chan, len);
 }
@@ -157,8 +157,8 @@ static void keep(struct xfer_chan *chan, const struct wire_ctrl *msg, const void
 		return;
 	}
 	(*at)->seq = msg->seq;
-	(*at)->tag = wire_eager_tag(msg);
-	(*at)->len = wire_eager_bytes(msg);
+	(*at)->tag = wire_tagged_tag(msg);
+	(*at)->len = wire_tagged_bytes(msg);
 	memcpy((*at)->data, data, (*at)->len);
 }
 
@@ -185,7 +185,7 @@ void eager_arrived(struct xfer_chan *chan, const struct wire_ctrl *msg, const vo
 		return;
 	}
 	rma_forget(req);
-	copy(req, req->buf, data, wire_eager_bytes(msg));
+	copy(req, data, wire_tagged_bytes(msg));
 }
 
 bool eager_here(const struct xfer_chan *chan, uint32_t seq)
@@ -193,30 +193,34 @@ bool eager_here(const struct xfer_chan *chan, uint32_t seq)
 	return chan->rma->stash[seq % WIRE_EAGER_WINDOW];
 }
 
+/* What is kept there goes to the receive. */
+static void give(struct stash **at, struct xfer_req *req)
+{
+	struct stash *s = *at;
+
+	*at = NULL;
+	copy(req, s->data, s->len);
+	pool_put(&req->chan->port->stash_pool, s);
+}
+
 bool eager_give(struct xfer_req *part, uint32_t seq)
 {
 	struct stash **at = &part->chan->rma->stash[seq % WIRE_EAGER_WINDOW];
-	struct stash *s = *at;
 
-	if (!s || s->seq != seq || s->tag != part->tag)
+	if (!*at || (*at)->seq != seq || (*at)->tag != part->tag)
 		return false;
-	*at = NULL;
 	rma_forget(part);
-	copy(part, part->buf, s->data, s->len);
-	pool_put(&part->chan->port->stash_pool, s);
+	give(at, part);
 	return true;
 }
 
-bool eager_take(struct xfer_req *req, void *buf)
+bool eager_take(struct xfer_req *req)
 {
 	struct stash **at = &req->chan->rma->stash[req->seq % WIRE_EAGER_WINDOW];
-	struct stash *s = *at;
 
-	if (!s)
+	if (!*at)
 		return false;
-	*at = NULL;
-	copy(req, buf, s->data, s->len);
-	pool_put(&req->chan->port->stash_pool, s);
+	give(at, req);
 	return true;
 }
 

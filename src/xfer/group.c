@@ -14,10 +14,10 @@
  *	  all have: done                               all have been sent: group g + 1 is current
  *
  * The first receive of several, or with another tag than those before, begins groups. From there on every
- * receive of the channel is a group, if only of one, and numbers count groups. A group goes
- * to the sender when its parts are posted and everything that was eager is accounted for. The messages of a
- * group go whole, each over one rail: the place stands where the stripe's number would. A group is a request
- * of its own, with a request for each part.
+ * receive of the channel is a group, if only of one, and numbers count groups. A group goes to the sender when
+ * its parts are posted and everything that was eager is accounted for. The messages of a group go whole, each
+ * over one rail: the place stands where the stripe's number would. A group is a request of its own, with a
+ * request for each part.
  *
  * On the tagged wire nothing is eager, so no question is asked.
  */
@@ -160,23 +160,19 @@ static int open_groups(struct xfer_chan *chan)
 	list_init(&g->waiting);
 	g->chan = chan;
 	g->first = g->here = chan->next_seq;
-	if (chan->peer_closed) {
-		g->ready = true;
-		g->sent = chan->peer_sent;
-		if (seq_at_or_after(chan->peer_sent, g->first))
-			chan->peer_sent = g->first;
-	} else if (chan->rma) {
+	if (chan->rma && !chan->peer_closed) {
 		wire_ctrl_init(&msg, WIRE_GROUPS, chan->remote_id, chan->id);
 		msg.seq = g->first;
 		if (ctrl_send(chan->port, chan->peer, chan, &msg)) {
 			free(g);
 			return -ENOMEM;
 		}
-	} else {
-		g->ready = true;
-		g->sent = g->first;
 	}
 	chan->grp = g;
+	if (chan->peer_closed)
+		group_closed(chan);
+	else if (!chan->rma)
+		group_ready(chan, g->first);
 	return 0;
 }
 
@@ -205,6 +201,15 @@ void group_ready(struct xfer_chan *chan, uint32_t sent)
 	g->ready = true;
 	g->sent = sent;
 	group_progress(chan);
+}
+
+void group_closed(struct xfer_chan *chan)
+{
+	uint32_t sent = chan->peer_sent;
+
+	if (seq_at_or_after(sent, chan->grp->first))
+		chan->peer_sent = chan->grp->first; /* it sent no group */
+	group_ready(chan, sent);
 }
 
 /* Does number seq have a place among what is on its way? */
@@ -240,7 +245,7 @@ bool group_forget(struct xfer_req *part)
 static int post_part(struct xfer_req *part)
 {
 	struct xfer_chan *chan = part->chan;
-	int ret = chan->rma ? rma_expect(chan) : chan->wire->recv(part, part->buf);
+	int ret = chan->rma ? rma_expect(chan) : chan->wire->recv(part);
 
 	if (!ret)
 		chan->grp->at[part->seq % WIRE_WINDOW][part->place] = part;
@@ -402,14 +407,18 @@ int group_recv(struct xfer_chan *chan, int n, const struct xfer_sub subs[], stru
 	return 0;
 }
 
-bool group_comes(const struct xfer_req *part)
+bool group_was_sent(uint32_t seq, uint8_t place, uint32_t sent, uint8_t places)
 {
-	const struct xfer_chan *chan = part->chan;
+	return !seq_at_or_after(seq, sent) || (seq == sent && place != REQ_WHOLE && places >> place & 1);
+}
 
-	if (chan->lost && part->seq == chan->lost_seq && !part->group)
+bool group_comes(const struct xfer_req *req)
+{
+	const struct xfer_chan *chan = req->chan;
+
+	if (chan->lost && req->seq == chan->lost_seq && !req->group)
 		return false;
-	return !seq_at_or_after(part->seq, chan->peer_sent) ||
-	       (part->group && part->seq == chan->peer_sent && chan->peer_places >> part->place & 1);
+	return group_was_sent(req->seq, req->place, chan->peer_sent, chan->peer_places);
 }
 
 void group_part_done(struct xfer_req *part)

@@ -108,8 +108,7 @@ struct xfer_peer {
 	struct list link; /* in port->peers */
 	struct xfer_port *port;
 	int refs;
-	uint64_t fab_addr; /* from our leader to its leader: that of paths[0] */
-	struct path paths[DEV_RAILS_MAX];
+	struct path paths[DEV_RAILS_MAX]; /* the first leads from our leader to its leader */
 	int path_count; /* 1 until the peer has named its rails: then the greater of both sides' rails */
 	int rails;	/* the peer's */
 	struct wire_who who;
@@ -326,7 +325,7 @@ void region_free(struct xfer_region *region);
 struct xfer_wire {
 	bool (*cleared)(struct xfer_chan *chan, struct wire_clear *out);
 	int (*send)(struct xfer_req *req, const void *buf, const struct wire_clear *clear);
-	int (*recv)(struct xfer_req *req, void *buf);
+	int (*recv)(struct xfer_req *req);
 	void (*announce)(struct xfer_req *req);
 };
 
@@ -416,7 +415,7 @@ void eager_credit(struct xfer_chan *chan, const struct wire_ctrl *msg);
 void eager_wanted(struct xfer_chan *chan, const struct wire_ctrl *msg);
 
 /* Takes the message that came before its receive; false when there is none. */
-bool eager_take(struct xfer_req *req, void *buf);
+bool eager_take(struct xfer_req *req);
 /* Is message seq kept? And: gives it to a part of a group, if the tag is right. */
 bool eager_here(const struct xfer_chan *chan, uint32_t seq);
 bool eager_give(struct xfer_req *part, uint32_t seq);
@@ -449,6 +448,8 @@ void group_close(struct xfer_chan *chan);
 uint32_t group_first(const struct xfer_chan *chan);
 /* The sender had sent so many messages when it learned of the first group. */
 void group_ready(struct xfer_chan *chan, uint32_t sent);
+/* It had closed its half before: peer_sent is what it had sent. Only with chan->grp. */
+void group_closed(struct xfer_chan *chan);
 /* Tells the sender of what it can be told of now. Only with chan->grp. */
 void group_progress(struct xfer_chan *chan);
 void groups_progress(struct xfer_port *port);
@@ -457,6 +458,8 @@ void groups_progress(struct xfer_port *port);
 struct xfer_req *group_find(const struct xfer_chan *chan, uint64_t imm);
 /* The part is not waited for any more; false: it was not posted. */
 bool group_forget(struct xfer_req *part);
+/* By a sender's close after `sent` and the places of the next group: has this message been sent? */
+bool group_was_sent(uint32_t seq, uint8_t place, uint32_t sent, uint8_t places);
 /* Has the peer, which has closed its half, sent this receive's message? Also for one that is no part. */
 bool group_comes(const struct xfer_req *req);
 /* A part has ended. */
@@ -483,8 +486,8 @@ void chan_cleared(struct xfer_chan *chan, const struct wire_ctrl *msg);
  */
 void chan_quiesce(struct xfer_chan *chan, const struct xfer_region *region);
 
-/* The sender of closed channel `id` has closed its half: forgets what will not come. */
-void orphans_settle(struct xfer_port *port, uint32_t id, const struct wire_ctrl *close);
+/* The sender of a closed channel (close->to) has closed its half: forgets what will not come. */
+void orphans_settle(struct xfer_port *port, const struct wire_ctrl *close);
 /* Posts what waits. */
 void orphans_progress(struct xfer_port *port);
 void orphans_close(struct xfer_port *port);

@@ -2,9 +2,9 @@
 /*
  * Sending, receiving and testing messages, whatever wire carries them (tagged.c, rma.c).
  *
- * The k-th send meets the k-th receive, whose tag it must have. A send starts when the receive has been announced to it
- * (clear-to-send), so nothing is ever unexpected: on providers with one byte stream per peer, an unexpected
- * message would block all channels behind it.
+ * The k-th send meets the k-th receive, whose tag it must have. A send starts when the receive has been
+ * announced to it (clear-to-send), so nothing is ever unexpected: on providers with one byte stream per peer, an
+ * unexpected message would block all channels behind it.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -203,7 +203,7 @@ static int recv_locked(struct xfer_chan *chan, const struct xfer_sub *sub, struc
 		return -ENOMEM;
 	req->tag = chan->tag = sub->tag;
 	chan->has_tag = true;
-	ret = chan->wire->recv(req, sub->buf);
+	ret = chan->wire->recv(req);
 	if (ret) {
 		req_drop(chan, req);
 		if (ret != -EAGAIN) {

@@ -72,8 +72,8 @@ void orphans_progress(struct xfer_port *port)
 
 static void orphan_new(struct xfer_chan *chan, const struct xfer_req *req)
 {
-	size_t len = req->posted;
 	struct xfer_port *port = chan->port;
+	size_t len = req->posted;
 	struct orphan *o = calloc(1, sizeof(*o));
 
 	if (!o)
@@ -96,27 +96,25 @@ static void orphan_new(struct xfer_chan *chan, const struct xfer_req *req)
 }
 
 /* Of the channel, and not among what its sender has sent? */
-static bool is_vain(const struct orphan *o, uint32_t id, const struct wire_ctrl *close)
+static bool is_vain(const struct orphan *o, const struct wire_ctrl *close)
 {
-	bool last = o->place != REQ_WHOLE && o->seq == close->seq;
-
-	return o->chan_id == id && seq_at_or_after(o->seq, close->seq) && !(last && close->len >> o->place & 1);
+	return o->chan_id == close->to && !group_was_sent(o->seq, o->place, close->seq, (uint8_t)close->len);
 }
 
-void orphans_settle(struct xfer_port *port, uint32_t id, const struct wire_ctrl *close)
+void orphans_settle(struct xfer_port *port, const struct wire_ctrl *close)
 {
 	struct list *it, *tmp;
 
 	list_each (&port->orphans, it, tmp) {
 		struct orphan *o = owner_of(it, struct orphan, link);
 
-		if (is_vain(o, id, close) && port->ep)
+		if (is_vain(o, close) && port->ep)
 			fab_cancel(o->rail->ep, &o->op);
 	}
 	list_each (&port->orphans_waiting, it, tmp) {
 		struct orphan *o = owner_of(it, struct orphan, link);
 
-		if (is_vain(o, id, close))
+		if (is_vain(o, close))
 			orphan_free(o);
 	}
 }
@@ -193,9 +191,8 @@ static void wait_for(struct xfer_chan *chan, const struct xfer_region *region)
 			port_break(port, -ECANCELED,
 				   "transfers did not end within WEFT_CLOSE_TIMEOUT of being closed");
 	}
-	if (port->err && port->ep) {
+	if (port->err && port->ep)
 		port_shut(port); /* the fence */
-	}
 }
 
 /* Scratch receives for what the sender may still send. */

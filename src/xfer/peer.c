@@ -66,14 +66,14 @@ int peer_get(struct xfer_port *port, const struct wire_who *who, struct xfer_pee
 		p = calloc(1, sizeof(*p));
 		if (!p)
 			return -ENOMEM;
-		ret = fab_ep_insert(port->ep, who->addr, &p->fab_addr);
+		p->paths[0] = (struct path){.rail = &port->rails[0], .sharing = 1};
+		ret = fab_ep_insert(port->ep, who->addr, &p->paths[0].fab_addr);
 		if (ret) {
 			free(p);
 			return ret;
 		}
 		p->port = port;
 		p->who = *who;
-		p->paths[0] = (struct path){.rail = &port->rails[0], .fab_addr = p->fab_addr, .sharing = 1};
 		p->path_count = p->rails = 1;
 		list_append(&port->peers, &p->link);
 	}

@@ -118,7 +118,6 @@ static void forgive(const struct xfer_peer *peer, unsigned in, struct rail *rail
 	if (now - rail->forgiven_us < FORGIVE_US)
 		return;
 	rail->forgiven_us = now;
-
 	for (i = 0; i < peer->path_count; i++)
 		if (in >> i & 1 && peer->paths[i].rail->speed > fastest)
 			fastest = peer->paths[i].rail->speed;

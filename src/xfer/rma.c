@@ -73,7 +73,7 @@ static int write_whole(struct xfer_req *req, const void *buf, const struct wire_
 	struct xfer_chan *chan = req->chan;
 
 	return fab_write_imm(chan->port->ep, &req->op, buf, req->posted,
-			     fab_mr_desc(req->region ? req->region->mr->rail[0] : NULL), chan->peer->fab_addr,
+			     fab_mr_desc(req->region ? req->region->mr->rail[0] : NULL), chan->peer->paths[0].fab_addr,
 			     clear->addr, clear->key, rma_imm(req, 0, 1));
 }
 
@@ -127,36 +127,33 @@ int rma_expect(const struct xfer_chan *chan)
 	return ret;
 }
 
-/* The keys of registered memory: one long one, or a short one for each rail. */
-static void fill_keys(const struct xfer_port *port, const struct dev_mr *mr, uint32_t keys[WIRE_RAILS_MAX])
+/* One rail has a long key, several have a short one each. */
+static void put_key(const struct xfer_port *port, int rail, const struct fab_mr *mr, uint32_t keys[WIRE_RAILS_MAX])
 {
-	uint64_t key = fab_mr_key(mr->rail[0]);
-	int i;
+	uint64_t key = fab_mr_key(mr);
 
 	if (port->rail_count == 1)
 		memcpy(keys, &key, sizeof(key));
-	for (i = 0; port->rail_count > 1 && i < port->rail_count; i++)
-		keys[i] = (uint32_t)fab_mr_key(mr->rail[i]);
+	else
+		keys[rail] = (uint32_t)key;
 }
 
 /* Where the message shall go. One without bytes needs a place as well: any. */
 static uint64_t fill_place(const struct xfer_req *req, uint32_t keys[WIRE_RAILS_MAX])
 {
 	const struct xfer_chan *chan = req->chan;
+	const struct xfer_port *port = chan->port;
 	const struct dev_mr *mr;
-	uint64_t key;
+	int i;
 
 	if (!req->posted) {
-		key = fab_mr_key(chan->ring->mr);
-		if (chan->port->rail_count > 1)
-			keys[0] = (uint32_t)key;
-		else
-			memcpy(keys, &key, sizeof(key));
+		put_key(port, 0, chan->ring->mr, keys);
 		return chan->ring->addr;
 	}
 	mr = req->region->mr;
-	fill_keys(chan->port, mr, keys);
-	return fab_mr_remote_addr(chan->port->domain, (void *)mr->base, req->buf);
+	for (i = 0; i < port->rail_count; i++)
+		put_key(port, i, mr->rail[i], keys);
+	return fab_mr_remote_addr(port->domain, (void *)mr->base, req->buf);
 }
 
 void rma_fill_sub(struct wire_sub *out, const struct xfer_req *part)
@@ -164,7 +161,7 @@ void rma_fill_sub(struct wire_sub *out, const struct xfer_req *part)
 	out->addr = fill_place(part, out->keys);
 }
 
-static int post_recv(struct xfer_req *req, void *buf)
+static int post_recv(struct xfer_req *req)
 {
 	struct xfer_chan *chan = req->chan;
 	struct wire_clear *c = &chan->ring->entries[req->seq % WIRE_WINDOW];
@@ -172,7 +169,7 @@ static int post_recv(struct xfer_req *req, void *buf)
 
 	if (chan->rma->at[req->seq % WIRE_WINDOW])
 		return -EAGAIN; /* a window of numbers lies behind one whose message has not come */
-	if (eager_take(req, buf))
+	if (eager_take(req))
 		return 0;
 	ret = rma_expect(chan);
 	if (ret)
@@ -196,8 +193,8 @@ static int write_entries(struct xfer_chan *chan, uint32_t first, uint32_t n)
 	int ret;
 
 	if (bytes <= fab_inject_bytes(ep))
-		return fab_write_inject(ep, from, bytes, chan->peer->fab_addr, to, r->ring_key);
-	ret = fab_write(ep, &r->op, from, bytes, fab_mr_desc(chan->ring->mr), chan->peer->fab_addr, to,
+		return fab_write_inject(ep, from, bytes, chan->peer->paths[0].fab_addr, to, r->ring_key);
+	ret = fab_write(ep, &r->op, from, bytes, fab_mr_desc(chan->ring->mr), chan->peer->paths[0].fab_addr, to,
 			r->ring_key);
 	r->flying = !ret;
 	return ret;

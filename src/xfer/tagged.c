@@ -23,7 +23,7 @@ void chan_cleared(struct xfer_chan *chan, const struct wire_ctrl *msg)
 		return;
 	}
 	*slot = (struct clear){
-		.len = wire_eager_bytes(msg), .tag = wire_eager_tag(msg), .seq = msg->seq, .valid = true};
+		.len = wire_tagged_bytes(msg), .tag = wire_tagged_tag(msg), .seq = msg->seq, .valid = true};
 }
 
 static bool cleared(struct xfer_chan *chan, struct wire_clear *out)
@@ -64,13 +64,12 @@ static int post_send(struct xfer_req *req, const void *buf, const struct wire_cl
 	return ret;
 }
 
-static int post_recv(struct xfer_req *req, void *buf)
+static int post_recv(struct xfer_req *req)
 {
 	struct xfer_chan *chan = req->chan;
-
 	const struct path *p = tagged_path(chan, req->seq);
 
-	return fab_trecv(p->rail->ep, &req->op, buf, req->posted, desc(req, p), 
+	return fab_trecv(p->rail->ep, &req->op, req->buf, req->posted, desc(req, p),
 			 tagged_tag(chan->id, req->seq, req->place));
 }
 
@@ -82,7 +81,7 @@ static void announce(struct xfer_req *req)
 
 	wire_ctrl_init(&clear, WIRE_CLEAR_TO_SEND, chan->remote_id, chan->id);
 	clear.seq = req->seq;
-	clear.len = (uint64_t)req->tag << 32 | (req->posted < UINT32_MAX ? req->posted : UINT32_MAX);
+	clear.len = wire_tagged_len(req->tag, req->posted < UINT32_MAX ? (uint32_t)req->posted : UINT32_MAX);
 	ret = ctrl_send(chan->port, chan->peer, chan, &clear);
 	if (ret)
 		chan_fail(chan, ret, "no memory for a clear-to-send");

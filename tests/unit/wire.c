@@ -323,8 +323,8 @@ static void ctrl_fuzz(void **state)
 		if (wire_ctrl_check(&box.m.ctrl, bytes))
 			continue;
 		if (box.m.ctrl.type == WIRE_EAGER)
-			assert_true(wire_eager_bytes(&box.m.ctrl) <= WIRE_EAGER_MAX &&
-				    bytes == sizeof(box.m.ctrl) + wire_eager_bytes(&box.m.ctrl));
+			assert_true(wire_tagged_bytes(&box.m.ctrl) <= WIRE_EAGER_MAX &&
+				    bytes == sizeof(box.m.ctrl) + wire_tagged_bytes(&box.m.ctrl));
 		else if (box.m.ctrl.type == WIRE_CLEAR_GROUP)
 			assert_true(wire_group_count(&box.m.group) <= WIRE_GROUP_MAX &&
 				    bytes == wire_ctrl_size(&box.m.ctrl));
