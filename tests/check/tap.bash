@@ -38,6 +38,11 @@ none() { # description, found
 	if [ -z "$2" ]; then ok "$1"; else bad "$1" "$2"; fi
 }
 
+# What runs from now on, in the build directory, uses the fault provider.
+use_fault_provider() {
+	export FI_PROVIDER_PATH=$PWD/tests/fault/.libs WEFT_PROVIDER=fault WEFT_NICS='fault*'
+}
+
 tap_done() {
 	echo "1..$tap_count"
 	exit $((tap_failed != 0))

@@ -7,7 +7,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/check/tap.bash
 . "$here/../check/tap.bash"
 cd "${TEST_BUILDDIR:?run by make check}" || exit
-export FI_PROVIDER_PATH=$PWD/tests/fault/.libs WEFT_PROVIDER=fault WEFT_NICS='fault*'
+use_fault_provider
 export WEFT_PROTOCOL=rma WEFT_TEST_RAILS=4 FAULT_NICS=-@200,-@200,-@200,-@200
 
 bandwidth() { # bytes of a message -> MB/s

@@ -11,7 +11,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 cd "${TEST_BUILDDIR:?run by make check}" || exit
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-export FI_PROVIDER_PATH=$PWD/tests/fault/.libs WEFT_PROVIDER=fault WEFT_NICS='fault*'
+use_fault_provider
 export WEFT_CTRL_BUFFERS=8 # as few calls as can be
 jobs=8
 

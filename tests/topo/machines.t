@@ -10,7 +10,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 cd "${TEST_BUILDDIR:?run by make check}" || exit
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-export FI_PROVIDER_PATH=$PWD/tests/fault/.libs WEFT_PROVIDER=fault WEFT_NICS='fault*' WEFT_TOPOLOGY=$tmp/xml
+use_fault_provider
+export WEFT_TOPOLOGY=$tmp/xml
 get=tests/bench/net_perf_json
 
 machine() { # file: sets what stands for it

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The suite in unusual circumstances, by either protocol: devices with several rails (all that a provider can
+# make different), and message numbers that wrap, every channel starting a little before their end.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/check/tap.bash
+. "$here/../check/tap.bash"
+cd "${TEST_BUILDDIR:?run by make check}" || exit
+
+suite() { # description, NAME=VALUE, options of the suite...
+	local what=$1 setting=$2 protocol out
+	shift 2
+	for protocol in tagged rma; do
+		if out=$(env "$setting" WEFT_PROTOCOL=$protocol tests/conformance/conformance \
+			--plugin src/.libs/libnccl-net-weft.so --jobs 4 "$@" 2>&1); then
+			ok "$protocol: $what"
+		else
+			bad "$protocol: $what" "$(grep -A8 '^not ok' <<<"$out")"
+		fi
+	done
+}
+
+suite "four rails" WEFT_TEST_RAILS=4 --provider-only
+suite "data and closing across the wrap" WEFT_TEST_SEQ=4294967270 --only 'data/*' --only 'close/*'
+tap_done
