@@ -10,22 +10,24 @@
 #define GENERATION_MASK 0x3ffu
 #define NO_SLOT		IDMAP_SLOTS_MAX
 
-void idmap_init(struct idmap *m)
+void idmap_init(struct idmap *m, uint32_t seed)
 {
 	memset(m, 0, sizeof(*m));
 	m->free_head = NO_SLOT;
+	m->generation = seed & GENERATION_MASK;
 }
 
 void idmap_fini(struct idmap *m)
 {
 	free(m->slots);
-	idmap_init(m);
+	idmap_init(m, m->generation);
 }
 
 static int grow(struct idmap *m)
 {
 	uint32_t capacity = m->capacity ? m->capacity * 2 : 16;
 	struct idmap_slot *slots;
+	uint32_t i;
 
 	if (m->capacity >= IDMAP_SLOTS_MAX)
 		return -ENOSPC;
@@ -33,6 +35,8 @@ static int grow(struct idmap *m)
 	if (!slots)
 		return -ENOMEM;
 	memset(slots + m->capacity, 0, (capacity - m->capacity) * sizeof(*slots));
+	for (i = m->capacity; i < capacity; i++)
+		slots[i].generation = m->generation;
 	m->slots = slots;
 	m->capacity = capacity;
 	return 0;

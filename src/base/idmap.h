@@ -5,7 +5,8 @@
  *	id = generation (10 bits) | slot (20 bits)
  *
  * The generation changes each time a slot is used again, so a late message for a closed object finds
- * nothing instead of a stranger. The top two bits stay zero: ids travel in the upper half of tags, and
+ * nothing instead of a stranger. Maps in different processes begin at different ones, so a message for a
+ * process that is gone finds nothing at the one that has its address now. The top two bits stay zero: ids travel in the upper half of tags, and
  * some providers keep tag bits for themselves. Id 0 is never given out. Not thread-safe: the owner's
  * lock covers it.
  */
@@ -29,9 +30,11 @@ struct idmap {
 	uint32_t used;	    /* slots ever used */
 	uint32_t free_head; /* first free slot, or IDMAP_SLOTS_MAX */
 	uint32_t count;	    /* ids in use */
+	uint32_t generation; /* before every slot's first */
 };
 
-void idmap_init(struct idmap *m);
+/* Only the seed's lower bits count. */
+void idmap_init(struct idmap *m, uint32_t seed);
 
 /* Frees the map, not what it points to. */
 void idmap_fini(struct idmap *m);

@@ -308,9 +308,17 @@ static void disown(struct xfer_port *port, const struct wire_connect *response)
 	peer_put(peer);
 }
 
-static void dispatch(struct xfer_port *port, struct wire_ctrl *msg)
+/* The channel meant. NULL also for a message of another channel than its peer: one for this address's last owner. */
+static struct xfer_chan *addressee(const struct xfer_port *port, const struct wire_ctrl *msg)
 {
 	struct xfer_chan *chan = idmap_get(&port->chans, msg->to);
+
+	return chan && chan->remote_id && chan->remote_id != msg->from ? NULL : chan;
+}
+
+static void dispatch(struct xfer_port *port, struct wire_ctrl *msg)
+{
+	struct xfer_chan *chan = addressee(port, msg);
 
 	switch (msg->type) {
 	case WIRE_CONNECT_REQUEST: {

@@ -155,6 +155,7 @@ static struct xfer_port *port_new(struct dev *dev, const struct conf *conf,
 				  const struct xfer_conn_ops *ops)
 {
 	struct xfer_port *port = calloc(1, sizeof(*port));
+	uint32_t seed;
 
 	if (!port)
 		return NULL;
@@ -163,8 +164,9 @@ static struct xfer_port *port_new(struct dev *dev, const struct conf *conf,
 	port->ops = ops;
 	port->thread = pthread_self();
 	pthread_mutex_init(&port->lock, NULL);
-	idmap_init(&port->chans);
-	idmap_init(&port->listens);
+	memcpy(&seed, peer_self()->uuid, sizeof(seed));
+	idmap_init(&port->chans, seed);
+	idmap_init(&port->listens, seed);
 	list_init(&port->link);
 	list_init(&port->peers);
 	list_init(&port->orphans);

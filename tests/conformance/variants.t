@@ -16,7 +16,7 @@ suite() { # description, NAME=VALUE, options of the suite...
 			--plugin src/.libs/libnccl-net-weft.so --jobs 4 "$@" 2>&1); then
 			ok "$protocol: $what"
 		else
-			bad "$protocol: $what" "$(grep -A8 '^not ok' <<<"$out")"
+			bad "$protocol: $what" "$(grep -A40 '^not ok' <<<"$out")"
 		fi
 	done
 }

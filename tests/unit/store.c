@@ -91,7 +91,7 @@ static void idmap_finds_what_was_added(void **state)
 	size_t i, j;
 
 	(void)state;
-	idmap_init(&m);
+	idmap_init(&m, 0);
 	for (i = 0; i < COUNT(ids); i++) { /* far beyond the first growth */
 		assert_int_equal(idmap_add(&m, &objects[i], &ids[i]), 0);
 		assert_int_not_equal(ids[i], 0);
@@ -114,7 +114,7 @@ static void idmap_knows_no_strangers(void **state)
 	int object;
 
 	(void)state;
-	idmap_init(&m);
+	idmap_init(&m, 0);
 	assert_null(idmap_get(&m, 0));
 	assert_null(idmap_get(&m, 1));
 	assert_null(idmap_get(&m, UINT32_MAX));
@@ -140,7 +140,7 @@ static void idmap_forgets_stale_ids(void **state)
 	int i;
 
 	(void)state;
-	idmap_init(&m);
+	idmap_init(&m, 0);
 	assert_int_equal(idmap_add(&m, &a, &first), 0);
 	idmap_remove(&m, first);
 	assert_null(idmap_get(&m, first));
@@ -163,6 +163,31 @@ static void idmap_forgets_stale_ids(void **state)
 	idmap_fini(&m);
 }
 
+/* Maps with different seeds give out different ids, on and on. */
+static void idmap_seeds_tell_maps_apart(void **state)
+{
+	struct idmap a, b, zero;
+	uint32_t in_a, in_b, i;
+	int object;
+
+	(void)state;
+	idmap_init(&a, 0xabcdef01);
+	idmap_init(&b, 0xabcdef02);
+	idmap_init(&zero, 1023); /* the generation after the last is 1 */
+	assert_int_equal(idmap_add(&zero, &object, &i), 0);
+	assert_int_equal(i, 1u << IDMAP_SLOT_BITS);
+	for (i = 0; i < 100; i++) {
+		assert_int_equal(idmap_add(&a, &object, &in_a), 0);
+		assert_int_equal(idmap_add(&b, &object, &in_b), 0);
+		assert_null(idmap_get(&a, in_b));
+		assert_null(idmap_get(&b, in_a));
+		assert_ptr_equal(idmap_get(&a, in_a), &object);
+	}
+	idmap_fini(&a);
+	idmap_fini(&b);
+	idmap_fini(&zero);
+}
+
 static void idmap_ends_at_its_limit(void **state)
 {
 	struct idmap m;
@@ -171,7 +196,7 @@ static void idmap_ends_at_its_limit(void **state)
 	int object;
 
 	(void)state;
-	idmap_init(&m);
+	idmap_init(&m, 0);
 	for (i = 0; i < IDMAP_SLOTS_MAX; i++) {
 		if (idmap_add(&m, &object, &id) || id >> 30 || !id)
 			fail_msg("number %u got id %x", i, id);
@@ -246,6 +271,7 @@ int main(void)
 		cmocka_unit_test(idmap_finds_what_was_added),
 		cmocka_unit_test(idmap_knows_no_strangers),
 		cmocka_unit_test(idmap_forgets_stale_ids),
+		cmocka_unit_test(idmap_seeds_tell_maps_apart),
 		cmocka_unit_test(idmap_ends_at_its_limit),
 		cmocka_unit_test(pool_grows_and_reuses),
 		cmocka_unit_test(pool_aligns_cache_lines),

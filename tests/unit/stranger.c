@@ -153,6 +153,31 @@ static void messages_to_nobody(void **state)
 	end();
 }
 
+/* To channels that there are, from a peer that had our address's last owner for its own. */
+static void messages_for_an_earlier_process(void **state)
+{
+	static const enum wire_type types[] = {WIRE_CLEAR_TO_SEND, WIRE_CLOSE, WIRE_CREDIT, WIRE_GROUPS};
+	const struct xfer_chan *chan;
+	struct wire_ctrl msg;
+	size_t i;
+
+	(void)state;
+	NET_NEEDED();
+	begin();
+	net_message(&pair, 65536);
+	unit_log_catch();
+	for (i = 0; i < 2 * COUNT(types); i++) {
+		chan = i % 2 ? pair.recv : pair.send;
+		wire_ctrl_init(&msg, types[i / 2], chan->id, chan->remote_id ^ 1u << IDMAP_SLOT_BITS);
+		tell(i % 2 ? to_receiver : to_sender, &msg, sizeof(msg));
+	}
+	assert_false(pair.send->peer_closed || pair.recv->peer_closed);
+	net_message(&pair, 65536);
+	net_message(&pair, 8);
+	assert_int_equal(unit_log_count(LOG_LEVEL_WARN), 0);
+	end();
+}
+
 /* Larger than any control message: the receive that takes it fails, and is posted again. */
 static void messages_that_are_too_long(void **state)
 {
@@ -224,11 +249,11 @@ static void requests_from_nowhere(void **state)
 
 /* --- clear-to-sends that break the protocol end their channel, and no other --- */
 
-static void tell_clear(uint32_t to, uint32_t seq)
+static void tell_clear(const struct xfer_chan *chan, uint32_t seq)
 {
 	struct wire_ctrl msg;
 
-	wire_ctrl_init(&msg, WIRE_CLEAR_TO_SEND, to, 1);
+	wire_ctrl_init(&msg, WIRE_CLEAR_TO_SEND, chan->id, chan->remote_id);
 	msg.seq = seq;
 	msg.len = 64;
 	tell(to_sender, &msg, wire_ctrl_size((struct wire_ctrl *)&msg));
@@ -254,7 +279,7 @@ static void clear_to_sends_out_of_place(void **state)
 		net_link_open(&other, listening, &handle, 64);
 		net_message(&other, 8);
 		unit_log_catch();
-		tell_clear(other.send->id, other.send->next_seq + offsets[i]);
+		tell_clear(other.send, other.send->next_seq + offsets[i]);
 		expect_protocol_error(&other);
 		net_message(&pair, 4096);
 		net_link_close(&other);
@@ -271,9 +296,9 @@ static void clear_to_sends_given_twice(void **state)
 	begin();
 	net_link_open(&other, listening, &handle, 64);
 	unit_log_catch();
-	tell_clear(other.send->id, 3); /* ahead of its turn is fine */
+	tell_clear(other.send, 3); /* ahead of its turn is fine */
 	assert_int_equal(unit_log_count(LOG_LEVEL_WARN), 0);
-	tell_clear(other.send->id, 3);
+	tell_clear(other.send, 3);
 	expect_protocol_error(&other);
 	net_message(&pair, 4096);
 	net_link_close(&other);
@@ -290,7 +315,7 @@ static void clear_to_sends_for_a_receiver(void **state)
 	begin();
 	net_link_open(&other, listening, &handle, 64);
 	unit_log_catch();
-	wire_ctrl_init(&msg, WIRE_CLEAR_TO_SEND, other.recv->id, 1);
+	wire_ctrl_init(&msg, WIRE_CLEAR_TO_SEND, other.recv->id, other.recv->remote_id);
 	tell(to_receiver, &msg, wire_ctrl_size((struct wire_ctrl *)&msg));
 	wait_for_line(LOG_LEVEL_WARN, "out of place");
 	assert_int_equal(net_vain_recv(other.recv, NULL), -EPROTO);
@@ -304,6 +329,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		NET_TESTS(junk_is_ignored),
 		NET_TESTS(messages_to_nobody),
+		NET_TESTS(messages_for_an_earlier_process),
 		NET_TESTS(messages_that_are_too_long),
 		NET_TESTS(connect_messages_out_of_place),
 		NET_TEST(requests_from_nowhere, "tcp"),
