@@ -11,10 +11,12 @@ trap 'rm -rf "$tmp"' EXIT
 BENCH_QUICK=1 BENCH_JSON=$tmp/json "$here/../../benchmarks/bench.sh" >"$tmp/out" 2>"$tmp/err"
 rc=$?
 none "ends well" "$([ $rc = 0 ] || { echo "exit $rc"; tail -n 5 "$tmp/err"; })"
-without=valgrind # what a machine may lack, and the rows that go with it
+without=instructions # what a machine without valgrind may lack
 command -v valgrind >/dev/null && without=nothing
-none "every row has a result" "$(grep 'not measured' "$tmp/out" | { [ $without = valgrind ] && grep -v instructions || cat; })"
-if [ "$(sed '1,/^measure/d' "$tmp/out" | grep -c .)" -ge 17 ]; then ok "all rows"; else bad "all rows" "$(cat "$tmp/out")"; fi
+none "every row has a result" "$(grep 'not measured' "$tmp/out" | grep -v "$without")"
+none "every verdict is one of four" "$(sed '1,/^measure/d; /^$/,$d' "$tmp/out" | grep -vE ' (met|met in part|missed|published|not measured)$')"
+rows=$(tests/bench/net_perf_json "$tmp/json" table)
+if [ "$rows" -ge 27 ]; then ok "all rows"; else bad "all rows" "$(cat "$tmp/out")"; fi
 for run in tcp-latency shm-latency tcp-bandwidth shm-bandwidth tcp-rate sockets workload-off pairs slow-rail; do
 	if [ "$(tests/bench/net_perf_json "$tmp/json" runs $run wrong)" = 0 ]; then
 		ok "$run is in the JSON, nothing wrong"
@@ -22,4 +24,42 @@ for run in tcp-latency shm-latency tcp-bandwidth shm-bandwidth tcp-rate sockets 
 		bad "$run is in the JSON, nothing wrong" "$(grep -A5 "# $run" "$tmp/err")"
 	fi
 done
+
+# Form alone: verdicts, and what is no measure.
+table=benchmarks/weft_bench_table
+verdict() { # relation, goal, lowest, highest, expected
+	local out
+	out=$(printf 'it\t%s\t%s\tus\t%s\t%s\n' "$1" "$2" "$3" "$4" | "$table" "$tmp/one")
+	if [ "$(tests/bench/net_perf_json "$tmp/one" table 0 verdict)" = "$5" ] && grep -q "^it .* $5\$" <<<"$out"; then
+		ok "$1 $2: $3 to $4 is $5"
+	else
+		bad "$1 $2: $3 to $4 is $5" "$out"
+	fi
+}
+verdict "at most" 1.1 0.9 1.1 met
+verdict "at most" 1.1 0.9 1.2 "met in part"
+verdict "at most" 1.1 1.2 1.2 missed
+verdict "at least" 0.95 0.9 1 "met in part"
+verdict "at least" 0.95 0.95 1 met
+verdict below 1 1 1 missed
+verdict below 1 0.5 0.999 met
+verdict published "" 7 9 published
+verdict "at most" 1 "" "" "not measured"
+while IFS= read -r line; do
+	if printf "%b\n" "$line" | "$table" "$tmp/one" >"$tmp/out" 2>"$tmp/err"; then
+		bad "refused: $line" "$(cat "$tmp/out")"
+	else
+		ok "refused: $line"
+	fi
+done <<'BAD'
+it\tat most\t1
+it\tat most\t1\tus\t1\t1\t1
+it\tat best\t1\tus\t1\t1
+it\tat most\tone\tus\t1\t1
+it\tat most\t1\tus\t1\t
+it\tat most\t1\tus\t1x\t2
+BAD
+none "a run that is no JSON is refused" "$(echo "{" >"$tmp/broken"
+	"$table" "$tmp/one" "run=$tmp/broken" </dev/null 2>/dev/null | grep everything)"
+none "a JSON file that can't be written is an error" "$("$table" "$tmp/no/such" </dev/null 2>/dev/null | grep everything)"
 tap_done
