@@ -28,11 +28,17 @@
 
 /* --- sending --- */
 
-bool eager_may(const struct xfer_chan *chan, size_t len, uint32_t tag)
+static bool is_eager(const struct xfer_chan *chan, size_t len, uint32_t tag)
 {
 	return chan->ring && len <= WIRE_EAGER_MAX && chan->has_tag && chan->tag == tag &&
-	       chan->port->conf->eager != CONF_EAGER_OFF && (uint32_t)(chan->next_seq - chan->told) < WIRE_EAGER_WINDOW &&
+	       chan->port->conf->eager != CONF_EAGER_OFF &&
 	       !(chan->grouped && seq_at_or_after(chan->next_seq, chan->grouped_from));
+}
+
+/* Receives known to be posted may well lie ahead. */
+bool eager_may(const struct xfer_chan *chan, size_t len, uint32_t tag)
+{
+	return is_eager(chan, len, tag) && !seq_at_or_after(chan->next_seq, chan->told + WIRE_EAGER_WINDOW);
 }
 
 bool eager_first(const struct xfer_chan *chan, size_t len, uint32_t tag)
@@ -57,11 +63,12 @@ int eager_send(struct xfer_req *req, const void *buf)
 	return 0;
 }
 
-void eager_want(struct xfer_chan *chan)
+void eager_want(struct xfer_chan *chan, size_t len, uint32_t tag)
 {
 	struct wire_ctrl msg;
 
-	if (!chan->peer_quiet)
+	/* One that is only too far ahead waits for a credit, which comes before its receive matters. */
+	if (!chan->peer_quiet || is_eager(chan, len, tag))
 		return;
 	wire_ctrl_init(&msg, WIRE_WANT, chan->remote_id, chan->id);
 	msg.seq = chan->next_seq;

@@ -149,6 +149,8 @@ struct rma_recv {
 	struct xfer_chan *chan;
 	bool flying;
 	uint32_t announced; /* the first number not announced yet */
+	uint32_t open;	    /* receives announced and not met by a message */
+	uint32_t patience;  /* so much longer may a receive wait for others to be announced with it */
 	uint64_t ring_addr, ring_key; /* at the sender */
 	struct xfer_req *at[WIRE_WINDOW];
 	struct stash *stash[WIRE_EAGER_WINDOW];
@@ -407,8 +409,8 @@ bool eager_may(const struct xfer_chan *chan, size_t len, uint32_t tag);
 bool eager_first(const struct xfer_chan *chan, size_t len, uint32_t tag);
 /* Sends it; its request is over, since the data is copied. 0 or -ENOMEM. */
 int eager_send(struct xfer_req *req, const void *buf);
-/* The next message needs a clear-to-send. */
-void eager_want(struct xfer_chan *chan);
+/* The next message can't go: asks for its clear-to-send if it needs one. */
+void eager_want(struct xfer_chan *chan, size_t len, uint32_t tag);
 
 void eager_arrived(struct xfer_chan *chan, const struct wire_ctrl *msg, const void *data);
 void eager_credit(struct xfer_chan *chan, const struct wire_ctrl *msg);

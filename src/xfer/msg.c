@@ -155,7 +155,7 @@ static int send_locked(struct xfer_chan *chan, void *buf, size_t len, uint32_t t
 	if (chan->err || chan->peer_closed)
 		return start_in_vain(chan, len, region, out);
 	if (!cleared && !eager) {
-		eager_want(chan);
+		eager_want(chan, len, tag);
 		return -EAGAIN;
 	}
 	if (cleared && len > clear.len) {

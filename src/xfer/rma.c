@@ -107,8 +107,11 @@ void rma_forget(struct xfer_req *req)
 
 	if (req->group && !group_forget(req))
 		return;
-	if (!req->group)
+	if (!req->group) {
 		chan->rma->at[req->seq % WIRE_WINDOW] = NULL;
+		if (!seq_at_or_after(req->seq, chan->rma->announced))
+			chan->rma->open--;
+	}
 	rma_unexpect(chan);
 }
 
@@ -183,6 +186,8 @@ static int post_recv(struct xfer_req *req)
 	return 0;
 }
 
+#define PATIENCE 64 /* looks at the completion queue */
+
 static int write_entries(struct xfer_chan *chan, uint32_t first, uint32_t n)
 {
 	struct rma_recv *r = chan->rma;
@@ -227,9 +232,20 @@ static uint32_t run_length(const struct xfer_chan *chan)
 	return n;
 }
 
+/*
+ * One write announces several receives, and the sender can't need them before it has filled those announced: the
+ * new ones wait until they are as many as those. Their number goes down with every arrival, so nobody waits for
+ * ever; nor for long, if the sender is about to send a few more than that.
+ */
+static bool may_wait(struct rma_recv *r, uint32_t n)
+{
+	return n < r->open && r->patience && r->patience--;
+}
+
 void rma_announce(struct xfer_chan *chan)
 {
 	struct rma_recv *r = chan->rma;
+	bool held = false;
 	int ret = 0;
 
 	if (r->quiet)
@@ -240,15 +256,19 @@ void rma_announce(struct xfer_chan *chan)
 	       !chan->peer->dead && !chan->doubt) {
 		uint32_t n = run_length(chan);
 		uint32_t to_end = WIRE_WINDOW - r->announced % WIRE_WINDOW;
-		uint32_t most = (uint32_t)(fab_inject_bytes(chan->port->ep) / sizeof(struct wire_clear));
 
+		held = may_wait(r, n);
+		if (held)
+			break;
 		n = n < to_end ? n : to_end;
-		n = most && most < n ? most : n;
 		ret = write_entries(chan, r->announced, n);
-		if (!ret)
+		if (!ret) {
 			r->announced += n;
+			r->open += n;
+			r->patience = PATIENCE;
+		}
 	}
-	if (ret != -EAGAIN)
+	if (ret != -EAGAIN && !held)
 		list_remove(&r->link);
 	else if (list_empty(&r->link))
 		list_append(&chan->port->announcing, &r->link);

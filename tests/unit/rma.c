@@ -158,6 +158,71 @@ static void quiet_until_wanted(void **state)
 	end();
 }
 
+/* Receives posted far ahead do not keep small messages from being eager. */
+static void quiet_with_receives_ahead(void **state)
+{
+	struct xfer_req *send, *recv[WIRE_WINDOW];
+	bool ahead = false;
+	size_t got;
+	int i;
+
+	(void)state;
+	NET_NEEDED();
+	begin();
+	for (i = 0; i < 40; i++)
+		message(SMALL, true);
+	turn_until(&link.send->peer_quiet, "the word that the receiver is quiet");
+	for (i = 0; i < WIRE_WINDOW; i++)
+		assert_int_equal(net_recv(&link, (size_t)i * SMALL, SMALL, &recv[i]), 0);
+	for (i = 0; i < 200; i++) {
+		int k = i % WIRE_WINDOW;
+
+		assert_int_equal(net_send(&link, 0, SMALL, &send), 0);
+		assert_int_equal(net_wait(&link, send, &got), 1);
+		assert_int_equal(net_wait(&link, recv[k], &got), 1);
+		assert_int_equal(net_recv(&link, (size_t)k * SMALL, SMALL, &recv[k]), 0);
+		net_turn(&link); /* an eager sender need not look */
+		ahead |= !seq_at_or_after(link.send->next_seq, link.send->told);
+	}
+	assert_true(ahead);
+	assert_true(link.send->peer_quiet);
+	assert_true(link.recv->rma->quiet);
+	end();
+}
+
+/* Receives posted one by one in a stream are announced in groups, and all of them when nothing comes. */
+static void announced_together(void **state)
+{
+	struct xfer_req *send, *recv[8];
+	uint32_t before, writes = 0;
+	size_t got;
+	int i;
+
+	(void)state;
+	NET_NEEDED();
+	begin();
+	for (i = 0; i < 8; i++)
+		assert_int_equal(net_recv(&link, (size_t)i * LARGE, LARGE, &recv[i]), 0);
+	assert_int_equal(link.recv->rma->announced, 8); /* 1, 1, 2, 4 */
+	assert_int_equal(link.recv->rma->open, 8);
+	for (i = 0; i < 64; i++) {
+		assert_int_equal(net_send(&link, 0, LARGE, &send), 0);
+		assert_int_equal(net_wait(&link, send, &got), 1);
+		assert_int_equal(net_wait(&link, recv[i % 8], &got), 1);
+		before = link.recv->rma->announced;
+		link.recv->rma->patience = UINT32_MAX;
+		assert_int_equal(net_recv(&link, (size_t)(i % 8) * LARGE, LARGE, &recv[i % 8]), 0);
+		writes += link.recv->rma->announced != before;
+	}
+	assert_in_range(writes, 64 / 4 - 1, 64 / 4 + 1);
+	link.recv->rma->patience = 3;
+	for (i = 0; i < 100; i++)
+		net_turn(&link);
+	assert_int_equal(link.recv->rma->announced, link.recv->next_seq);
+	assert_true(list_empty(&link.recv->rma->link));
+	end();
+}
+
 static void eager_off(void **state)
 {
 	struct xfer_req *req;
@@ -235,6 +300,8 @@ int main(void)
 		NET_TEST(small_before_their_receives, NET_RMA),
 		NET_TEST(eager_ends_at_the_window, NET_RMA),
 		NET_TEST(quiet_until_wanted, NET_RMA),
+		NET_TEST(quiet_with_receives_ahead, NET_RMA),
+		NET_TEST(announced_together, NET_RMA),
 		NET_TEST(eager_off, NET_RMA),
 		NET_TEST(eager_too_large, NET_RMA),
 		NET_TEST(a_window_behind_the_oldest, NET_RMA),
