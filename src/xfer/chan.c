@@ -12,6 +12,7 @@
 #include "xfer/internal.h"
 
 #define LOOK_EVERY_US 100000  /* lifelines are looked at this often while a request waits */
+#define RING_EVERY_US 1000000 /* the bell of a sender from which nothing comes */
 #define GRACE_US      2000000 /* after its end, what a peer had sent may still arrive */
 #define PUSH_US	      50000   /* for a last message that the provider would not take at once */
 
@@ -34,6 +35,7 @@ int xfer_chan_open(struct xfer_port *port, enum xfer_kind kind, const struct wir
 	chan->kind = kind;
 	chan->wire = rma ? &rma_wire : &tagged_wire;
 	chan->next_seq = (uint32_t)port->conf->test_seq;
+	chan->rung_us = clock_us();
 	list_init(&chan->reqs);
 	list_init(&chan->done);
 	list_init(&chan->groups_out);
@@ -185,6 +187,18 @@ int xfer_chan_check_peer(struct xfer_chan *chan)
 	return chan->err;
 }
 
+/* A sender that waits for nothing need not look at its network, where the provider may have kept something. */
+static void remind(struct xfer_chan *chan, int64_t now)
+{
+	if (chan->completions != chan->completions_rung) {
+		chan->completions_rung = chan->completions;
+		chan->rung_us = now;
+	} else if (now - chan->rung_us > RING_EVERY_US) {
+		chan->rung_us = now;
+		lifeline_ring(chan->line);
+	}
+}
+
 void chan_idle(struct xfer_chan *chan)
 {
 	int64_t now;
@@ -195,7 +209,8 @@ void chan_idle(struct xfer_chan *chan)
 	if (now - chan->looked_us < LOOK_EVERY_US)
 		return;
 	chan->looked_us = now;
-	xfer_chan_check_peer(chan);
+	if (!xfer_chan_check_peer(chan) && chan->kind == XFER_RECV)
+		remind(chan, now);
 }
 
 static void send_fin(struct xfer_chan *chan)

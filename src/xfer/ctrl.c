@@ -24,7 +24,8 @@ struct ctrl_tx {
 	struct xfer_port *port;
 	struct tx_class *class;
 	struct xfer_peer *peer; /* counted */
-	uint32_t chan_id;	/* whom a failure concerns: it may be closed by then */
+	uint32_t chan_id;	/* whom its end concerns: it may be closed by then */
+	struct xfer_req *req;	/* of the channel, which ends with it, or NULL */
 	size_t bytes;
 	struct wire_ctrl *msg; /* class->bytes of registered memory */
 	struct fab_mr *mr;     /* the chunk's; NULL where the provider needs none */
@@ -182,8 +183,10 @@ static void tx_gone(struct ctrl_tx *tx, int err, const char *text)
 		lost(tx, err, text);
 	else if (chan && (tx->msg->type == WIRE_CONNECT_REQUEST || tx->msg->type == WIRE_CONNECT_RESPONSE))
 		chan->connect_sent = true;
-	if (chan && tx->msg->type == WIRE_EAGER)
+	if (chan && tx->msg->type == WIRE_EAGER) {
 		chan->eager_flying--;
+		req_finish(tx->req, err, err ? 0 : tx->req->posted);
+	}
 	tx_free(tx);
 }
 
@@ -252,8 +255,9 @@ int ctrl_send(struct xfer_port *port, struct xfer_peer *peer, struct xfer_chan *
 	return 0;
 }
 
-int ctrl_send_eager(struct xfer_chan *chan, const struct wire_ctrl *msg, const void *data)
+int ctrl_send_eager(struct xfer_req *req, const struct wire_ctrl *msg, const void *data)
 {
+	struct xfer_chan *chan = req->chan;
 	struct xfer_port *port = chan->port;
 	size_t len = wire_tagged_bytes(msg), bytes = sizeof(*msg) + len;
 	struct ctrl_tx *tx = tx_new(port, &port->tx_large, chan->peer, chan);
@@ -267,8 +271,10 @@ int ctrl_send_eager(struct xfer_chan *chan, const struct wire_ctrl *msg, const v
 	if (bytes <= fab_inject_bytes(port->ep) && list_empty(&port->tx_waiting) &&
 	    !fab_inject(port->ep, tx->msg, bytes, chan->peer->paths[0].fab_addr)) {
 		tx_free(tx);
+		req_finish(req, 0, req->posted);
 		return 0;
 	}
+	tx->req = req;
 	chan->eager_flying++;
 	tx_start(port, tx);
 	return 0;

@@ -55,12 +55,11 @@ int eager_send(struct xfer_req *req, const void *buf)
 	wire_ctrl_init(&msg, WIRE_EAGER, chan->remote_id, chan->id);
 	msg.seq = req->seq;
 	msg.len = wire_tagged_len(req->tag, (uint32_t)req->posted);
-	ret = ctrl_send_eager(chan, &msg, buf);
-	if (ret)
-		return ret;
-	chan->eager_sent = true;
-	req_finish(req, 0, req->posted);
-	return 0;
+	req->copied = true;
+	ret = ctrl_send_eager(req, &msg, buf);
+	if (!ret)
+		chan->eager_sent = true;
+	return ret;
 }
 
 void eager_want(struct xfer_chan *chan, size_t len, uint32_t tag)

@@ -206,6 +206,8 @@ struct xfer_chan {
 	uint32_t completions;  /* ever */
 	uint32_t completions_seen;
 	int64_t looked_us; /* at the lifeline */
+	int64_t rung_us;   /* receiving: the peer's bell, or what it would be rung for has come */
+	uint32_t completions_rung; /* by then */
 	int64_t quiet_since_us;
 	int64_t gone_since_us; /* the lifeline ended: when we saw it, or 0 */
 	struct clear clears[]; /* tagged wire: WIRE_WINDOW of them on a send channel */
@@ -237,6 +239,7 @@ struct xfer_req {
 	uint8_t pieces;	 /* sending: stripes not completed */
 	uint8_t arrived; /* receiving: stripes that have come, a bit each */
 	uint8_t place;	 /* in the group, or REQ_WHOLE */
+	bool copied;	 /* the provider does not know the user's buffer */
 	uint32_t tag;
 	struct xfer_req *group;		    /* receiving: of a part, or NULL */
 	uint8_t parts, posted_parts, left; /* of a group: all, with the provider, not done; else 0 */
@@ -278,8 +281,11 @@ void ctrl_close(struct xfer_port *port);
 int ctrl_send(struct xfer_port *port, struct xfer_peer *peer, struct xfer_chan *chan,
 	      const struct wire_ctrl *msg);
 
-/* The same for an eager message, with a copy of its data. */
-int ctrl_send_eager(struct xfer_chan *chan, const struct wire_ctrl *msg, const void *data);
+/*
+ * The same for an eager message, with a copy of its data. Its request is over when the provider has sent it: its
+ * owner may not look again, and nobody else would see to a message that waits here.
+ */
+int ctrl_send_eager(struct xfer_req *req, const struct wire_ctrl *msg, const void *data);
 
 /* Retries what waits. */
 void ctrl_progress(struct xfer_port *port);
@@ -407,7 +413,7 @@ void rma_abandon(struct xfer_chan *chan);
 /* May the next message go at once, receive or not? First: even without a look for its clear-to-send. */
 bool eager_may(const struct xfer_chan *chan, size_t len, uint32_t tag);
 bool eager_first(const struct xfer_chan *chan, size_t len, uint32_t tag);
-/* Sends it; its request is over, since the data is copied. 0 or -ENOMEM. */
+/* Sends a copy of it. 0 or -ENOMEM. */
 int eager_send(struct xfer_req *req, const void *buf);
 /* The next message can't go: asks for its clear-to-send if it needs one. */
 void eager_want(struct xfer_chan *chan, size_t len, uint32_t tag);

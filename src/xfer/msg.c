@@ -74,7 +74,7 @@ struct xfer_req *req_new(struct xfer_chan *chan, void *buf, size_t len, struct x
 	req->buf = buf;
 	req->posted = req->len = len;
 	req->seq = chan->next_seq;
-	req->done = false;
+	req->done = req->copied = false;
 	req->pieces = req->arrived = req->parts = 0;
 	req->place = REQ_WHOLE;
 	req->group = NULL;

@@ -130,7 +130,7 @@ void orphans_close(struct xfer_port *port)
 
 static bool concerned(const struct xfer_req *req, const struct xfer_region *region)
 {
-	return !region || req->region == region;
+	return !req->copied && (!region || req->region == region);
 }
 
 static int count(struct xfer_chan *chan, const struct xfer_region *region)

@@ -3,7 +3,7 @@
 # The plugin over the fault provider: posts refused, completions held back and reordered, short queue
 # reads. From a few seeds, by either protocol, all cases that move data or end; from more seeds, the protocol and
 # the number of rails changing with them, a few cases. For others, in the environment: SEEDS="1 2 3 ...",
-# MORE_SEEDS and MORE_CASES. make faults has 200 seeds, make soak all cases by 200 seeds.
+# MORE_SEEDS and MORE_CASES. make faults has 200 seeds, make faults-all all cases by 200 seeds.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/check/tap.bash
@@ -28,8 +28,8 @@ run() { # protocol, rails, seed, cases...
 }
 
 for seed in ${SEEDS-1 2}; do
-	run tagged 1 "$seed" 'data/*' 'close/*' 'error/*'
-	run rma 1 "$seed" 'data/*' 'close/*' 'error/*'
+	run tagged 1 "$seed" 'data/*' 'close/*' 'error/*' 'timing/done-*'
+	run rma 1 "$seed" 'data/*' 'close/*' 'error/*' 'timing/done-*'
 done
 read -ra more_cases <<<"${MORE_CASES-data/random data/grouped data/depth close/close-with-receives}"
 for seed in ${MORE_SEEDS-$(seq 3 18)}; do
