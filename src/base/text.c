@@ -153,6 +153,20 @@ int text_distance(const char *a, const char *b)
 	return d[la][lb];
 }
 
+bool text_next_item(const char **list, char *item, size_t item_bytes)
+{
+	size_t len = strcspn(*list, ","), blank = strspn(*list, " "), end = len;
+
+	if (!**list)
+		return false;
+	while (end > blank && (*list)[end - 1] == ' ')
+		end--;
+	snprintf(item, item_bytes, "%.*s", blank < end ? (int)(end - blank) : 0, *list + blank);
+	*list += len;
+	*list += **list == ',';
+	return true;
+}
+
 bool text_in_list(const char *list, const char *name)
 {
 	bool invert = *list == '^', found = false;
@@ -160,16 +174,9 @@ bool text_in_list(const char *list, const char *name)
 
 	if (!*list)
 		return false;
-	for (list += invert; *list; list += *list == ',') {
-		size_t len = strcspn(list, ","), blank = strspn(list, " ");
-		size_t end = len;
-
-		while (end > blank && list[end - 1] == ' ')
-			end--;
-		snprintf(item, sizeof(item), "%.*s", blank < end ? (int)(end - blank) : 0, list + blank);
+	list += invert;
+	while (text_next_item(&list, item, sizeof(item)))
 		if (!fnmatch(item, name, 0))
 			found = true;
-		list += len;
-	}
 	return found != invert;
 }

@@ -29,6 +29,12 @@ char *text_from_us(int64_t us, char *buf, size_t buf_bytes);
 int text_distance(const char *a, const char *b);
 
 /*
+ * Takes the next item from the comma-separated list, without the blanks around it; false at the end. `item` is cut
+ * to its size.
+ */
+bool text_next_item(const char **list, char *item, size_t item_bytes);
+
+/*
  * Does `name` belong to the comma-separated list of shell patterns (blanks around them do not count)? A
  * leading ^ turns the list round: everything that matches none of it. An empty list has no members.
  */

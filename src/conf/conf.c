@@ -20,9 +20,13 @@ const struct param conf_table[] = {
 	 .type = PARAM_TEXT,
 	 .offset = FIELD(nics),
 	 .value = "",
-	 .doc = "The NICs to use: comma-separated shell patterns of libfabric domain names, such as "
-		"`eth0,eth1` or `rdmap*`; a leading `^` means all but these. Empty: every NIC of the provider "
-		"but loopback and container bridges, and loopback when there is nothing else."},
+	 .doc = "The NICs to use, comma-separated: by libfabric's domain name (shell patterns: `eth0,eth1`, "
+		"`rdmap*`), by PCI address (patterns, too: `0000:ab:00.0`, `ab:*`; where the provider tells it) or by "
+		"number (`#2`, `#0-3`). The number is the place among all NICs of the provider by PCI address, "
+		"then name, as weft-info lists them, whatever is chosen. A `^` excludes: `rdmap*,^ab:00.0`; when "
+		"the list begins with one, it means all but these (`^#0,#1`). What means no NIC is warned of. Empty: "
+		"every NIC of the provider but loopback and container bridges, and loopback when there is nothing "
+		"else."},
 	{.name = "WEFT_RAILS",
 	 .type = PARAM_INT,
 	 .offset = FIELD(rails),

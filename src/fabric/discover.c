@@ -19,6 +19,7 @@
 
 #include "base/text.h"
 #include "fabric/fab.h"
+#include "fabric/pick.h"
 #include "fabric/provider.h"
 
 /* Bridges of container runtimes: listed like any NIC, but two hosts may share the same address there. */
@@ -141,27 +142,27 @@ static int nic_add(struct fab_report *r, const struct fi_info *info)
 	int i;
 
 	nic_fill(&nic, info);
-	for (i = 0; i < r->nic_count; i++)
+	for (i = 0; i < r->nic_seen; i++)
 		if (!strcmp(r->nics[i].name, nic.name))
 			break;
-	if (i < r->nic_count && address_preference(r->nics[i].info) >= address_preference(info))
+	if (i < r->nic_seen && address_preference(r->nics[i].info) >= address_preference(info))
 		return 0;
 	copy = fi_dupinfo(info);
 	if (!copy)
 		return -ENOMEM;
 	nic.info = copy;
-	if (i < r->nic_count) {
+	if (i < r->nic_seen) {
 		fi_freeinfo(r->nics[i].info);
 		r->nics[i] = nic;
 		return 0;
 	}
-	grown = realloc(r->nics, (size_t)(r->nic_count + 1) * sizeof(*grown));
+	grown = realloc(r->nics, (size_t)(r->nic_seen + 1) * sizeof(*grown));
 	if (!grown) {
 		fi_freeinfo(copy);
 		return -ENOMEM;
 	}
 	r->nics = grown;
-	r->nics[r->nic_count++] = nic;
+	r->nics[r->nic_seen++] = nic;
 	return 0;
 }
 
@@ -260,46 +261,9 @@ static void explain_nothing(struct fab_report *r, const char *wish, int getinfo_
 			 "; FI_PROVIDER=%.80s limits the choice", fi_provider);
 }
 
-static void nic_drop(struct fab_report *r, int i)
-{
-	fi_freeinfo(r->nics[i].info);
-	memmove(&r->nics[i], &r->nics[i + 1], (size_t)(r->nic_count - i - 1) * sizeof(r->nics[0]));
-	r->nic_count--;
-}
-
 static bool is_default_nic(const struct fab_nic *nic)
 {
 	return !nic->loopback && !(provider_facts(nic->provider)->ip && text_in_list(BRIDGES, nic->name));
-}
-
-static void filter_nics(struct fab_report *r, const struct conf *conf)
-{
-	bool listed = *conf->nics, any_default = false;
-	char names[256] = "";
-	int i;
-
-	for (i = 0; i < r->nic_count; i++) {
-		any_default |= is_default_nic(&r->nics[i]);
-		if (strlen(names) + strlen(r->nics[i].name) + 3 < sizeof(names)) {
-			strcat(names, i ? ", " : "");
-			strcat(names, r->nics[i].name);
-		}
-	}
-	for (i = r->nic_count; i-- > 0;) {
-		bool keep = listed ? text_in_list(conf->nics, r->nics[i].name)
-				   : is_default_nic(&r->nics[i]) || !any_default;
-
-		/* "lo" is what a provider that knows one host calls its only device, too */
-		if (listed && !keep && provider_facts(r->nics[i].provider)->local_only)
-			keep = text_in_list(conf->nics, "lo");
-		if (!keep)
-			nic_drop(r, i);
-	}
-	if (!r->nic_count) {
-		r->user_error = true;
-		snprintf(r->why, sizeof(r->why), "WEFT_NICS=%s matches none of the NICs: %s", conf->nics,
-			 names);
-	}
 }
 
 static int by_place(const void *a, const void *b)
@@ -311,6 +275,46 @@ static int by_place(const void *a, const void *b)
 	if (strcmp(x->pci, y->pci))
 		return strcmp(x->pci, y->pci);
 	return strverscmp(x->name, y->name);
+}
+
+/* The taken NICs come to the front, in their order; those left out stand behind them. */
+static int partition(struct fab_report *r, const struct conf *conf, bool any_default)
+{
+	int i, taken = 0;
+
+	for (i = 0; i < r->nic_seen; i++) {
+		struct fab_nic nic = r->nics[i];
+
+		if (*conf->nics ? !pick_takes(conf->nics, &nic) : any_default && !is_default_nic(&nic))
+			continue;
+		memmove(&r->nics[taken + 1], &r->nics[taken], (size_t)(i - taken) * sizeof(nic));
+		r->nics[taken++] = nic;
+	}
+	return taken;
+}
+
+static void filter_nics(struct fab_report *r, const struct conf *conf)
+{
+	char what[FAB_WHY_BYTES - PARAM_TEXT_BYTES - 32] = "";
+	bool any_default = false;
+	int i;
+
+	if (r->nic_seen)
+		qsort(r->nics, (size_t)r->nic_seen, sizeof(r->nics[0]), by_place);
+	for (i = 0; i < r->nic_seen; i++) {
+		r->nics[i].number = i;
+		any_default |= is_default_nic(&r->nics[i]);
+	}
+	if (*conf->nics)
+		pick_explain(conf->nics, r->nics, r->nic_seen, what, sizeof(what));
+	if (*conf->nics && pick_misses(conf->nics, r->nics, r->nic_seen))
+		snprintf(r->missed, sizeof(r->missed), "WEFT_NICS=%s: %s", conf->nics, what);
+	r->nic_count = partition(r, conf, any_default);
+	if (!r->nic_count) {
+		r->user_error = true;
+		r->missed[0] = 0;
+		snprintf(r->why, sizeof(r->why), "WEFT_NICS=%s leaves no NIC: %s", conf->nics, what);
+	}
 }
 
 /* Is this the domain's first entry? Each address of an interface has one. */
@@ -372,10 +376,8 @@ static int collect(struct fab_report *r, const struct fi_info *all, const struct
 		fi_freeinfo(rma);
 	if (ret)
 		return ret;
-	best->nics = r->nic_count;
+	best->nics = r->nic_seen;
 	filter_nics(r, conf);
-	if (r->nic_count)
-		qsort(r->nics, (size_t)r->nic_count, sizeof(r->nics[0]), by_place);
 	return 0;
 }
 
@@ -398,8 +400,8 @@ int fab_discover(const struct conf *conf, struct fab_report *out)
 
 void fab_report_fini(struct fab_report *r)
 {
-	while (r->nic_count)
-		nic_drop(r, r->nic_count - 1);
+	while (r->nic_seen)
+		fi_freeinfo(r->nics[--r->nic_seen].info);
 	free(r->nics);
 	memset(r, 0, sizeof(*r));
 }

@@ -31,6 +31,7 @@ struct fab_nic {
 	char fabric[FAB_NAME_BYTES];
 	char pci[FAB_PCI_BYTES];       /* "0000:3b:00.0" as the provider says, or "" */
 	int speed_mbps;		       /* as the provider says, or 0 */
+	int number;		       /* among all of the provider: by PCI address, then name; loopback last */
 	bool loopback;
 	bool rma; /* remote writes with immediate data are to be used */
 	struct fi_info *info;
@@ -47,12 +48,14 @@ struct fab_candidate {
 #define FAB_CANDIDATES 24
 
 struct fab_report {
-	struct fab_nic *nics; /* of the chosen provider, usable ones only, in a stable order */
+	struct fab_nic *nics; /* of the chosen provider, usable ones only, by number: those taken ... */
 	int nic_count;
+	int nic_seen; /* ... and, up to here, those left out by WEFT_NICS or by default */
 	struct fab_candidate candidates[FAB_CANDIDATES];
 	int candidate_count;
 	char why[FAB_WHY_BYTES]; /* when there is no NIC: one complete sentence or two for the user */
 	bool user_error;	 /* `why` is the fault of a setting, not of the machine */
+	char missed[FAB_WHY_BYTES]; /* one warning when part of WEFT_NICS means no NIC, or "" */
 };
 
 /*

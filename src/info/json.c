@@ -23,6 +23,21 @@ static json_t *providers(const struct dev_table *t)
 	return list;
 }
 
+static json_t *nics(const struct dev_table *t)
+{
+	json_t *list = json_array();
+	int i;
+
+	for (i = 0; i < t->report.nic_seen; i++) {
+		const struct fab_nic *nic = &t->report.nics[i];
+
+		json_array_append_new(list, json_pack("{s:i, s:s, s:s, s:i, s:b}", "number", nic->number, "name",
+						      nic->name, "pci", nic->pci, "speed_mbps", nic->speed_mbps,
+						      "used", (int)(i < t->report.nic_count)));
+	}
+	return list;
+}
+
 static json_t *rails(const struct dev *d)
 {
 	json_t *list = json_array();
@@ -75,10 +90,10 @@ static json_t *parameters(const struct dev_table *t)
 
 int info_print_json(const struct dev_table *t)
 {
-	json_t *root = json_pack("{s:s, s:{s:s, s:s}, s:b, s:s, s:o, s:o, s:o}", "weft", PACKAGE_VERSION,
+	json_t *root = json_pack("{s:s, s:{s:s, s:s}, s:b, s:s, s:o, s:o, s:o, s:o}", "weft", PACKAGE_VERSION,
 				 "libfabric", "version", fab_library_version(), "path",
 				 fab_library_path(), "usable", (int)(t->count > 0), "why_not", t->why,
-				 "providers", providers(t), "devices", devices(t), "parameters",
+				 "providers", providers(t), "nics", nics(t), "devices", devices(t), "parameters",
 				 parameters(t));
 
 	if (!root)

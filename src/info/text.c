@@ -26,6 +26,23 @@ static void print_providers(const struct dev_table *t)
 		printf("    none\n");
 }
 
+/* By number, as WEFT_NICS counts them: two ordered halves of one list. */
+static void print_nics(const struct dev_table *t)
+{
+	int i, left = t->report.nic_count, taken = 0;
+
+	if (!t->report.nic_seen)
+		return;
+	printf("\nNICs, by number\n");
+	for (i = 0; i < t->report.nic_seen; i++) {
+		bool use = taken < t->report.nic_count && t->report.nics[taken].number == i;
+		const struct fab_nic *nic = &t->report.nics[use ? taken++ : left++];
+
+		printf("  %c #%-3d %-16s PCI %s%s\n", use ? '*' : ' ', i, nic->name,
+		       *nic->pci ? nic->pci : "not told", use ? "" : ": left out");
+	}
+}
+
 static void print_rails(const struct dev *d)
 {
 	int i;
@@ -101,6 +118,7 @@ void info_print_text(const struct dev_table *t)
 {
 	printf("Weft %s\nlibfabric %s, %s\n", PACKAGE_VERSION, fab_library_version(), fab_library_path());
 	print_providers(t);
+	print_nics(t);
 	print_devices(t);
 	print_parameters(t);
 }

@@ -34,6 +34,8 @@ static int report(bool json)
 		return 1;
 	}
 	conf_warn_unknown();
+	if (*t.report.missed)
+		log_warn("%s", t.report.missed);
 	if (!t.count)
 		log_must_see("Weft can't be used: %s", t.why);
 	if (!json)

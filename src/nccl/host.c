@@ -44,6 +44,8 @@ static void announce(void)
 		if (devs.origins[i] == PARAM_FROM_ENVIRONMENT)
 			log_info("%s=%s (environment)", conf_table[i].name,
 				 param_value_text(&conf_table[i], &devs.conf, value, sizeof(value)));
+	if (*devs.report.missed)
+		log_warn("%s", devs.report.missed);
 	if (*devs.note)
 		log_info("%s", devs.note);
 	for (d = 0; d < devs.count; d++)

@@ -244,6 +244,30 @@ static void knows_list_members(void **state)
 			fail_msg("%s in \"%s\"", rows[i].name, rows[i].list);
 }
 
+static void takes_lists_apart(void **state)
+{
+	const char *list = "a, b c ,,d ,";
+	char item[4];
+
+	(void)state;
+	assert_true(text_next_item(&list, item, sizeof(item)));
+	assert_string_equal(item, "a");
+	assert_true(text_next_item(&list, item, sizeof(item)));
+	assert_string_equal(item, "b c");
+	assert_true(text_next_item(&list, item, sizeof(item)));
+	assert_string_equal(item, "");
+	assert_true(text_next_item(&list, item, sizeof(item)));
+	assert_string_equal(item, "d");
+	assert_false(text_next_item(&list, item, sizeof(item)));
+	list = "longer,x";
+	assert_true(text_next_item(&list, item, sizeof(item)));
+	assert_string_equal(item, "lon");
+	assert_true(text_next_item(&list, item, sizeof(item)));
+	assert_string_equal(item, "x");
+	list = "";
+	assert_false(text_next_item(&list, item, sizeof(item)));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -255,6 +279,7 @@ int main(void)
 		cmocka_unit_test(reads_back_what_it_wrote),
 		cmocka_unit_test(measures_distance),
 		cmocka_unit_test(knows_list_members),
+		cmocka_unit_test(takes_lists_apart),
 	};
 
 	return unit_run("text", tests);
