@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,6 +118,16 @@ int text_to_bool(const char *s, int64_t *out)
 				return 0;
 			}
 	return -EINVAL;
+}
+
+void text_append(char *buf, size_t buf_bytes, const char *fmt, ...)
+{
+	size_t used = strlen(buf);
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(buf + used, buf_bytes - used, fmt, args);
+	va_end(args);
 }
 
 static int min3(int a, int b, int c)

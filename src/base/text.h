@@ -25,6 +25,9 @@ char *text_from_bytes(int64_t bytes, char *buf, size_t buf_bytes);
 /* "2s", "150ms": the shortest form text_to_us reads back. Returns buf. */
 char *text_from_us(int64_t us, char *buf, size_t buf_bytes);
 
+/* Appends what fits to the text in buf. */
+void text_append(char *buf, size_t buf_bytes, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
 /* Edit distance (insert, delete, change, swap of neighbours), in either case; up to 64 characters. */
 int text_distance(const char *a, const char *b);
 

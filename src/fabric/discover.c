@@ -346,6 +346,23 @@ static struct fi_info *best_by_rma(const struct conf *conf, const struct fab_can
 	return list;
 }
 
+bool fab_offers_hmem(const char *provider)
+{
+	struct fi_info *hints = make_hints(false), *list = NULL;
+	int err;
+
+	if (!hints)
+		return false;
+	hints->caps |= FI_HMEM;
+	hints->domain_attr->mr_mode |= FI_MR_HMEM;
+	hints->fabric_attr->prov_name = strdup(provider);
+	err = fi_getinfo(api_version(), NULL, NULL, 0, hints, &list);
+	fi_freeinfo(hints);
+	if (!err)
+		fi_freeinfo(list);
+	return !err;
+}
+
 static int collect(struct fab_report *r, const struct fi_info *all, const struct conf *conf,
 		   int getinfo_err)
 {

@@ -69,6 +69,9 @@ void fab_report_fini(struct fab_report *r);
 const char *fab_library_version(void);
 const char *fab_library_path(void);
 
+/* Does this libfabric offer the provider with FI_HMEM, so for memory of GPUs? */
+bool fab_offers_hmem(const char *provider);
+
 /* An IP address the NIC's own endpoints use: family 4 or 6, or 0 when it is not an IP provider. */
 int fab_nic_ip(const struct fab_nic *nic, uint8_t out_ip[16]);
 

@@ -3,7 +3,6 @@
 #include "fabric/pick.h"
 
 #include <fnmatch.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,54 +106,41 @@ bool pick_misses(const char *list, const struct fab_nic *nics, int n)
 	return false;
 }
 
-/* Appends to a text of `used` bytes what fits; the new length, at most buf_bytes. */
-static size_t add(char *buf, size_t buf_bytes, size_t used, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
-
-static size_t add(char *buf, size_t buf_bytes, size_t used, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	if (used < buf_bytes)
-		used += (size_t)vsnprintf(buf + used, buf_bytes - used, fmt, args);
-	va_end(args);
-	return used < buf_bytes ? used : buf_bytes;
-}
-
-static size_t add_nics(const struct fab_nic *nics, int n, char *buf, size_t buf_bytes, size_t used)
+static void append_nics(const struct fab_nic *nics, int n, char *buf, size_t buf_bytes)
 {
 	int i;
 
-	used = add(buf, buf_bytes, used, n == 1 ? "; there is" : "; there are");
+	text_append(buf, buf_bytes, n == 1 ? "; there is" : "; there are");
 	for (i = 0; i < n; i++) {
 		const struct fab_nic *nic = &nics[i];
 
 		/* room for this one and for the end */
-		if (used + strlen(nic->name) + strlen(nic->pci) + 40 > buf_bytes)
-			return add(buf, buf_bytes, used, "%s %d%s", i ? " and" : "", n - i, i ? " more" : "");
-		used = add(buf, buf_bytes, used, "%s #%d %s", i ? "," : "", nic->number, nic->name);
+		if (strlen(buf) + strlen(nic->name) + strlen(nic->pci) + 40 > buf_bytes) {
+			text_append(buf, buf_bytes, "%s %d%s", i ? " and" : "", n - i, i ? " more" : "");
+			return;
+		}
+		text_append(buf, buf_bytes, "%s #%d %s", i ? "," : "", nic->number, nic->name);
 		if (*nic->pci)
-			used = add(buf, buf_bytes, used, " (%s)", nic->pci);
+			text_append(buf, buf_bytes, " (%s)", nic->pci);
 	}
-	return used;
 }
 
 char *pick_explain(const char *list, const struct fab_nic *nics, int n, char *buf, size_t buf_bytes)
 {
-	bool all_exclude = *list == '^', first = true;
-	size_t used = 0;
+	bool all_exclude = *list == '^';
 	struct item item;
 	int count;
 
 	*buf = 0;
 	while (next_item(&list, all_exclude, &item)) {
 		count = meant(&item, nics, n);
-		used = add(buf, buf_bytes, used, "%s`%s%s` means ", first ? "" : ", ",
-			   item.excludes ? "^" : "", item.pattern);
-		used = count ? add(buf, buf_bytes, used, "%d", count) : add(buf, buf_bytes, used, "none");
-		first = false;
+		text_append(buf, buf_bytes, "%s`%s%s` means ", *buf ? ", " : "", item.excludes ? "^" : "",
+			    item.pattern);
+		if (count)
+			text_append(buf, buf_bytes, "%d", count);
+		else
+			text_append(buf, buf_bytes, "none");
 	}
-	add_nics(nics, n, buf, buf_bytes, used);
+	append_nics(nics, n, buf, buf_bytes);
 	return buf;
 }

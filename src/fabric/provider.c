@@ -9,15 +9,21 @@
 
 #define DEPRECATED "deprecated and slow"
 
+static const struct provider_devices efa_devices = {
+	.driver = "efa", .pci_vendor = "0x1d0f", .pci_device = "0xefa"};
+static const struct provider_devices rdma_devices = {0};
+
 static const struct provider_facts table[] = {
 	{.name = "efa",
 	 .rank = 100,
 	 .efa_options = true,
+	 .devices = &efa_devices,
 	 .needs = "an EFA device, its kernel driver, /dev/infiniband/uverbs* inside this container, and a "
 		  "libfabric built with the efa provider"},
 	{.name = "verbs;ofi_rxm",
 	 .alias = "verbs",
 	 .rank = 80,
+	 .devices = &rdma_devices,
 	 .needs = "an InfiniBand or RoCE device whose interface has an address"},
 	{.name = "tcp", .rank = 60, .ip = true, .rma = true, .mr_unlocked_below = FI_VERSION(1, 20)},
 	/* libfabric 1.17's name for what is "tcp" from 1.18 on */

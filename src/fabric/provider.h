@@ -1,10 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Facts about each provider, one row each: no other place asks "is this efa?". Inside fabric only. */
+/*
+ * Facts about each provider, one row each: no other place asks "is this efa?". For fabric, and for weft-info when it
+ * explains what is missing.
+ */
 #ifndef WEFT_FABRIC_PROVIDER_H
 #define WEFT_FABRIC_PROVIDER_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+/* The kernel's devices that a provider drives. */
+struct provider_devices {
+	const char *driver;	/* NULL: any that makes RDMA devices */
+	const char *pci_vendor; /* as sysfs writes it, "0x1d0f"; NULL: of many makers */
+	const char *pci_device; /* what its id begins with */
+};
 
 struct provider_facts {
 	const char *name;     /* as libfabric prints it */
@@ -20,6 +30,7 @@ struct provider_facts {
 	uint32_t mr_unlocked_below;
 	bool efa_options;     /* takes FI_OPT_EFA_* and FI_OPT_SHARED_MEMORY_PERMITTED */
 	const char *on_demand; /* why it is not a default, when rank is 0 */
+	const struct provider_devices *devices; /* NULL: needs none of its own */
 	const char *needs;     /* what is missing where libfabric does not list it; NULL: not worth a word */
 };
 

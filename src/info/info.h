@@ -14,4 +14,13 @@ int info_print_json(const struct dev_table *t);
 /* The README's parameter page, to stdout. Depends on the table alone, not on this machine. */
 void info_print_markdown(void);
 
+/*
+ * Checks the comma-separated requirements; prints those that are not met, each with its probable cause, which is
+ * looked for below `root` ("": this machine). Returns the exit status: 0 met, 1 not, 2 not understood.
+ */
+int info_require(const char *list, const char *root);
+
+/* The requirements that there are, to stdout. */
+void info_require_help(void);
+
 #endif

@@ -17,10 +17,13 @@ static const char usage[] =
 	"\n"
 	"  -j, --json                  the same for programs\n"
 	"      --parameters-markdown   the parameters as the README lists them\n"
+	"      --require LIST          check requirements, such as provider=efa,rails=4: a prolog for jobs\n"
+	"      --root DIR              with --require: look for causes in DIR/sys, DIR/dev and so on\n"
 	"  -V, --version               version of Weft and libfabric\n"
 	"  -h, --help                  this text\n"
 	"\n"
-	"Exit status: 0 Weft has a device here, 1 it has none, 2 a parameter or option is wrong.\n"
+	"Exit status: 0 Weft has a device here, 1 it has none, 2 a parameter or option is wrong;\n"
+	"with --require: 0 all is met, 1 something is not, 2 the option is wrong.\n"
 	"Environment: the WEFT_ variables that weft-info lists; FI_LOG_LEVEL=warn lets libfabric explain.\n";
 
 static int report(bool json)
@@ -49,14 +52,17 @@ static int report(bool json)
 
 int main(int argc, char **argv)
 {
-	enum { MARKDOWN = 256 };
+	enum { MARKDOWN = 256, REQUIRE, ROOT };
 	static const struct option options[] = {
 		{"json", no_argument, NULL, 'j'},
 		{"parameters-markdown", no_argument, NULL, MARKDOWN},
+		{"require", required_argument, NULL, REQUIRE},
+		{"root", required_argument, NULL, ROOT},
 		{"version", no_argument, NULL, 'V'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
+	const char *require = NULL, *root = "";
 	bool json = false;
 	int c;
 
@@ -64,10 +70,15 @@ int main(int argc, char **argv)
 		switch (c) {
 		case 'j': json = true; break;
 		case MARKDOWN: info_print_markdown(); return 0;
+		case REQUIRE: require = optarg; break;
+		case ROOT: root = optarg; break;
 		case 'V':
 			printf("Weft %s, libfabric %s\n", PACKAGE_VERSION, fab_library_version());
 			return 0;
-		case 'h': fputs(usage, stdout); return 0;
+		case 'h':
+			fputs(usage, stdout);
+			info_require_help();
+			return 0;
 		default: fprintf(stderr, "Try weft-info --help.\n"); return 2;
 		}
 	}
@@ -75,5 +86,5 @@ int main(int argc, char **argv)
 		fprintf(stderr, "weft-info: unexpected argument %s\nTry weft-info --help.\n", argv[optind]);
 		return 2;
 	}
-	return report(json);
+	return require ? info_require(require, root) : report(json);
 }

@@ -244,6 +244,19 @@ static void knows_list_members(void **state)
 			fail_msg("%s in \"%s\"", rows[i].name, rows[i].list);
 }
 
+static void appends_what_fits(void **state)
+{
+	char buf[8] = "";
+
+	(void)state;
+	text_append(buf, sizeof(buf), "%s%d", "ab", 1);
+	assert_string_equal(buf, "ab1");
+	text_append(buf, sizeof(buf), "%s", "cdefgh");
+	assert_string_equal(buf, "ab1cdef");
+	text_append(buf, sizeof(buf), "x");
+	assert_string_equal(buf, "ab1cdef");
+}
+
 static void takes_lists_apart(void **state)
 {
 	const char *list = "a, b c ,,d ,";
@@ -280,6 +293,7 @@ int main(void)
 		cmocka_unit_test(measures_distance),
 		cmocka_unit_test(knows_list_members),
 		cmocka_unit_test(takes_lists_apart),
+		cmocka_unit_test(appends_what_fits),
 	};
 
 	return unit_run("text", tests);

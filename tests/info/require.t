@@ -1,0 +1,153 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# weft-info --require: what is met ends with 0, what is not with 1 and its probable cause, what can't be understood
+# with 2. NICs are the fault provider's; drivers, device files, limits and libraries are looked for in made-up roots.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/check/tap.bash
+. "$here/../check/tap.bash"
+cd "${TEST_BUILDDIR:?run by make check}" || exit
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+root=$tmp/root
+mkdir "$root"
+
+check() { # requirements: sets out, err, status
+	src/weft-info --root "$root" --require "$1" >"$tmp/out" 2>"$tmp/err"
+	status=$?
+	out=$(<"$tmp/out")
+	err=$(<"$tmp/err")
+}
+
+met() { # what, requirements
+	check "$2"
+	if [ $status = 0 ] && [ "$out" = "met: $2" ]; then ok "$1"; else bad "$1" "exit $status" "$out" "$err"; fi
+}
+
+# Every requirement of the list is unmet, each with a cause; the words stand in what is said.
+unmet() { # what, requirements, words...
+	local word missing=''
+	check "$2"
+	for word in "${@:3}"; do grep -qF -- "$word" <<<"$out" || missing+="not said: $word; "; done
+	if [ $status = 1 ] && [ "$(grep -c '^unmet: [^ ]*: ' <<<"$out")" = "$(tr ',' '\n' <<<"$2" | wc -l)" ] &&
+		[ "$(grep -c '^       probable cause: .' <<<"$out")" = "$(grep -c '^unmet: ' <<<"$out")" ] &&
+		[ -z "$missing" ]; then
+		ok "$1"
+	else
+		bad "$1" "exit $status" "$missing" "$out" "$err"
+	fi
+}
+
+refused() { # requirements, words on stderr
+	check "$1"
+	if [ $status = 2 ] && [ -z "$out" ] && grep -qF -- "$2" <<<"$err"; then
+		ok "--require '${1:0:40}' is refused"
+	else
+		bad "--require '${1:0:40}' is refused" "exit $status" "$out" "$err"
+	fi
+}
+
+pci() { # address, vendor, device, driver or ""
+	local dir=$root/sys/bus/pci/devices/$1
+	mkdir -p "$dir" "$root/sys/bus/pci/drivers/any"
+	echo "$2" >"$dir/vendor"
+	echo "$3" >"$dir/device"
+	rm -f "$dir/driver"
+	[ -z "$4" ] || ln -s "../../drivers/$4" "$dir/driver"
+}
+
+meminfo() { # total, free
+	mkdir -p "$root/proc"
+	printf 'MemTotal: 1 kB\nHugePages_Total: %s\nHugePages_Free: %s\n' "$1" "$2" >"$root/proc/meminfo"
+}
+
+# The way from the bus to libfabric, one step more each time.
+unmet 'no EFA on the bus' provider=efa 'Weft would use' '0 PCI functions 1d0f:efa* on the bus'
+pci 0000:3b:00.0 0x1d0f 0xefa1 ''
+pci 0000:3c:00.0 0x1d0f 0xefa1 ''
+pci 0000:3d:00.0 0x1d0f 0xec20 ena
+unmet 'EFA without a driver' provider=efa '0 of 2 PCI functions 1d0f:efa* have the driver' 'kernel module efa'
+pci 0000:3b:00.0 0x1d0f 0xefa1 efa
+unmet 'one of two has its driver' provider=efa,nics=2 '0 efa devices in' '1 of 2 PCI functions'
+pci 0000:3c:00.0 0x1d0f 0xefa1 efa
+for i in 0 1; do
+	mkdir -p "$root/sys/class/infiniband/efa_$i"
+	ln -s "../../../bus/pci/devices/0000:3$(tr 01 bc <<<$i):00.0" "$root/sys/class/infiniband/efa_$i/device"
+done
+unmet 'a container without device files' provider=efa "0 device files $root/dev/infiniband/uverbs*, for 2 devices" \
+	--device=/dev/infiniband
+mkdir -p "$root/dev/infiniband/uverbs0" # a directory: even root can't open it for writing
+unmet 'a device file that may not be opened' provider=efa "$root/dev/infiniband/uverbs* can't be opened"
+rmdir "$root/dev/infiniband/uverbs0"
+touch "$root/dev/infiniband/uverbs0" "$root/dev/infiniband/rdma_cm"
+unmet 'device files for one of two' provider=efa,nics=2 '1 device files'
+touch "$root/dev/infiniband/uverbs1"
+library=$(src/weft-info --json | sed -n 's/^ *"path": "\(.*libfabric.*\)",*$/\1/p')
+unmet 'devices, but a libfabric without them' provider=efa "the library loaded is ${library:-?}" 'libfabric offers no efa'
+mkdir -p "$root/opt/amazon/efa/lib"
+touch "$root/opt/amazon/efa/lib/libfabric.so.1"
+LD_LIBRARY_PATH=/nowhere unmet 'another libfabric' provider=efa,libfabric=99.0 '(LD_LIBRARY_PATH is /nowhere)' \
+	"another one is in $root/opt/amazon/efa/lib:"
+export WEFT_PROVIDER=verbs
+unmet 'no device at all is said besides' provider=verbs 'unmet: a device: there is none' 'libfabric offers no verbs'
+unset WEFT_PROVIDER
+unmet 'a provider that is here, but not chosen' provider=shm 'only on demand' 'WEFT_PROVIDER=shm asks for it'
+FI_PROVIDER=^shm unmet 'a provider that a setting of libfabric hides' provider=shm 'FI_PROVIDER=^shm limits it'
+
+# Limits and libraries.
+met 'tcp on this machine' 'provider=tcp,devices=1,nics=1,rails=1,speed=1,libfabric=1.17,memlock=1K'
+meminfo 8 4
+met 'huge pages enough' hugepages=4
+unmet 'huge pages that others hold' hugepages=8 '4 are free' '8 are set aside, but other processes'
+unmet 'too few huge pages' hugepages=9 '8 are set aside: sysctl vm.nr_hugepages=9'
+rm "$root/proc/meminfo"
+unmet 'huge pages that nobody knows of' hugepages=1 'does not tell'
+met 'locked memory that is allowed' memlock=1K
+limited() { # kind of limit, requirement, words
+	(
+		ulimit -S -l 16
+		[ "$1" = soft ] || ulimit -H -l 16
+		unmet "locked memory that a $1 limit forbids" "$2" 'may lock 16K' "$3"
+		exit $tap_failed
+	)
+	tap_failed=$((tap_failed + $?))
+	tap_count=$((tap_count + 1))
+}
+limited soft memlock=17K 'only the soft limit is low'
+limited hard memlock=17K LimitMEMLOCK=infinity
+limited hard memlock LimitMEMLOCK=infinity
+unmet 'GPUDirect' gdr 'staged through host memory' "$root/proc/driver/nvidia/version is missing" 'no FI_HMEM'
+mkdir -p "$root/proc/driver/nvidia"
+touch "$root/proc/driver/nvidia/version"
+check gdr
+none 'GPUDirect with a driver' "$(grep 'nvidia/version is missing' <<<"$out")"
+
+# NICs, rails and speeds.
+use_fault_provider
+FAULT_NICS=0000:10:1b.0@100000,0000:10:1c.0@100000,0000:a0:1b.0@100000,0000:a0:1c.0@50000
+export FAULT_NICS
+WEFT_TEST_RAILS=4 met 'one device of four rails' provider=fault,devices=1,nics=4,rails=4,speed=350
+WEFT_TEST_RAILS=4 unmet 'a rail is slow' speed=400 'has 350.0' 'fault0 (100000 Mbit/s)' 'fault3 (50000 Mbit/s)'
+WEFT_RAILS=1 unmet 'rails that a parameter forbids' rails=4 'device 0 (fault0) has 1' WEFT_RAILS=1
+unmet 'rails that lie apart' rails=4 'has 1' 'WEFT_TOPOLOGY'
+WEFT_NICS='fault*,^a0:*' unmet 'NICs left out' nics=3 '2 are in use, of fault' \
+	'2 of 4 NICs are left out by WEFT_NICS=fault*,^a0:*'
+unmet 'more NICs than there are' nics=5 '4 are in use' 'libfabric lists no more'
+WEFT_NICS=eth7 unmet 'a list that leaves nothing' nics=1,devices=1 'unmet: a device: there is none' \
+	'WEFT_NICS=eth7 leaves no NIC'
+FAULT_NICS=-@100000,-@100000 unmet 'rails without places' rails=2 'tells no PCI address of fault0'
+
+refused '' 'at least one'
+refused , 'at least one'
+refused nics 'not of the form nics=N'
+refused nics=0 'not of the form nics=N'
+refused nics=x 'not of the form nics=N'
+refused gdr=1 'not of the form gdr'
+refused libfabric=1 'not of the form libfabric=M.N'
+refused libfabric=1.20.1 'not of the form libfabric=M.N'
+refused memlock=lots 'not of the form memlock[=SIZE]'
+refused provider= 'not of the form provider=NAME'
+refused rial=4 'rial=4 is no requirement'
+refused rails=1,nics=1,=3 'is no requirement'
+refused "$(printf 'nics=1,%.0s' {1..33})" 'too many'
+tap_done
