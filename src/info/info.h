@@ -14,6 +14,9 @@ int info_print_json(const struct dev_table *t);
 /* The README's parameter page, to stdout. Depends on the table alone, not on this machine. */
 void info_print_markdown(void);
 
+/* Where memory for each device is and where a sample of it really lies, to stdout. */
+void info_print_placement(const struct dev_table *t);
+
 /*
  * Checks the comma-separated requirements; prints those that are not met, each with its probable cause, which is
  * looked for below `root` ("": this machine). Returns the exit status: 0 met, 1 not, 2 not understood.

@@ -62,7 +62,8 @@ static json_t *devices(const struct dev_table *t)
 			list, json_pack("{s:i, s:s, s:o, s:s, s:s, s:i, s:s, s:s?, s:i, s:b}", "number", i, "nic",
 					d->nic->name, "rails", rails(d), "provider", d->nic->provider, "fabric",
 					d->nic->fabric, "speed_mbps", d->speed_mbps, "guid", guid,
-					"pci_path", d->pci_path, "numa_node", topo_nic_numa(d->pci_path),
+					"pci_path", d->pci_path, "numa_node", 
+					topo_nic_numa(t->conf.topology, d->nic->pci, d->pci_path),
 					"gpudirect", 0));
 	}
 	return list;

@@ -60,7 +60,7 @@ static void print_devices(const struct dev_table *t)
 	printf("\nDevices NCCL will see\n");
 	for (i = 0; i < t->count; i++) {
 		const struct dev *d = &t->devs[i];
-		int numa = topo_nic_numa(d->pci_path);
+		int numa = topo_nic_numa(t->conf.topology, d->nic->pci, d->pci_path);
 
 		printf("    %d  %-14s provider %s, %d Mbit/s, guid %016llx\n", i, d->nic->name,
 		       d->nic->provider, d->speed_mbps, (unsigned long long)d->guid);

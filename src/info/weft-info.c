@@ -17,6 +17,7 @@ static const char usage[] =
 	"\n"
 	"  -j, --json                  the same for programs\n"
 	"      --parameters-markdown   the parameters as the README lists them\n"
+	"      --placement             on which NUMA nodes NICs and the memory for them are\n"
 	"      --require LIST          check requirements, such as provider=efa,rails=4: a prolog for jobs\n"
 	"      --root DIR              with --require: look for causes in DIR/sys, DIR/dev and so on\n"
 	"  -V, --version               version of Weft and libfabric\n"
@@ -26,7 +27,7 @@ static const char usage[] =
 	"with --require: 0 all is met, 1 something is not, 2 the option is wrong.\n"
 	"Environment: the WEFT_ variables that weft-info lists; FI_LOG_LEVEL=warn lets libfabric explain.\n";
 
-static int report(bool json)
+static int report(bool json, bool placement)
 {
 	struct dev_table t;
 	int status;
@@ -41,7 +42,9 @@ static int report(bool json)
 		log_warn("%s", t.report.missed);
 	if (!t.count)
 		log_must_see("Weft can't be used: %s", t.why);
-	if (!json)
+	if (placement)
+		info_print_placement(&t);
+	else if (!json)
 		info_print_text(&t);
 	else if (info_print_json(&t))
 		fprintf(stderr, "weft-info: out of memory\n");
@@ -52,10 +55,11 @@ static int report(bool json)
 
 int main(int argc, char **argv)
 {
-	enum { MARKDOWN = 256, REQUIRE, ROOT };
+	enum { MARKDOWN = 256, PLACEMENT, REQUIRE, ROOT };
 	static const struct option options[] = {
 		{"json", no_argument, NULL, 'j'},
 		{"parameters-markdown", no_argument, NULL, MARKDOWN},
+		{"placement", no_argument, NULL, PLACEMENT},
 		{"require", required_argument, NULL, REQUIRE},
 		{"root", required_argument, NULL, ROOT},
 		{"version", no_argument, NULL, 'V'},
@@ -63,13 +67,14 @@ int main(int argc, char **argv)
 		{0},
 	};
 	const char *require = NULL, *root = "";
-	bool json = false;
+	bool json = false, placement = false;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "jVh", options, NULL)) != -1) {
 		switch (c) {
 		case 'j': json = true; break;
 		case MARKDOWN: info_print_markdown(); return 0;
+		case PLACEMENT: placement = true; break;
 		case REQUIRE: require = optarg; break;
 		case ROOT: root = optarg; break;
 		case 'V':
@@ -86,5 +91,5 @@ int main(int argc, char **argv)
 		fprintf(stderr, "weft-info: unexpected argument %s\nTry weft-info --help.\n", argv[optind]);
 		return 2;
 	}
-	return require ? info_require(require, root) : report(json);
+	return require ? info_require(require, root) : report(json, placement);
 }

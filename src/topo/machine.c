@@ -40,7 +40,11 @@ static bool add(struct topo_machine *m, hwloc_obj_t obj, int parent)
 		m->objects = more;
 	}
 	o = &m->objects[m->count++];
-	*o = (struct topo_object){.parent = parent};
+	*o = (struct topo_object){.parent = parent, .node = -1};
+	if (!obj->nodeset && parent >= 0) /* I/O is where the place above it is */
+		o->node = m->objects[parent].node;
+	else if (obj->nodeset && hwloc_bitmap_weight(obj->nodeset) == 1)
+		o->node = hwloc_bitmap_first(obj->nodeset);
 	if (obj->type == HWLOC_OBJ_PCI_DEVICE) {
 		const struct hwloc_pcidev_attr_s *pci = &obj->attr->pcidev;
 

@@ -16,6 +16,7 @@ struct topo_object {
 	int parent; /* its number, less than this object's own; -1: the root, which is number 0 */
 	topo_pci pci;
 	bool gpu;
+	int node; /* the NUMA node it belongs to, by the kernel's number; -1: several, or unknown */
 };
 
 struct topo_machine {

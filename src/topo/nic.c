@@ -3,11 +3,10 @@
 #include "topo/nic.h"
 
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <hwloc.h>
 
 #include "topo/machine.h"
 
@@ -51,26 +50,37 @@ int topo_nic_speed_mbps(const char *name)
 	return speed;
 }
 
-static int numa_of(hwloc_topology_t topology, const char *pci)
-{
-	hwloc_obj_t dev = hwloc_get_pcidev_by_busidstring(topology, pci);
-	hwloc_obj_t near = dev ? hwloc_get_non_io_ancestor_obj(topology, dev) : NULL;
+/* The machine that was looked at last: loading takes long, and there is one. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct topo_machine machine;
+static char *machine_xml;
 
-	if (!near || !near->nodeset || hwloc_bitmap_weight(near->nodeset) != 1)
-		return -1;
-	return hwloc_bitmap_first(near->nodeset);
+static const struct topo_machine *load(const char *xml)
+{
+	if (machine_xml && !strcmp(machine_xml, xml))
+		return &machine;
+	topo_machine_fini(&machine);
+	free(machine_xml);
+	machine_xml = strdup(xml);
+	if (topo_machine_load(xml, &machine))
+		topo_machine_fini(&machine);
+	return &machine;
 }
 
-int topo_nic_numa(const char *pci_path)
+int topo_nic_numa(const char *xml, const char *pci, const char *pci_path)
 {
-	hwloc_topology_t topology;
-	int node = -1;
+	const struct topo_machine *m;
+	int object, node = -1;
 
-	if (!pci_path || hwloc_topology_init(&topology))
+	if (!*pci && pci_path)
+		pci = strrchr(pci_path, '/') + 1;
+	if (!topo_pci_parse(pci))
 		return -1;
-	hwloc_topology_set_io_types_filter(topology, HWLOC_TYPE_FILTER_KEEP_ALL);
-	if (!hwloc_topology_load(topology))
-		node = numa_of(topology, strrchr(pci_path, '/') + 1);
-	hwloc_topology_destroy(topology);
+	pthread_mutex_lock(&lock);
+	m = load(xml);
+	object = topo_machine_find(m, topo_pci_parse(pci));
+	if (object >= 0)
+		node = m->objects[object].node;
+	pthread_mutex_unlock(&lock);
 	return node;
 }

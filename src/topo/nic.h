@@ -15,9 +15,10 @@ char *topo_nic_pci_path(const char *name, const char *pci);
 int topo_nic_speed_mbps(const char *name);
 
 /*
- * NUMA node of the PCI function at `pci_path`, by hwloc's tree; -1 when pci_path is NULL or unknown.
- * Loads the machine's topology, which takes some milliseconds: for tools.
+ * NUMA node of the PCI function, by hwloc's XML file `xml` or, when that is "", by this machine: of the function at
+ * `pci` ("0000:3b:00.0") or, when that is "", of the one whose directory is `pci_path` (NULL: none). -1: unknown.
+ * The first call loads the machine, which takes some ten milliseconds.
  */
-int topo_nic_numa(const char *pci_path);
+int topo_nic_numa(const char *xml, const char *pci, const char *pci_path);
 
 #endif

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "topo/near.h"
 #include "xfer/internal.h"
 
 struct ctrl_rx {
@@ -68,13 +69,11 @@ static int class_grow(struct xfer_port *port, struct tx_class *class)
 
 	if (!chunk)
 		return -ENOMEM;
-	ret = posix_memalign(&chunk->memory, 4096, class->per_chunk * class->bytes);
-	if (ret)
-		chunk->memory = NULL;
-	else
-		ret = fab_mr_reg(port->domain, chunk->memory, class->per_chunk * class->bytes, &chunk->mr);
+	chunk->memory = topo_near_alloc(port->node, class->per_chunk * class->bytes);
+	ret = chunk->memory ? fab_mr_reg(port->domain, chunk->memory, class->per_chunk * class->bytes, &chunk->mr)
+			    : -ENOMEM;
 	if (ret) {
-		free(chunk->memory);
+		topo_near_free(chunk->memory, class->per_chunk * class->bytes);
 		free(chunk);
 		return -ENOMEM;
 	}
@@ -99,7 +98,7 @@ static void class_fini(struct tx_class *class)
 
 		list_remove(&chunk->link);
 		fab_mr_close(chunk->mr);
-		free(chunk->memory);
+		topo_near_free(chunk->memory, class->per_chunk * class->bytes);
 		free(chunk);
 	}
 }
@@ -111,10 +110,9 @@ int ctrl_open(struct xfer_port *port)
 
 	port->rx_bytes = port->dev->nic->rma ? sizeof(struct wire_ctrl) + WIRE_EAGER_MAX : WIRE_CTRL_MAX;
 	port->rx = calloc(n, sizeof(*port->rx));
-	if (!port->rx || posix_memalign(&port->ctrl_memory, 4096, n * port->rx_bytes)) {
-		port->ctrl_memory = NULL;
+	port->ctrl_memory = port->rx ? topo_near_alloc(port->node, n * port->rx_bytes) : NULL;
+	if (!port->ctrl_memory)
 		return -ENOMEM;
-	}
 	memset(port->ctrl_memory, 0, n * port->rx_bytes);
 	ret = fab_mr_reg(port->domain, port->ctrl_memory, n * port->rx_bytes, &port->ctrl_mr);
 	for (i = 0; i < n && !ret; i++) {
@@ -155,7 +153,7 @@ void ctrl_close(struct xfer_port *port)
 	class_fini(&port->tx_small);
 	class_fini(&port->tx_large);
 	fab_mr_close(port->ctrl_mr);
-	free(port->ctrl_memory);
+	topo_near_free(port->ctrl_memory, (size_t)port->conf->ctrl_buffers * port->rx_bytes);
 	free(port->rx);
 	port->ctrl_mr = NULL;
 	port->ctrl_memory = NULL;

@@ -73,6 +73,7 @@ struct xfer_port {
 	const struct xfer_conn_ops *ops;
 	struct rail rails[DEV_RAILS_MAX];
 	int rail_count;
+	int node;		   /* NUMA node of the leader, -1: unknown or the only one */
 	struct fab_domain *domain; /* the leader's, as all that is not said to be a rail's */
 	struct fab_ep *ep;	   /* NULL once all are shut down */
 	atomic_int err;		   /* why the port is broken: negative errno, or 0 */

@@ -14,6 +14,8 @@
 #include "peer/address.h"
 #include "peer/bell.h"
 #include "peer/ident.h"
+#include "topo/near.h"
+#include "topo/nic.h"
 #include "xfer/internal.h"
 
 #define FAREWELL_US 200000  /* how long the last close waits for its own farewells to leave */
@@ -103,6 +105,8 @@ static int port_open_parts(struct xfer_port *port)
 	if (ret)
 		return ret;
 	port->domain = port->dev->domains[0];
+	if (topo_near_nodes() > 1)
+		port->node = topo_nic_numa(port->conf->topology, port->dev->nic->pci, port->dev->pci_path);
 	if (port->dev->nic->rma && bell_open(rung))
 		log_info("no thread for the bell: a peer that closes while this process is busy has to wait");
 	for (i = 0; i < port->dev->rail_count && !ret; i++) {
@@ -163,6 +167,7 @@ static struct xfer_port *port_new(struct dev *dev, const struct conf *conf,
 	port->conf = conf;
 	port->ops = ops;
 	port->thread = pthread_self();
+	port->node = -1;
 	pthread_mutex_init(&port->lock, NULL);
 	memcpy(&seed, peer_self()->uuid, sizeof(seed));
 	idmap_init(&port->chans, seed);

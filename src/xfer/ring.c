@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "topo/near.h"
 #include "xfer/internal.h"
 
 #define PER_SLAB 16
@@ -27,13 +28,14 @@ static int slab_new(struct xfer_port *port)
 
 	if (!slab)
 		return -ENOMEM;
-	if (posix_memalign(&slab->memory, 4096, PER_SLAB * WIRE_RING_BYTES)) {
+	slab->memory = topo_near_alloc(port->node, PER_SLAB * WIRE_RING_BYTES);
+	if (!slab->memory) {
 		free(slab);
 		return -ENOMEM;
 	}
 	ret = fab_mr_reg(port->domain, slab->memory, PER_SLAB * WIRE_RING_BYTES, &slab->mr);
 	if (ret) {
-		free(slab->memory);
+		topo_near_free(slab->memory, PER_SLAB * WIRE_RING_BYTES);
 		free(slab);
 		return ret;
 	}
@@ -101,7 +103,7 @@ void rings_close(struct xfer_port *port)
 
 		list_remove(&slab->link);
 		fab_mr_close(slab->mr);
-		free(slab->memory);
+		topo_near_free(slab->memory, PER_SLAB * WIRE_RING_BYTES);
 		free(slab);
 	}
 }

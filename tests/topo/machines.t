@@ -45,6 +45,16 @@ done
 machine "$here/machines/p5.48xlarge.txt"
 none "WEFT_RAILS=1: each NIC is a device" "$(WEFT_RAILS=1 devices | awk '$2 != 1' ; [ "$(WEFT_RAILS=1 devices | wc -l)" = 32 ] || echo not 32)"
 none "WEFT_RAILS=2: twice as many devices of two" "$(WEFT_RAILS=2 devices | awk '$2 != 2'; [ "$(WEFT_RAILS=2 devices | wc -l)" = 16 ] || echo not 16)"
+# Half of its devices are on each socket; what this machine has of that is for tests/unit/near.
+devices >"$tmp/list"
+none "p5.48xlarge: four devices on either NUMA node" "$(for i in {0..7}; do
+	node=$($get "$tmp/json" devices "$i" numa_node)
+	[ "$node" = $((i / 4)) ] || echo "device $i is on node $node"
+done)"
+none "weft-info --placement names the nodes" "$(src/weft-info --placement >"$tmp/out" 2>&1
+	for i in {0..7}; do
+		grep -Eq "^ +$i  fault$((4 * i)) +NUMA node $((i / 4)); " "$tmp/out" || echo "device $i: $(<"$tmp/out")"
+	done)"
 if WEFT_TOPOLOGY=$tmp/none src/weft-info 2>&1 | grep -q "WEFT_TOPOLOGY=.*is not a file"; then
 	ok "a topology that can't be read is said"
 else

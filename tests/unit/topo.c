@@ -73,7 +73,7 @@ static void pci_functions_have_a_path(void **state)
 		assert_string_equal(strrchr(path, '/') + 1, entry->d_name);
 		assert_int_equal(access(path, F_OK), 0);
 		if (!seen)
-			assert_in_range(topo_nic_numa(path) + 1, 0, 1025);
+			assert_in_range(topo_nic_numa("", "", path) + 1, 0, 1025);
 		free(path);
 		seen++;
 	}
@@ -94,9 +94,12 @@ static void speed_of_nonsense_is_unknown(void **state)
 static void numa_of_nonsense_is_unknown(void **state)
 {
 	(void)state;
-	assert_int_equal(topo_nic_numa(NULL), -1);
-	assert_int_equal(topo_nic_numa("/sys/devices/pci0000:00/nonsense"), -1);
-	assert_int_equal(topo_nic_numa("/sys/devices/pciffff:ff/ffff:ff:1f.7"), -1);
+	assert_int_equal(topo_nic_numa("", "", NULL), -1);
+	assert_int_equal(topo_nic_numa("", "nonsense", NULL), -1);
+	assert_int_equal(topo_nic_numa("", "", "/sys/devices/pci0000:00/nonsense"), -1);
+	assert_int_equal(topo_nic_numa("", "", "/sys/devices/pciffff:ff/ffff:ff:1f.7"), -1);
+	assert_int_equal(topo_nic_numa("", "ffff:ff:1f.7", NULL), -1);
+	assert_int_equal(topo_nic_numa("/nowhere/none.xml", "0000:00:00.0", NULL), -1);
 }
 
 /* A random machine: objects, some of them GPUs, and NICs on some others or nowhere. */
