@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "peer/ident.h"
-#include "topo/group.h"
+#include "topo/machine.h"
 #include "topo/nic.h"
 
 /* What NCCL assumes of a network that does not say. */
@@ -69,6 +69,16 @@ static bool can_group(const struct dev_table *t)
 	return t->report.nic_count > 1 && t->conf.rails != 1;
 }
 
+static void describe(struct dev_table *t, int gpus, int least, int most)
+{
+	char range[40] = "";
+
+	if (least != most)
+		snprintf(range, sizeof(range), " to %d: they differ", most);
+	snprintf(t->note, sizeof(t->note), "NICs: %d; GPUs: %d; devices: %d; rails of each: %d%s", t->report.nic_count,
+		 gpus, t->count, least, range);
+}
+
 static int add_groups(struct dev_table *t, const struct topo_machine *m)
 {
 	int limit = t->conf.rails ? (int)t->conf.rails : DEV_RAILS_MAX;
@@ -82,13 +92,14 @@ static int add_groups(struct dev_table *t, const struct topo_machine *m)
 	n = nics && groups ? topo_group(m, nics, n, limit, groups) : -ENOMEM;
 	for (i = 0; i < n; i++) {
 		dev_add(t, groups[i].nics, groups[i].nic_count);
+		t->devs[i].gpus = groups[i].gpus;
+		memcpy(t->devs[i].gpu, groups[i].gpu, sizeof(groups[i].gpu));
 		least = groups[i].nic_count < least ? groups[i].nic_count : least;
 		most = groups[i].nic_count > most ? groups[i].nic_count : most;
 		gpus += groups[i].gpus;
 	}
 	if (n > 0)
-		snprintf(t->note, sizeof(t->note), "%d NICs make %d devices for %d GPUs, of %d to %d rails%s",
-			 t->report.nic_count, n, gpus, least, most, least == most ? "" : ": they differ");
+		describe(t, gpus, least, most);
 	free(groups);
 	free(nics);
 	return n < 0 ? n : 0;
@@ -114,6 +125,17 @@ static int group(struct dev_table *t)
 	return ret;
 }
 
+static int make_devices(struct dev_table *out, bool by_place)
+{
+	out->devs = calloc((size_t)out->report.nic_count, sizeof(*out->devs));
+	if (!out->devs)
+		return -ENOMEM;
+	if (by_place)
+		return group(out);
+	deal(out, (int)out->conf.test_rails);
+	return 0;
+}
+
 int dev_table_load(struct dev_table *out)
 {
 	int ret;
@@ -130,12 +152,55 @@ int dev_table_load(struct dev_table *out)
 	out->user_error = out->report.user_error;
 	if (!out->report.nic_count)
 		return 0;
-	out->devs = calloc((size_t)out->report.nic_count, sizeof(*out->devs));
-	if (!out->devs)
+	return make_devices(out, out->conf.test_rails == 1 && can_group(out));
+}
+
+/* The NICs of a machine that is not this one. */
+static int imagine_nics(struct fab_report *r, const struct topo_machine *m)
+{
+	int i;
+
+	r->nics = calloc((size_t)m->count + 1, sizeof(*r->nics));
+	if (!r->nics)
 		return -ENOMEM;
-	if (out->conf.test_rails == 1 && can_group(out))
-		return group(out);
-	deal(out, (int)out->conf.test_rails);
+	for (i = 0; i < m->count; i++) {
+		const struct topo_object *o = &m->objects[i];
+		struct fab_nic *nic = &r->nics[r->nic_count];
+
+		if (!topo_machine_uses(m, o))
+			continue;
+		topo_pci_text(o->pci, nic->pci);
+		snprintf(nic->name, sizeof(nic->name), "%s", *o->name ? o->name : nic->pci);
+		nic->speed_mbps = o->speed_mbps;
+		nic->number = r->nic_count++;
+	}
+	r->nic_seen = r->nic_count;
+	return 0;
+}
+
+int dev_table_imagine(const char *xml, struct dev_table *out)
+{
+	struct topo_machine m;
+	int ret;
+
+	memset(out, 0, sizeof(*out));
+	if (conf_load(&out->conf, out->origins, out->why, sizeof(out->why))) {
+		out->user_error = true;
+		return 0;
+	}
+	snprintf(out->conf.topology, sizeof(out->conf.topology), "%s", xml);
+	ret = topo_machine_load(xml, &m);
+	if (!ret)
+		ret = imagine_nics(&out->report, &m);
+	topo_machine_fini(&m);
+	if (ret == -EINVAL) {
+		snprintf(out->why, sizeof(out->why), "%s is not a file that hwloc can read", xml);
+		out->user_error = true;
+		return 0;
+	}
+	if (ret || out->report.nic_count)
+		return ret ? ret : make_devices(out, true);
+	snprintf(out->why, sizeof(out->why), "the machine in %s has no NIC", xml);
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 
 #include "conf/conf.h"
 #include "fabric/fab.h"
+#include "topo/group.h"
 
 #define DEV_RAILS_MAX 8
 
@@ -22,6 +23,8 @@ struct dev {
 	char *pci_path; /* resolved /sys directory of the leader, or NULL */
 	uint64_t guid;
 	int speed_mbps; /* of all rails together; never 0 */
+	int gpus;	/* how many it is nearest to, as far as that is known; the first of them: */
+	topo_pci gpu[TOPO_GPUS_MAX];
 
 	pthread_mutex_t lock;			   /* covers what follows */
 	struct fab_domain *domains[DEV_RAILS_MAX]; /* one per rail; open while users > 0 */
@@ -45,6 +48,12 @@ struct dev_table {
  * -ENOMEM. Logs nothing: the host decides how loud.
  */
 int dev_table_load(struct dev_table *out);
+
+/*
+ * The same for the machine in hwloc's file `xml`, with the NICs that it shows: what Weft would do there. Its devices
+ * can't be opened. 0, also when there is no device; -ENOMEM.
+ */
+int dev_table_imagine(const char *xml, struct dev_table *out);
 void dev_table_fini(struct dev_table *t);
 
 /*

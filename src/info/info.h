@@ -17,6 +17,12 @@ void info_print_markdown(void);
 /* Where memory for each device is and where a sample of it really lies, to stdout. */
 void info_print_placement(const struct dev_table *t);
 
+/* The machine's tree and the devices made of it, to stdout. 0, or a negative errno when there is no tree. */
+int info_print_topology(const struct dev_table *t);
+
+/* Writes this machine as an XML file for --from and WEFT_TOPOLOGY. 0, or not, with a line on stderr. */
+int info_save_topology(const struct dev_table *t, const char *file);
+
 /*
  * Checks the comma-separated requirements; prints those that are not met, each with its probable cause, which is
  * looked for below `root` ("": this machine). Returns the exit status: 0 met, 1 not, 2 not understood.

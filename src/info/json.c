@@ -48,6 +48,17 @@ static json_t *rails(const struct dev *d)
 	return list;
 }
 
+static json_t *gpus(const struct dev *d)
+{
+	json_t *list = json_array();
+	char pci[TOPO_PCI_BYTES];
+	int i;
+
+	for (i = 0; i < d->gpus && i < TOPO_GPUS_MAX; i++)
+		json_array_append_new(list, json_string(topo_pci_text(d->gpu[i], pci)));
+	return list;
+}
+
 static json_t *devices(const struct dev_table *t)
 {
 	json_t *list = json_array();
@@ -59,10 +70,10 @@ static json_t *devices(const struct dev_table *t)
 
 		snprintf(guid, sizeof(guid), "%016llx", (unsigned long long)d->guid);
 		json_array_append_new(
-			list, json_pack("{s:i, s:s, s:o, s:s, s:s, s:i, s:s, s:s?, s:i, s:b}", "number", i, "nic",
-					d->nic->name, "rails", rails(d), "provider", d->nic->provider, "fabric",
+			list, json_pack("{s:i, s:s, s:o, s:o, s:s, s:s, s:i, s:s, s:s?, s:i, s:b}", "number", i, "nic",
+					d->nic->name, "rails", rails(d), "gpus", gpus(d), "provider", d->nic->provider, "fabric",
 					d->nic->fabric, "speed_mbps", d->speed_mbps, "guid", guid,
-					"pci_path", d->pci_path, "numa_node", 
+					"pci_path", d->pci_path, "numa_node",
 					topo_nic_numa(t->conf.topology, d->nic->pci, d->pci_path),
 					"gpudirect", 0));
 	}

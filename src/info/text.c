@@ -53,6 +53,17 @@ static void print_rails(const struct dev *d)
 	printf("\n");
 }
 
+static void print_gpus(const struct dev *d)
+{
+	char pci[TOPO_PCI_BYTES];
+	int i;
+
+	printf("       %-14s nearest to GPU", "");
+	for (i = 0; i < d->gpus && i < TOPO_GPUS_MAX; i++)
+		printf(" %s", topo_pci_text(d->gpu[i], pci));
+	printf("\n");
+}
+
 static void print_devices(const struct dev_table *t)
 {
 	int i;
@@ -66,6 +77,8 @@ static void print_devices(const struct dev_table *t)
 		       d->nic->provider, d->speed_mbps, (unsigned long long)d->guid);
 		if (d->rail_count > 1)
 			print_rails(d);
+		if (d->gpus)
+			print_gpus(d);
 		printf("       %-14s PCI %s", "", d->pci_path ? d->pci_path : "none");
 		if (numa >= 0)
 			printf(", NUMA node %d", numa);

@@ -17,6 +17,9 @@ static const char usage[] =
 	"\n"
 	"  -j, --json                  the same for programs\n"
 	"      --parameters-markdown   the parameters as the README lists them\n"
+	"      --topology              where GPUs and NICs sit, and which belong together\n"
+	"      --from FILE             with --topology: of another machine, from lstopo's or our XML file\n"
+	"      --save-topology FILE    this machine as XML, for --from, WEFT_TOPOLOGY or a bug report\n"
 	"      --placement             on which NUMA nodes NICs and the memory for them are\n"
 	"      --require LIST          check requirements, such as provider=efa,rails=4: a prolog for jobs\n"
 	"      --root DIR              with --require: look for causes in DIR/sys, DIR/dev and so on\n"
@@ -27,13 +30,16 @@ static const char usage[] =
 	"with --require: 0 all is met, 1 something is not, 2 the option is wrong.\n"
 	"Environment: the WEFT_ variables that weft-info lists; FI_LOG_LEVEL=warn lets libfabric explain.\n";
 
-static int report(bool json, bool placement)
+enum view { TEXT, JSON, PLACE, TOPOLOGY, SAVE };
+
+/* `file`: to save to, or the machine to look at instead of this one. */
+static int report(enum view view, const char *file)
 {
 	struct dev_table t;
-	int status;
+	int status, bad = 0;
 
 	log_set_stderr(LOG_LEVEL_WARN);
-	if (dev_table_load(&t)) {
+	if (view == TOPOLOGY && file ? dev_table_imagine(file, &t) : dev_table_load(&t)) {
 		fprintf(stderr, "weft-info: out of memory\n");
 		return 1;
 	}
@@ -42,23 +48,30 @@ static int report(bool json, bool placement)
 		log_warn("%s", t.report.missed);
 	if (!t.count)
 		log_must_see("Weft can't be used: %s", t.why);
-	if (placement)
-		info_print_placement(&t);
-	else if (!json)
-		info_print_text(&t);
-	else if (info_print_json(&t))
-		fprintf(stderr, "weft-info: out of memory\n");
-	status = t.count ? 0 : t.user_error ? 2 : 1;
+	switch (view) {
+	case TEXT: info_print_text(&t); break;
+	case PLACE: info_print_placement(&t); break;
+	case TOPOLOGY: bad = info_print_topology(&t); break;
+	case SAVE: bad = info_save_topology(&t, file); break;
+	case JSON:
+		bad = info_print_json(&t);
+		if (bad)
+			fprintf(stderr, "weft-info: out of memory\n");
+	}
+	status = t.user_error ? 2 : bad ? 1 : view != SAVE && !t.count;
 	dev_table_fini(&t);
 	return status;
 }
 
 int main(int argc, char **argv)
 {
-	enum { MARKDOWN = 256, PLACEMENT, REQUIRE, ROOT };
+	enum { MARKDOWN = 256, PLACEMENT, REQUIRE, ROOT, TREE, FROM, STORE };
 	static const struct option options[] = {
 		{"json", no_argument, NULL, 'j'},
 		{"parameters-markdown", no_argument, NULL, MARKDOWN},
+		{"topology", no_argument, NULL, TREE},
+		{"from", required_argument, NULL, FROM},
+		{"save-topology", required_argument, NULL, STORE},
 		{"placement", no_argument, NULL, PLACEMENT},
 		{"require", required_argument, NULL, REQUIRE},
 		{"root", required_argument, NULL, ROOT},
@@ -66,15 +79,21 @@ int main(int argc, char **argv)
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
-	const char *require = NULL, *root = "";
-	bool json = false, placement = false;
+	const char *require = NULL, *root = "", *from = NULL, *to = NULL;
+	enum view view = TEXT;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "jVh", options, NULL)) != -1) {
 		switch (c) {
-		case 'j': json = true; break;
+		case 'j': view = JSON; break;
 		case MARKDOWN: info_print_markdown(); return 0;
-		case PLACEMENT: placement = true; break;
+		case PLACEMENT: view = PLACE; break;
+		case TREE: view = TOPOLOGY; break;
+		case FROM: from = optarg; break;
+		case STORE:
+			view = SAVE;
+			to = optarg;
+			break;
 		case REQUIRE: require = optarg; break;
 		case ROOT: root = optarg; break;
 		case 'V':
@@ -91,5 +110,9 @@ int main(int argc, char **argv)
 		fprintf(stderr, "weft-info: unexpected argument %s\nTry weft-info --help.\n", argv[optind]);
 		return 2;
 	}
-	return require ? info_require(require, root) : report(json, placement);
+	if (from && view != TOPOLOGY) {
+		fprintf(stderr, "weft-info: --from goes with --topology\nTry weft-info --help.\n");
+		return 2;
+	}
+	return require ? info_require(require, root) : report(view, view == SAVE ? to : from);
 }

@@ -49,21 +49,31 @@ static int unpaired(const struct topo_machine *m, struct unit *units, int n, int
 	return found;
 }
 
-static struct topo_group *new_group(struct pairing *p, int gpus)
+static void serve(struct topo_group *g, const struct unit *gpu)
+{
+	if (g->gpus < TOPO_GPUS_MAX)
+		g->gpu[g->gpus] = gpu->pci;
+	g->gpus++;
+}
+
+static struct topo_group *new_group(struct pairing *p, struct unit **gpus, int n)
 {
 	struct topo_group *g = &p->out[p->count++];
+	int i;
 
-	*g = (struct topo_group){.gpus = gpus};
+	*g = (struct topo_group){.gpus = 0};
+	for (i = 0; i < n; i++)
+		serve(g, gpus[i]);
 	return g;
 }
 
-/* NICs for one GPU (or none): as many groups as needed, of about the same size. */
-static void make_groups(struct pairing *p, struct unit **nics, int n, int gpus)
+/* NICs for these GPUs: as many groups as needed, of about the same size. */
+static void make_groups(struct pairing *p, struct unit **nics, int n, struct unit **gpus, int g_count)
 {
 	int parts = (n + p->most - 1) / p->most, part, i;
 
 	for (part = 0; part < parts; part++) {
-		struct topo_group *g = new_group(p, gpus);
+		struct topo_group *g = new_group(p, gpus, g_count);
 
 		for (i = part * n / parts; i < (part + 1) * n / parts; i++) {
 			nics[i]->paired = true;
@@ -95,27 +105,27 @@ static int by_address_of(const void *a, const void *b)
 }
 
 /* The fastest NIC that is left goes to the GPU with the least so far. */
-static void deal_by_speed(struct pairing *p, int gpus, struct unit **nics, int n)
+static void deal_by_speed(struct pairing *p, struct unit **gpus, int g, struct unit **nics, int n)
 {
 	struct unit *hand[n];
 	int turn, i, held, whose[n];
-	long speed[gpus];
+	long speed[g];
 
 	memset(speed, 0, sizeof(speed));
 	qsort(nics, (size_t)n, sizeof(nics[0]), by_speed);
 	for (i = 0; i < n; i++) {
 		whose[i] = 0;
-		for (turn = 1; turn < gpus; turn++)
+		for (turn = 1; turn < g; turn++)
 			if (speed[turn] < speed[whose[i]])
 				whose[i] = turn;
 		speed[whose[i]] += nics[i]->speed_mbps ? nics[i]->speed_mbps : 1;
 	}
-	for (turn = 0; turn < gpus; turn++) {
+	for (turn = 0; turn < g; turn++) {
 		for (i = held = 0; i < n; i++)
 			if (whose[i] == turn)
 				hand[held++] = nics[i];
 		qsort(hand, (size_t)held, sizeof(hand[0]), by_address_of);
-		make_groups(p, hand, held, 1);
+		make_groups(p, hand, held, &gpus[turn], 1);
 	}
 }
 
@@ -127,13 +137,13 @@ static void pair(struct pairing *p, struct unit **gpus, int g, struct unit **nic
 	for (i = 0; i < g; i++)
 		gpus[i]->paired = true;
 	if (n >= g && !same_speed(nics, n)) {
-		deal_by_speed(p, g, nics, n);
+		deal_by_speed(p, gpus, g, nics, n);
 		return;
 	}
 	for (i = 0; i < g && n >= g; i++)
-		make_groups(p, nics + i * n / g, (i + 1) * n / g - i * n / g, 1);
+		make_groups(p, nics + i * n / g, (i + 1) * n / g - i * n / g, &gpus[i], 1);
 	for (i = 0; i < n && n < g; i++)
-		make_groups(p, nics + i, 1, (i + 1) * g / n - i * g / n);
+		make_groups(p, nics + i, 1, gpus + i * g / n, (i + 1) * g / n - i * g / n);
 }
 
 static int depth(const struct topo_machine *m, int object)
@@ -174,7 +184,7 @@ static void share(struct pairing *p, const struct unit *gpu, const struct topo_n
 		nearest = at;
 	}
 	if (best)
-		best->gpus++;
+		serve(best, gpu);
 }
 
 /* Looks at every place, after all places below it: those have higher numbers. */
@@ -194,7 +204,7 @@ static int pair_all(struct pairing *p)
 		for (n = 0; n < p->nic_count; n++) {
 			nics[0] = &p->nics[n];
 			if (!nics[0]->paired)
-				make_groups(p, nics, 1, 0);
+				make_groups(p, nics, 1, NULL, 0);
 		}
 	}
 	free(gpus);
@@ -216,7 +226,7 @@ static void fill_units(struct pairing *p, const struct topo_nic nics[], int n)
 	int i, object;
 
 	for (i = 0; i < p->m->count; i++)
-		if (p->m->objects[i].gpu)
+		if (p->m->objects[i].kind == TOPO_GPU)
 			p->gpus[p->gpu_count++] = (struct unit){.pci = p->m->objects[i].pci, .object = i};
 	for (i = 0; i < n; i++) {
 		object = topo_machine_find(p->m, nics[i].pci);

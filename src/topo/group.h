@@ -14,6 +14,7 @@
 #include "topo/machine.h"
 
 #define TOPO_GROUP_MAX 8 /* NICs in a group */
+#define TOPO_GPUS_MAX  8 /* of the GPUs of a group, that are named */
 
 struct topo_nic {
 	topo_pci pci;
@@ -24,6 +25,7 @@ struct topo_group {
 	int nics[TOPO_GROUP_MAX]; /* their numbers in the caller's list, by PCI address */
 	int nic_count;
 	int gpus; /* how many GPUs it serves */
+	topo_pci gpu[TOPO_GPUS_MAX]; /* the first of them */
 };
 
 /*

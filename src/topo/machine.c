@@ -11,8 +11,17 @@
 #include <hwloc.h>
 
 #define VENDOR_NVIDIA	 0x10de
+#define VENDOR_AMAZON	 0x1d0f
+#define CLASS_NETWORK	 0x02
 #define CLASS_VGA	 0x0300
 #define CLASS_3D	 0x0302
+#define NAME_INFO	 "WeftName" /* what topo_machine_save adds to a NIC */
+#define SPEED_INFO	 "WeftMbps"
+
+/* What an EFA device can do, by its PCI device id; hwloc's files do not tell. */
+static const struct {
+	int id, mbps;
+} efa_kinds[] = {{0xefa0, 100000}, {0xefa1, 100000}, {0xefa2, 200000}, {0xefa3, 400000}};
 
 static topo_pci address(unsigned domain, unsigned bus, unsigned device, unsigned function)
 {
@@ -27,6 +36,57 @@ topo_pci topo_pci_parse(const char *text)
 	if (sscanf(text, "%x:%x:%x.%x%n", &domain, &bus, &device, &function, &used) != 4 || text[used])
 		return 0;
 	return address(domain, bus, device, function);
+}
+
+static topo_pci pci_of(const struct hwloc_pcidev_attr_s *pci)
+{
+	return address(pci->domain, pci->bus, pci->dev, pci->func);
+}
+
+static void fill_nic(struct topo_object *o, hwloc_obj_t obj)
+{
+	const struct hwloc_pcidev_attr_s *pci = &obj->attr->pcidev;
+	const char *name = hwloc_obj_get_info_by_name(obj, NAME_INFO);
+	const char *speed = hwloc_obj_get_info_by_name(obj, SPEED_INFO);
+	hwloc_obj_t child;
+	size_t i;
+
+	o->kind = TOPO_NIC;
+	for (i = 0; i < sizeof(efa_kinds) / sizeof(efa_kinds[0]) && pci->vendor_id == VENDOR_AMAZON; i++)
+		if (pci->device_id == efa_kinds[i].id) {
+			o->efa = true;
+			o->speed_mbps = efa_kinds[i].mbps;
+		}
+	for (child = obj->io_first_child; child; child = child->next_sibling)
+		if (child->type == HWLOC_OBJ_OS_DEVICE && child->name &&
+		    (!*o->name || child->attr->osdev.type == HWLOC_OBJ_OSDEV_OPENFABRICS)) {
+			snprintf(o->name, sizeof(o->name), "%s", child->name);
+			o->rdma |= child->attr->osdev.type == HWLOC_OBJ_OSDEV_OPENFABRICS;
+		}
+	if (name)
+		snprintf(o->name, sizeof(o->name), "%s", name);
+	if (speed)
+		o->speed_mbps = atoi(speed);
+}
+
+static void fill(struct topo_object *o, hwloc_obj_t obj)
+{
+	const struct hwloc_pcidev_attr_s *pci = &obj->attr->pcidev;
+
+	if (obj->type == HWLOC_OBJ_PACKAGE) {
+		o->kind = TOPO_SOCKET;
+	} else if (obj->type == HWLOC_OBJ_BRIDGE && obj->attr->bridge.upstream_type == HWLOC_OBJ_BRIDGE_HOST) {
+		o->kind = TOPO_ROOT;
+	} else if (obj->type == HWLOC_OBJ_BRIDGE) {
+		o->kind = TOPO_SWITCH;
+		o->pci = pci_of(&obj->attr->bridge.upstream.pci);
+	} else if (obj->type == HWLOC_OBJ_PCI_DEVICE) {
+		o->pci = pci_of(pci);
+		if (pci->vendor_id == VENDOR_NVIDIA && (pci->class_id == CLASS_3D || pci->class_id == CLASS_VGA))
+			o->kind = TOPO_GPU;
+		if (pci->class_id >> 8 == CLASS_NETWORK)
+			fill_nic(o, obj);
+	}
 }
 
 static bool add(struct topo_machine *m, hwloc_obj_t obj, int parent)
@@ -45,13 +105,7 @@ static bool add(struct topo_machine *m, hwloc_obj_t obj, int parent)
 		o->node = m->objects[parent].node;
 	else if (obj->nodeset && hwloc_bitmap_weight(obj->nodeset) == 1)
 		o->node = hwloc_bitmap_first(obj->nodeset);
-	if (obj->type == HWLOC_OBJ_PCI_DEVICE) {
-		const struct hwloc_pcidev_attr_s *pci = &obj->attr->pcidev;
-
-		o->pci = address(pci->domain, pci->bus, pci->dev, pci->func);
-		o->gpu = pci->vendor_id == VENDOR_NVIDIA &&
-			 (pci->class_id == CLASS_3D || pci->class_id == CLASS_VGA);
-	}
+	fill(o, obj);
 	return true;
 }
 
@@ -102,4 +156,50 @@ int topo_machine_find(const struct topo_machine *m, topo_pci pci)
 		if (pci && m->objects[i].pci == pci)
 			return i;
 	return -1;
+}
+
+char *topo_pci_text(topo_pci pci, char buf[TOPO_PCI_BYTES])
+{
+	*buf = 0;
+	if (pci)
+		snprintf(buf, TOPO_PCI_BYTES, "%04x:%02x:%02x.%x", (unsigned)(pci >> 32 & 0xffff),
+			 (unsigned)(pci >> 16 & 0xffff), (unsigned)(pci >> 8 & 0xff), (unsigned)(pci & 0xff));
+	return buf;
+}
+
+bool topo_machine_uses(const struct topo_machine *m, const struct topo_object *o)
+{
+	bool efa = false, rdma = false;
+	int i;
+
+	for (i = 0; i < m->count; i++) {
+		efa |= m->objects[i].efa;
+		rdma |= m->objects[i].rdma;
+	}
+	return o->kind == TOPO_NIC && (efa ? o->efa : rdma ? o->rdma : true);
+}
+
+int topo_machine_save(const char *file, const struct topo_known known[], int n)
+{
+	char text[TOPO_PCI_BYTES];
+	hwloc_topology_t topology;
+	hwloc_obj_t obj;
+	int i, ret;
+
+	if (hwloc_topology_init(&topology))
+		return -ENOMEM;
+	hwloc_topology_set_io_types_filter(topology, HWLOC_TYPE_FILTER_KEEP_ALL);
+	ret = hwloc_topology_load(topology) ? -ENOTSUP : 0;
+	for (i = 0; i < n && !ret; i++) {
+		obj = hwloc_get_pcidev_by_busidstring(topology, topo_pci_text(known[i].pci, text));
+		snprintf(text, sizeof(text), "%d", known[i].speed_mbps);
+		if (obj && (hwloc_obj_add_info(obj, NAME_INFO, known[i].name) ||
+			    (known[i].speed_mbps && hwloc_obj_add_info(obj, SPEED_INFO, text))))
+			ret = -ENOMEM;
+	}
+	errno = 0;
+	if (!ret && hwloc_topology_export_xml(topology, file, 0))
+		ret = errno ? -errno : -EIO;
+	hwloc_topology_destroy(topology);
+	return ret;
 }

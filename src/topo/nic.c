@@ -34,6 +34,15 @@ char *topo_nic_pci_path(const char *name, const char *pci)
 	return NULL;
 }
 
+topo_pci topo_nic_place(const char *name, const char *pci)
+{
+	char *path = *pci ? NULL : topo_nic_pci_path(name, pci);
+	topo_pci place = topo_pci_parse(path ? strrchr(path, '/') + 1 : pci);
+
+	free(path);
+	return place;
+}
+
 int topo_nic_speed_mbps(const char *name)
 {
 	char path[PATH_MAX];

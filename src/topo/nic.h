@@ -3,13 +3,16 @@
 #ifndef WEFT_TOPO_NIC_H
 #define WEFT_TOPO_NIC_H
 
-#include <stdbool.h>
+#include "topo/machine.h"
 
 /*
  * The resolved /sys directory of the PCI function, from its PCI address ("0000:3b:00.0") or, when that is
  * "", from the network interface `name`. malloc'd, the caller frees; NULL when it is no PCI device.
  */
 char *topo_nic_pci_path(const char *name, const char *pci);
+
+/* The PCI function meant by the same, or 0. */
+topo_pci topo_nic_place(const char *name, const char *pci);
 
 /* Speed of the network interface in Mbit/s, or 0 when the kernel does not know. */
 int topo_nic_speed_mbps(const char *name);

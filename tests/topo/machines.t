@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Every machine in machines/: the fault provider presents its NICs, hwloc its tree, and the plugin must make the
-# devices that the file expects ("expect DEVICE RAILS MBPS"), in whatever order the NICs come. On one of them
-# verified data move over every device and rail. A new machine is one more file.
+# Every machine in machines/: NAME.xml is hwloc's file, NAME.expected what weft-info --topology must make of it, after
+# comments on where the layout is from. Then the fault provider presents the machine's NICs, hwloc its tree, and the
+# plugin must make the same devices, in whatever order the NICs come. On one of them verified data move over every
+# device and rail. A new machine is two more files: weft-info --save-topology writes the first.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/check/tap.bash
@@ -11,12 +12,18 @@ cd "${TEST_BUILDDIR:?run by make check}" || exit
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 use_fault_provider
-export WEFT_TOPOLOGY=$tmp/xml
 get=tests/bench/net_perf_json
 
-machine() { # file: sets what stands for it
-	awk -f "$here/xml.awk" "$1" "$1" >"$tmp/xml"
-	FAULT_NICS=$(awk '$1 == "nic" { printf "%s%s@%s", n++ ? "," : "", $2, $3 }' "$1")
+# The tree, and from "Devices" on the devices without the two blanks before each.
+draw() { # file
+	src/weft-info --topology --from "$1" >"$tmp/drawing" 2>"$tmp/err" || cat "$tmp/err"
+	sed '1,/^Devices/d; s/^  //' "$tmp/drawing"
+}
+
+machine() { # drawn before: sets what stands for it
+	export WEFT_TOPOLOGY=$1
+	# "  NIC 0000:4f:00.0  rdmap79s0, 100 Gb/s  -> device 0", as the provider's ADDRESS@MBPS
+	FAULT_NICS=$(sed -n 's|^ *NIC \([0-9a-f:.]*\) .*, \([0-9]*\) Gb/s  -> device.*|\1@\2000|p' "$tmp/drawing" | paste -sd,)
 	export FAULT_NICS
 }
 
@@ -30,19 +37,27 @@ devices() {
 	done
 }
 
-for file in "$here"/machines/*.txt; do
-	name=$(basename "$file" .txt)
+for file in "$here"/machines/*.xml; do
+	name=$(basename "$file" .xml)
+	grep -v '^#' "${file%.xml}.expected" >"$tmp/expected"
+	draw "$file" >"$tmp/got"
+	none "$name" "$(diff "$tmp/expected" "$tmp/got")"
 	machine "$file"
-	expected=$(sed -n 's/^expect //p' "$file")
-	got=$(devices)
-	[ "$got" = "$expected" ] && ok "$name" || bad "$name" "$(diff <(echo "$expected") <(echo "$got"))"
+	expected=$(sed -n 's|^\([0-9]*\)  \([0-9]*\) Gb/s, \([0-9]*\) rail.*|\1 \3 \2000|p' "$tmp/expected")
+	none "$name, by the plugin" "$(diff <(echo "$expected") <(devices))"
 	FAULT_NICS=$(tr ',' '\n' <<<"$FAULT_NICS" | tac | paste -sd,)
-	got=$(devices)
-	[ "$got" = "$expected" ] && ok "$name, the other way round" ||
-		bad "$name, the other way round" "$(diff <(echo "$expected") <(echo "$got"))"
+	none "$name, the other way round" "$(diff <(echo "$expected") <(devices))"
 done
 
-machine "$here/machines/p5.48xlarge.txt"
+p5=$here/machines/p5.48xlarge.xml
+draw "$p5" >"$tmp/got"
+machine "$p5"
+none "the tree has what holds NICs or GPUs" "$(
+	for what in 'machine 1' 'socket 2' 'bridge 8' 'NIC 32' 'GPU 8'; do
+		[ "$(grep -c "^ *${what% *}\b" "$tmp/drawing")" = "${what#* }" ] || echo "not $what"
+	done)"
+none "a machine's other NICs are shown, not used" "$(draw "$here/machines/p6-b200.48xlarge.xml" >"$tmp/got"
+	[ "$(grep -c 'ibp.*not used' "$tmp/drawing")" = 2 ] || cat "$tmp/drawing")"
 none "WEFT_RAILS=1: each NIC is a device" "$(WEFT_RAILS=1 devices | awk '$2 != 1' ; [ "$(WEFT_RAILS=1 devices | wc -l)" = 32 ] || echo not 32)"
 none "WEFT_RAILS=2: twice as many devices of two" "$(WEFT_RAILS=2 devices | awk '$2 != 2'; [ "$(WEFT_RAILS=2 devices | wc -l)" = 16 ] || echo not 16)"
 # Half of its devices are on each socket; what this machine has of that is for tests/unit/near.
@@ -54,6 +69,21 @@ done)"
 none "weft-info --placement names the nodes" "$(src/weft-info --placement >"$tmp/out" 2>&1
 	for i in {0..7}; do
 		grep -Eq "^ +$i  fault$((4 * i)) +NUMA node $((i / 4)); " "$tmp/out" || echo "device $i: $(<"$tmp/out")"
+	done)"
+none "--topology of NICs that are here" "$(src/weft-info --topology >"$tmp/drawing" 2>&1
+	[ "$(grep -c '^ *NIC .*-> device [0-7]$' "$tmp/drawing")" = 32 ] && grep -q '^  7  400 Gb/s, 4 rails: fault28 ' "$tmp/drawing" ||
+		cat "$tmp/drawing")"
+none "a saved machine is drawn like the machine" "$(export WEFT_PROVIDER=tcp WEFT_NICS=lo WEFT_TOPOLOGY= FI_PROVIDER_PATH=
+	src/weft-info --save-topology "$tmp/saved" 2>&1
+	src/weft-info --topology 2>&1 | sed '/^Devices/,$d; s/ *->.*//' >"$tmp/here"
+	src/weft-info --topology --from "$tmp/saved" 2>&1 | sed '/^Devices/,$d; s/ *->.*//' | diff "$tmp/here" -)"
+none "a file that can't be written is an error" "$(src/weft-info --save-topology "$tmp/no/such" >"$tmp/out" 2>&1; rc=$?
+	[ $rc = 1 ] && grep -q "cannot write the machine to $tmp/no/such: " "$tmp/out" || echo "$rc: $(<"$tmp/out")")"
+none "--from what is no machine is an error" "$(echo '<topology' >"$tmp/broken"
+	for file in "$tmp/broken" "$tmp/no/such" /; do
+		src/weft-info --topology --from "$file" >"$tmp/out" 2>&1
+		rc=$?
+		[ $rc = 2 ] && grep -q "$file is not a file that hwloc can read" "$tmp/out" || echo "$rc: $(<"$tmp/out")"
 	done)"
 if WEFT_TOPOLOGY=$tmp/none src/weft-info 2>&1 | grep -q "WEFT_TOPOLOGY=.*is not a file"; then
 	ok "a topology that can't be read is said"

@@ -123,9 +123,9 @@ static void make_world(struct world *w, uint64_t *seed)
 
 		o->parent = i ? (int)(unit_random(seed) % (unsigned)i) : -1;
 		o->pci = i && unit_random(seed) % 2 ? 1000 + (topo_pci)i * 7 % 61 : 0;
-		o->gpu = o->pci && unit_random(seed) % 3 == 0;
-		w->gpus += o->gpu;
-		if (o->pci && !o->gpu && w->nic_count < NICS && unit_random(seed) % 2)
+		o->kind = o->pci && unit_random(seed) % 3 == 0 ? TOPO_GPU : TOPO_OTHER;
+		w->gpus += o->kind == TOPO_GPU;
+		if (o->pci && o->kind != TOPO_GPU && w->nic_count < NICS && unit_random(seed) % 2)
 			w->nics[w->nic_count++].pci = o->pci;
 	}
 	if (w->nic_count < NICS && unit_random(seed) % 4 == 0)
