@@ -118,49 +118,43 @@ static const struct provider_devices *devices_of(const char *provider)
 	return NULL;
 }
 
+static bool short_on_bus(struct cause *c, const struct provider_devices *kind, int64_t wanted)
+{
+	int there = count(c->root, PCI_DEVICES, is_function, kind);
+	int driven = count(c->root, PCI_DEVICES, is_driven, kind);
+	const char *vendor = kind->pci_vendor + 2, *device = kind->pci_device + 2; /* without 0x */
+
+	if (there < wanted)
+		say(c, "%d PCI functions %s:%s* on the bus: this machine, or the part of it that a virtual machine or "
+		       "container sees, has no more such NICs",
+		    there, vendor, device);
+	else if (driven < wanted)
+		say(c, "%d of %d PCI functions %s:%s* have the driver: is the kernel module %s loaded? dmesg says why "
+		       "not",
+		    driven, there, vendor, device, kind->driver);
+	return there < wanted || driven < wanted;
+}
+
 /* The first place on the way from the bus to libfabric where there are fewer than wanted. False: none. */
 static bool short_of_devices(struct cause *c, const struct provider_devices *kind, int64_t wanted)
 {
-	const char *driver = kind->driver ? kind->driver : "RDMA";
-	int n;
+	int devices = count(c->root, RDMA_CLASS, is_rdma, kind);
+	int files = count(c->root, RDMA_FILES, is_file, kind);
 
-	if (kind->pci_vendor) {
-		n = count(c->root, PCI_DEVICES, is_function, kind);
-		if (n < wanted) {
-			say(c, "%d PCI functions %s:%s* on the bus: this machine, or the part of it that a virtual "
-			       "machine or container sees, has no more such NICs",
-			    n, kind->pci_vendor + 2, kind->pci_device + 2);
-			return true;
-		}
-		n = count(c->root, PCI_DEVICES, is_driven, kind);
-		if (n < wanted) {
-			say(c, "%d of %d PCI functions %s:%s* have the driver: is the kernel module %s loaded? dmesg "
-			       "says why not",
-			    n, count(c->root, PCI_DEVICES, is_function, kind), kind->pci_vendor + 2,
-			    kind->pci_device + 2, driver);
-			return true;
-		}
-	}
-	n = count(c->root, RDMA_CLASS, is_rdma, kind);
-	if (n < wanted) {
-		say(c, "%d %s devices in %s%s: is the driver loaded, and ib_uverbs with it?", n, driver, c->root,
-		    RDMA_CLASS);
+	if (kind->pci_vendor && short_on_bus(c, kind, wanted))
 		return true;
-	}
-	n = count(c->root, RDMA_FILES, is_file, kind);
-	if (n < wanted) {
+	if (devices < wanted)
+		say(c, "%d %s devices in %s%s: is the driver loaded, and ib_uverbs with it?", devices,
+		    kind->driver ? kind->driver : "RDMA", c->root, RDMA_CLASS);
+	else if (files < wanted)
 		say(c, "%d device files %s%s/uverbs*, for %d devices in %s%s: a container needs them passed in "
 		       "(docker run --device=/dev/infiniband; in Kubernetes the device plugin's resource)",
-		    n, c->root, RDMA_FILES, count(c->root, RDMA_CLASS, is_rdma, kind), c->root, RDMA_CLASS);
-		return true;
-	}
-	if (count(c->root, RDMA_FILES, can_open, kind) < wanted) {
+		    files, c->root, RDMA_FILES, devices, c->root, RDMA_CLASS);
+	else if (count(c->root, RDMA_FILES, can_open, kind) < wanted)
 		say(c, "device files %s%s/uverbs* can't be opened: look at their permissions, and at the device "
 		       "rules of the container",
 		    c->root, RDMA_FILES);
-		return true;
-	}
-	return false;
+	return *c->text;
 }
 
 static const struct fab_candidate *offered(const struct dev_table *t, const char *provider)
@@ -186,7 +180,8 @@ static void say_other_libraries(struct cause *c)
 		snprintf(path, sizeof(path), "%s%s/libfabric.so.1", c->root, dirs[i]);
 		real = realpath(path, NULL);
 		if (real && (!loaded || strcmp(real, loaded)))
-			say(c, "; another one is in %s%s: should that come first on LD_LIBRARY_PATH?", c->root, dirs[i]);
+			say(c, "; another one is in %s%s: should that come first on LD_LIBRARY_PATH?", c->root,
+			    dirs[i]);
 		free(real);
 	}
 	free(loaded);
@@ -208,6 +203,15 @@ void cause_library(struct cause *c, int64_t wanted)
 	say_library(c);
 }
 
+/* Begins the text: with the table's own words where it came to nothing before libfabric was asked. */
+static bool begin(struct cause *c)
+{
+	*c->text = 0;
+	if (!c->t->report.candidate_count)
+		say(c, "%s", c->t->why);
+	return !*c->text;
+}
+
 void cause_provider(struct cause *c, int64_t wanted)
 {
 	const struct provider_devices *kind = devices_of(c->provider);
@@ -215,15 +219,16 @@ void cause_provider(struct cause *c, int64_t wanted)
 	const char *only = getenv("FI_PROVIDER");
 
 	(void)wanted;
-	*c->text = 0;
+	if (!begin(c))
+		return;
 	if (here) {
 		say(c, "libfabric offers it, but %s; WEFT_PROVIDER=%s asks for it", here->why, c->provider);
 		return;
 	}
 	if (kind && short_of_devices(c, kind, 1))
 		return;
-	say(c, "libfabric offers no %s: is it built with it? FI_LOG_LEVEL=warn fi_info -p '%s' says more; ", c->provider,
-	    c->provider);
+	say(c, "libfabric offers no %s: is it built with it? FI_LOG_LEVEL=warn fi_info -p '%s' says more; ",
+	    c->provider, c->provider);
 	if (only)
 		say(c, "FI_PROVIDER=%s limits it; ", only);
 	say_library(c);
@@ -234,12 +239,9 @@ static bool no_device(struct cause *c)
 {
 	const struct provider_devices *kind = devices_of(c->provider);
 
-	*c->text = 0;
-	if (c->t->count)
-		return false;
-	if (!kind || !short_of_devices(c, kind, 1))
+	if (begin(c) && !c->t->count && (!kind || !short_of_devices(c, kind, 1)))
 		say(c, "%s", c->t->why);
-	return true;
+	return *c->text;
 }
 
 void cause_nics(struct cause *c, int64_t wanted)
@@ -250,10 +252,21 @@ void cause_nics(struct cause *c, int64_t wanted)
 	if (no_device(c))
 		return;
 	if (r->nic_seen >= wanted)
-		say(c, "%d of %d NICs are left out %s%s: weft-info lists them", r->nic_seen - r->nic_count, r->nic_seen,
-		    *c->t->conf.nics ? "by WEFT_NICS=" : "as loopback or container bridges", c->t->conf.nics);
+		say(c, "%d of %d NICs are left out %s%s: weft-info lists them", r->nic_seen - r->nic_count,
+		    r->nic_seen, *c->t->conf.nics ? "by WEFT_NICS=" : "as loopback or container bridges",
+		    c->t->conf.nics);
 	else if (!kind || !short_of_devices(c, kind, wanted))
 		say(c, "libfabric lists no more for %s: fi_info -p '%s' shows them", c->provider, c->provider);
+}
+
+void cause_devices(struct cause *c, int64_t wanted)
+{
+	const struct dev_table *t = c->t;
+
+	if (t->report.nic_count < wanted)
+		cause_nics(c, wanted);
+	else if (!no_device(c))
+		say(c, "%s: WEFT_RAILS makes smaller devices", *t->note ? t->note : "a device has several NICs");
 }
 
 void cause_rails(struct cause *c, int64_t wanted)
@@ -310,6 +323,7 @@ void cause_speed(struct cause *c, int64_t wanted)
 
 void cause_gdr(struct cause *c, int64_t wanted)
 {
+	const struct fab_candidate *here = offered(c->t, c->provider);
 	char path[PATH_MAX];
 
 	(void)wanted;
@@ -318,8 +332,8 @@ void cause_gdr(struct cause *c, int64_t wanted)
 	snprintf(path, sizeof(path), "%s/proc/driver/nvidia/version", c->root);
 	if (access(path, F_OK))
 		say(c, "; %s is missing: no NVIDIA driver, or a container without it", path);
-	if (offered(c->t, c->provider) && !fab_offers_hmem(c->provider))
-		say(c, "; libfabric's %s offers no FI_HMEM here: %s may be built without CUDA", c->provider,
+	if (here && !fab_offers_hmem(here->provider))
+		say(c, "; libfabric's %s offers no FI_HMEM here: %s may be built without CUDA", here->provider,
 		    fab_library_path());
 }
 
@@ -362,8 +376,8 @@ void cause_hugepages(struct cause *c, int64_t wanted)
 	if (total >= wanted)
 		say(c, "%" PRId64 " are set aside, but other processes hold them", total);
 	else if (total >= 0)
-		say(c, "%" PRId64 " are set aside: sysctl vm.nr_hugepages=%" PRId64 " sets more (a Kubernetes pod asks for "
-		       "its own by a hugepages-2Mi limit)",
+		say(c, "%" PRId64 " are set aside: sysctl vm.nr_hugepages=%" PRId64 " sets more (a Kubernetes pod asks "
+		       "for its own by a hugepages-2Mi limit)",
 		    total, wanted);
 	else
 		say(c, "%s/proc/meminfo does not tell", c->root);

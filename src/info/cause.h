@@ -11,12 +11,13 @@
 struct cause {
 	const char *root;	   /* what stands before /sys, /dev, /proc and /opt: "" for this machine */
 	const struct dev_table *t; /* what Weft would do */
-	const char *provider;	   /* whose devices are meant: the one that is required, or the chosen one, or "" */
+	const char *provider;	   /* whose devices are meant: the required one's, else the chosen one's */
 	char text[1024];	   /* the answer, one or more clauses without a full stop */
 };
 
 /* Each replaces c->text. `wanted` is the number that is required, where there is one. */
 void cause_provider(struct cause *c, int64_t wanted);
+void cause_devices(struct cause *c, int64_t wanted);
 void cause_nics(struct cause *c, int64_t wanted);
 void cause_rails(struct cause *c, int64_t wanted);
 void cause_speed(struct cause *c, int64_t wanted);

@@ -39,7 +39,7 @@ void info_print_placement(const struct dev_table *t)
 	int i, nodes = topo_near_nodes();
 
 	if (nodes > 1)
-		printf("This process may use %d NUMA nodes; rings and control buffers go to that of the device's leader\n",
+		printf("This process may use %d NUMA nodes; rings and control buffers go to that of the leading NIC\n",
 		       nodes);
 	else
 		printf("This process may use one NUMA node: there is no choice\n");

@@ -81,17 +81,27 @@ int main(int argc, char **argv)
 	};
 	const char *require = NULL, *root = "", *from = NULL, *to = NULL;
 	enum view view = TEXT;
-	int c;
+	int c, views = 0;
 
 	while ((c = getopt_long(argc, argv, "jVh", options, NULL)) != -1) {
 		switch (c) {
-		case 'j': view = JSON; break;
+		case 'j':
+			view = JSON;
+			views++;
+			break;
 		case MARKDOWN: info_print_markdown(); return 0;
-		case PLACEMENT: view = PLACE; break;
-		case TREE: view = TOPOLOGY; break;
+		case PLACEMENT:
+			view = PLACE;
+			views++;
+			break;
+		case TREE:
+			view = TOPOLOGY;
+			views++;
+			break;
 		case FROM: from = optarg; break;
 		case STORE:
 			view = SAVE;
+			views++;
 			to = optarg;
 			break;
 		case REQUIRE: require = optarg; break;
@@ -108,6 +118,11 @@ int main(int argc, char **argv)
 	}
 	if (optind < argc) {
 		fprintf(stderr, "weft-info: unexpected argument %s\nTry weft-info --help.\n", argv[optind]);
+		return 2;
+	}
+	if (views + (require != NULL) > 1) {
+		fprintf(stderr, "weft-info: --json, --topology, --save-topology, --placement and --require: only one of "
+				"them\nTry weft-info --help.\n");
 		return 2;
 	}
 	if (from && view != TOPOLOGY) {

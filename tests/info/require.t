@@ -83,7 +83,8 @@ touch "$root/dev/infiniband/uverbs0" "$root/dev/infiniband/rdma_cm"
 unmet 'device files for one of two' provider=efa,nics=2 '1 device files'
 touch "$root/dev/infiniband/uverbs1"
 library=$(src/weft-info --json | sed -n 's/^ *"path": "\(.*libfabric.*\)",*$/\1/p')
-unmet 'devices, but a libfabric without them' provider=efa "the library loaded is ${library:-?}" 'libfabric offers no efa'
+unmet 'devices, but a libfabric without them' provider=efa "the library loaded is ${library:-?}" \
+	'libfabric offers no efa'
 mkdir -p "$root/opt/amazon/efa/lib"
 touch "$root/opt/amazon/efa/lib/libfabric.so.1"
 LD_LIBRARY_PATH=/nowhere unmet 'another libfabric' provider=efa,libfabric=99.0 '(LD_LIBRARY_PATH is /nowhere)' \
@@ -122,6 +123,9 @@ touch "$root/proc/driver/nvidia/version"
 check gdr
 none 'GPUDirect with a driver' "$(grep 'nvidia/version is missing' <<<"$out")"
 
+WEFT_CQ_DEPTH=many unmet 'a parameter that is wrong' provider=tcp,nics=1,rails=1 'probable cause: WEFT_CQ_DEPTH=many is not'
+none 'nothing else is blamed for it' "$(grep 'probable cause' <<<"$out" | grep -v WEFT_CQ_DEPTH)"
+
 # NICs, rails and speeds.
 use_fault_provider
 FAULT_NICS=0000:10:1b.0@100000,0000:10:1c.0@100000,0000:a0:1b.0@100000,0000:a0:1c.0@50000
@@ -129,6 +133,7 @@ export FAULT_NICS
 WEFT_TEST_RAILS=4 met 'one device of four rails' provider=fault,devices=1,nics=4,rails=4,speed=350
 WEFT_TEST_RAILS=4 unmet 'a rail is slow' speed=400 'has 350.0' 'fault0 (100000 Mbit/s)' 'fault3 (50000 Mbit/s)'
 WEFT_RAILS=1 unmet 'rails that a parameter forbids' rails=4 'device 0 (fault0) has 1' WEFT_RAILS=1
+WEFT_TEST_RAILS=2 unmet 'fewer devices than NICs' devices=4 'there are 2' 'WEFT_RAILS makes smaller'
 unmet 'rails that lie apart' rails=4 'has 1' 'WEFT_TOPOLOGY'
 WEFT_NICS='fault*,^a0:*' unmet 'NICs left out' nics=3 '2 are in use, of fault' \
 	'2 of 4 NICs are left out by WEFT_NICS=fault*,^a0:*'
@@ -150,4 +155,11 @@ refused provider= 'not of the form provider=NAME'
 refused rial=4 'rial=4 is no requirement'
 refused rails=1,nics=1,=3 'is no requirement'
 refused "$(printf 'nics=1,%.0s' {1..33})" 'too many'
+said=$(src/weft-info --json --require nics=1 2>&1)
+status=$?
+if [ $status = 2 ] && grep -q 'only one of them' <<<"$said"; then
+	ok 'two kinds of output at once are refused'
+else
+	bad 'two kinds of output at once are refused' "exit $status" "$said"
+fi
 tap_done

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * topo: memory near a NIC, and a port's being there. hwloc is told of two NUMA nodes (HWLOC_SYNTHETIC) and that they are this machine's
- * (HWLOC_THISSYSTEM), so that what binds asks the real kernel; node 1 need not exist. Which node the pages then have
- * is read from /proc.
+ * topo: memory near a NIC, and a port's being there. hwloc is told of two NUMA nodes (HWLOC_SYNTHETIC) and that they
+ * are this machine's (HWLOC_THISSYSTEM), so that what binds asks the real kernel; node 1 need not exist. Which policy
+ * the pages then have is read from /proc.
  */
 #include "unit/unit.h"
 
