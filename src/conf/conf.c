@@ -43,6 +43,13 @@ const struct param conf_table[] = {
 	 .value = "",
 	 .doc = "An hwloc XML file (from `lstopo file.xml`) that says where NICs and GPUs sit, instead of looking at "
 		"this machine."},
+	{.name = "WEFT_PLATFORM",
+	 .type = PARAM_TEXT,
+	 .offset = FIELD(platform),
+	 .value = "auto",
+	 .doc = "The type of machine: by it, NCCL is told a latency and some of its own variables are set if you have "
+		"not, when the provider is efa; weft-info lists them with the reasons. `auto` asks DMI, an EC2 type "
+		"such as `p5.48xlarge` is taken at its word on any provider, `none` sets nothing."},
 	{.name = "WEFT_PROTOCOL",
 	 .type = PARAM_CHOICE,
 	 .offset = FIELD(protocol),

@@ -17,6 +17,7 @@ struct conf {
 	char nics[PARAM_TEXT_BYTES];	      /* WEFT_NICS */
 	int64_t rails;			      /* most of a device; 0: as many as there can be */
 	char topology[PARAM_TEXT_BYTES];      /* WEFT_TOPOLOGY */
+	char platform[PARAM_TEXT_BYTES];      /* WEFT_PLATFORM */
 	int64_t protocol;		      /* enum conf_protocol */
 	char lifeline_addr[PARAM_TEXT_BYTES]; /* WEFT_LIFELINE_ADDR */
 	int64_t lifeline;		      /* 0 or 1 */

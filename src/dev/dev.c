@@ -145,6 +145,7 @@ int dev_table_load(struct dev_table *out)
 		out->user_error = true;
 		return 0;
 	}
+	platform_choose(out->conf.platform, "", &out->platform);
 	ret = fab_discover(&out->conf, &out->report);
 	if (ret)
 		return ret;
@@ -189,6 +190,7 @@ int dev_table_imagine(const char *xml, struct dev_table *out)
 		return 0;
 	}
 	snprintf(out->conf.topology, sizeof(out->conf.topology), "%s", xml);
+	platform_choose("none", "", &out->platform);
 	ret = topo_machine_load(xml, &m);
 	if (!ret)
 		ret = imagine_nics(&out->report, &m);
@@ -202,6 +204,13 @@ int dev_table_imagine(const char *xml, struct dev_table *out)
 		return ret ? ret : make_devices(out, true);
 	snprintf(out->why, sizeof(out->why), "the machine in %s has no NIC", xml);
 	return 0;
+}
+
+int dev_latency_us(const struct dev_table *t)
+{
+	bool efa = t->report.nic_count && !strcmp(t->report.nics[0].provider, "efa");
+
+	return efa || t->platform.forced ? t->platform.platform->latency_us : 0;
 }
 
 static void domains_close(struct dev *d)

@@ -13,6 +13,7 @@
 #include "conf/conf.h"
 #include "fabric/fab.h"
 #include "topo/group.h"
+#include "topo/platform.h"
 
 #define DEV_RAILS_MAX 8
 
@@ -36,6 +37,7 @@ struct dev_table {
 	struct conf conf;
 	enum param_origin origins[CONF_MAX];
 	struct fab_report report;
+	struct platform_choice platform;
 	struct dev *devs;
 	int count;
 	char note[FAB_NAME_BYTES * 2]; /* how NICs were grouped, or "" */
@@ -55,6 +57,9 @@ int dev_table_load(struct dev_table *out);
  */
 int dev_table_imagine(const char *xml, struct dev_table *out);
 void dev_table_fini(struct dev_table *t);
+
+/* What NCCL shall reckon a message takes to another machine, 0: its own assumption. The table's figures are EFA's. */
+int dev_latency_us(const struct dev_table *t);
 
 /*
  * Opens the domain of every rail or counts one more user, who may then read d->domains. Any thread. Logs a

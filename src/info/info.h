@@ -3,6 +3,8 @@
 #ifndef WEFT_INFO_INFO_H
 #define WEFT_INFO_INFO_H
 
+#include <jansson.h>
+
 #include "dev/dev.h"
 
 /* For people, to stdout. */
@@ -10,6 +12,10 @@ void info_print_text(const struct dev_table *t);
 
 /* For programs, to stdout. 0, or -ENOMEM. */
 int info_print_json(const struct dev_table *t);
+
+/* The type of machine: a part of either. */
+void info_print_platform(const struct dev_table *t);
+json_t *info_platform_json(const struct dev_table *t);
 
 /* The README's parameter page, to stdout. Depends on the table alone, not on this machine. */
 void info_print_markdown(void);

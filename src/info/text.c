@@ -133,6 +133,7 @@ void info_print_text(const struct dev_table *t)
 	print_providers(t);
 	print_nics(t);
 	print_devices(t);
+	info_print_platform(t);
 	print_parameters(t);
 }
 

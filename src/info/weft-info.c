@@ -46,6 +46,8 @@ static int report(enum view view, const char *file)
 	conf_warn_unknown();
 	if (*t.report.missed)
 		log_warn("%s", t.report.missed);
+	if (*t.platform.wrong)
+		log_must_see("%s", t.platform.wrong);
 	if (!t.count)
 		log_must_see("Weft can't be used: %s", t.why);
 	switch (view) {

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "dev/tuning.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct dev_table devs;
@@ -46,14 +47,18 @@ static void announce(void)
 				 param_value_text(&conf_table[i], &devs.conf, value, sizeof(value)));
 	if (*devs.report.missed)
 		log_warn("%s", devs.report.missed);
+	if (*devs.platform.wrong)
+		log_must_see("%s", devs.platform.wrong);
 	if (*devs.note)
 		log_info("%s", devs.note);
 	for (d = 0; d < devs.count; d++)
 		log_info("device %d: NIC %s, rails %d, provider %s, %d Mbit/s, PCI %s", d, devs.devs[d].nic->name,
 			 devs.devs[d].rail_count, devs.devs[d].nic->provider, devs.devs[d].speed_mbps,
 			 devs.devs[d].pci_path ? devs.devs[d].pci_path : "none");
-	if (devs.count)
+	if (devs.count) {
+		tuning_apply(&devs);
 		return;
+	}
 	/* A wrong setting must be seen; a machine without a network for Weft is nobody's mistake. */
 	if (devs.user_error)
 		log_must_see("Weft is not used: %s", devs.why);

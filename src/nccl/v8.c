@@ -56,7 +56,7 @@ static weft_nccl_result v8_get_properties(int dev, struct weft_nccl_props_v8 *pr
 		.reg_is_global = 0,
 		.speed_mbps = d->speed_mbps,
 		.port = 1,
-		.latency_us = 0, /* not known: NCCL's own assumption stands */
+		.latency_us = (float)dev_latency_us(host_devs()),
 		.max_comms = MAX_COMMS,
 		.max_recvs = WIRE_GROUP_MAX,
 	};

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * NCCL reads its variables when a communicator is made, which is after init of the plugin. setenv is not safe against
+ * another thread's getenv; NCCL itself sets variables from its file at this point.
+ */
+#include "dev/tuning.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+/* The figures are EFA's: they say nothing about tcp on the same machine, unless somebody insists. */
+static bool fits(const struct dev_table *t)
+{
+	return t->count && (t->platform.forced || !strcmp(t->devs[0].nic->provider, "efa"));
+}
+
+int tuning_list(const struct dev_table *t, struct tuning out[PLATFORM_SETTINGS])
+{
+	struct platform_setting s[PLATFORM_SETTINGS];
+	int i, k, n = platform_settings(t->platform.platform, s);
+
+	for (i = 0; i < n; i++) {
+		out[i] = (struct tuning){.setting = s[i], .becomes = fits(t) ? TUNING_SET : TUNING_OFF};
+		for (k = 0; k < n; k++)
+			if (s[k].set == s[i].set && getenv(s[k].name)) {
+				out[i].becomes = TUNING_KEPT;
+				out[i].whose = s[k].name;
+			}
+		if (getenv(s[i].name))
+			out[i].whose = s[i].name;
+	}
+	return n;
+}
+
+void tuning_apply(const struct dev_table *t)
+{
+	struct tuning list[PLATFORM_SETTINGS];
+	int i, n = tuning_list(t, list);
+
+	for (i = 0; i < n; i++) {
+		const struct platform_setting *s = &list[i].setting;
+
+		if (list[i].becomes == TUNING_SET && !setenv(s->name, s->value, 0))
+			log_info("%s=%s for %s: %s", s->name, s->value, t->platform.name, s->why);
+		else if (list[i].becomes == TUNING_KEPT)
+			log_info("%s is not set to %s for %s: your %s=%s stays", s->name, s->value, t->platform.name,
+				 list[i].whose, getenv(list[i].whose));
+	}
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* weft-info: what type of machine this is taken for, and what follows from it. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "info/info.h"
+#include "dev/tuning.h"
+
+static const char *const writes[] = {
+	[PLATFORM_WRITES_UNKNOWN] = "unknown",
+	[PLATFORM_WRITES_EMULATED] = "emulated",
+	[PLATFORM_WRITES_NATIVE] = "native",
+};
+
+static const char *const becomes[] = {[TUNING_SET] = "set", [TUNING_KEPT] = "kept", [TUNING_OFF] = "off"};
+
+static void print_setting(const struct tuning *tuning)
+{
+	const struct platform_setting *s = &tuning->setting;
+
+	printf("      %s=%s ", s->name, s->value);
+	switch (tuning->becomes) {
+	case TUNING_SET: printf("is set for NCCL: %s\n", s->why); break;
+	case TUNING_KEPT: printf("is not set, for your %s=%s: %s\n", tuning->whose, getenv(tuning->whose), s->why); break;
+	case TUNING_OFF: printf("is not set, since the provider is not efa: %s\n", s->why); break;
+	}
+}
+
+void info_print_platform(const struct dev_table *t)
+{
+	const struct platform *p = t->platform.platform;
+	struct tuning list[PLATFORM_SETTINGS];
+	int i, n = tuning_list(t, list);
+
+	printf("\nPlatform\n    %s (%s)\n", t->platform.name, t->platform.how);
+	if (p->efa)
+		printf("      EFA version %d, remote writes: %s\n", p->efa, writes[p->writes]);
+	if (p->latency_us)
+		printf("      latency of the network: %d us, which NCCL is %stold\n", p->latency_us,
+		       dev_latency_us(t) ? "" : "not ");
+	for (i = 0; i < n; i++)
+		print_setting(&list[i]);
+}
+
+json_t *info_platform_json(const struct dev_table *t)
+{
+	struct tuning tunings[PLATFORM_SETTINGS];
+	int i, n = tuning_list(t, tunings);
+	json_t *list = json_array();
+
+	for (i = 0; i < n; i++)
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "name", tunings[i].setting.name, "value",
+						      tunings[i].setting.value, "becomes", becomes[tunings[i].becomes],
+						      "why", tunings[i].setting.why));
+	return json_pack("{s:s, s:s, s:i, s:s, s:i, s:o}", "name", t->platform.name, "origin", t->platform.how,
+			 "efa_version", t->platform.platform->efa, "remote_writes", writes[t->platform.platform->writes],
+			 "latency_us", dev_latency_us(t), "nccl_settings", list);
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of platforms and how one is recognised; see platform.h. */
+#include "topo/platform.h"
+
+#include <fnmatch.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+
+#define DMI	 "/sys/devices/virtual/dmi/id/"
+#define EC2	 "Amazon EC2" /* DMI's sys_vendor */
+
+/* Sets of settings, as bits. */
+enum { CHUNKS = 1, NVLS = 2, ONE_DEVICE = 4 };
+
+static const struct platform_setting settings[] = {
+	{CHUNKS, "NCCL_BUFFSIZE", "8388608", "NCCL sends an eighth of this at a time: twice its default fills EFA better"},
+	{CHUNKS, "NCCL_P2P_NET_CHUNKSIZE", "524288", "EFA needs 256 KiB and more in one write; NCCL's default is 128 KiB"},
+	{NVLS, "NCCL_NVLS_CHUNKSIZE", "524288", "larger writes for NVLink SHARP's collectives"},
+	{NVLS, "NCCL_NVLSTREE_MAX_CHUNKSIZE", "524288", "else NCCL cuts these chunks to 64 KiB on more than four nodes"},
+	{ONE_DEVICE, "NCCL_NETDEVS_POLICY", "MAX:1", "two GPUs and two devices share a switch: each GPU keeps to one of them"},
+};
+
+/* The first row that fits counts; the last fits everything. */
+static const struct platform table[] = {
+	{"p3dn.24xlarge", 1, PLATFORM_WRITES_EMULATED, 150, 0},
+	{"p4d.24xlarge", 1, PLATFORM_WRITES_EMULATED, 75, CHUNKS},
+	{"p4de.24xlarge", 1, PLATFORM_WRITES_EMULATED, 75, CHUNKS},
+	{"p5.4xlarge", 2, PLATFORM_WRITES_NATIVE, 75, 0},
+	{"p5.48xlarge", 2, PLATFORM_WRITES_NATIVE, 75, CHUNKS | NVLS},
+	{"p5e.48xlarge", 2, PLATFORM_WRITES_NATIVE, 75, CHUNKS | NVLS},
+	{"p5en.48xlarge", 3, PLATFORM_WRITES_NATIVE, 35, CHUNKS | NVLS | ONE_DEVICE},
+	{"p6-b200.48xlarge", 4, PLATFORM_WRITES_NATIVE, 35, CHUNKS | NVLS | ONE_DEVICE},
+	{"p6-b300.48xlarge", 4, PLATFORM_WRITES_NATIVE, 35, CHUNKS | NVLS},
+	{"p6e-gb200.36xlarge", 4, PLATFORM_WRITES_NATIVE, 35, CHUNKS | NVLS},
+	{"g4dn.*", 1, PLATFORM_WRITES_EMULATED, 75, 0},
+	{"g5.*", 1, PLATFORM_WRITES_EMULATED, 75, 0},
+	{"g6.*", 2, PLATFORM_WRITES_UNKNOWN, 75, 0},
+	{"g6e.*", 0, PLATFORM_WRITES_UNKNOWN, 75, 0},
+	{"g7e.*", 0, PLATFORM_WRITES_UNKNOWN, 35, CHUNKS},
+	{"unknown", 0, PLATFORM_WRITES_UNKNOWN, 0, 0},
+};
+
+enum { ROWS = sizeof(table) / sizeof(table[0]) };
+
+static const struct platform *const unknown = &table[ROWS - 1];
+
+const struct platform *platform_row(size_t i)
+{
+	return i < ROWS ? &table[i] : NULL;
+}
+
+static const struct platform *find(const char *name)
+{
+	const struct platform *p;
+
+	for (p = table; p < unknown; p++)
+		if (!fnmatch(p->name, name, 0))
+			return p;
+	return unknown;
+}
+
+int platform_settings(const struct platform *p, struct platform_setting out[PLATFORM_SETTINGS])
+{
+	size_t i;
+	int n = 0;
+
+	for (i = 0; i < sizeof(settings) / sizeof(settings[0]) && n < PLATFORM_SETTINGS; i++)
+		if (p->settings & settings[i].set)
+			out[n++] = settings[i];
+	return n;
+}
+
+/* One line of a file, "" when there is none. */
+static void read_line(const char *root, const char *file, char *out, size_t bytes)
+{
+	char path[4096];
+	FILE *f;
+
+	*out = 0;
+	snprintf(path, sizeof(path), "%s%s%s", root, DMI, file);
+	f = fopen(path, "r");
+	if (!f)
+		return;
+	if (!fgets(out, (int)bytes, f))
+		*out = 0;
+	out[strcspn(out, "\n")] = 0;
+	fclose(f);
+}
+
+static void detect(const char *root, struct platform_choice *c)
+{
+	char vendor[64], product[sizeof(c->name)];
+
+	read_line(root, "sys_vendor", vendor, sizeof(vendor));
+	read_line(root, "product_name", product, sizeof(product));
+	if (!*vendor)
+		snprintf(c->how, sizeof(c->how), "not on EC2, as far as can be seen: " DMI "sys_vendor can't be read");
+	else if (strcmp(vendor, EC2))
+		snprintf(c->how, sizeof(c->how), "not on EC2: " DMI "sys_vendor says \"%s\"", vendor);
+	if (strcmp(vendor, EC2))
+		return;
+	c->platform = find(product);
+	snprintf(c->name, sizeof(c->name), "%s", *product ? product : "unknown");
+	snprintf(c->how, sizeof(c->how), DMI "product_name says so%s",
+		 c->platform == unknown ? "; Weft knows nothing in particular about it" : "");
+}
+
+static void explain(const char *wish, struct platform_choice *c)
+{
+	size_t i;
+
+	snprintf(c->wrong, sizeof(c->wrong), "WEFT_PLATFORM=%.60s is no platform that Weft knows: auto, none", wish);
+	for (i = 0; i + 1 < ROWS; i++)
+		text_append(c->wrong, sizeof(c->wrong), ", %s", table[i].name);
+	text_append(c->wrong, sizeof(c->wrong), "; auto is used");
+}
+
+void platform_choose(const char *wish, const char *root, struct platform_choice *out)
+{
+	*out = (struct platform_choice){.platform = unknown, .name = "unknown"};
+	if (!strcmp(wish, "none")) {
+		snprintf(out->how, sizeof(out->how), "WEFT_PLATFORM=none");
+		return;
+	}
+	if (strcmp(wish, "auto")) {
+		out->platform = find(wish);
+		out->forced = out->platform != unknown;
+		if (out->forced) {
+			snprintf(out->name, sizeof(out->name), "%s", wish);
+			snprintf(out->how, sizeof(out->how), "WEFT_PLATFORM=%s", out->name);
+			return;
+		}
+		explain(wish, out);
+	}
+	detect(root, out);
+}
