@@ -50,6 +50,14 @@ const struct param conf_table[] = {
 	 .doc = "The type of machine: by it, NCCL is told a latency and some of its own variables are set if you have "
 		"not, when the provider is efa; weft-info lists them with the reasons. `auto` asks DMI, an EC2 type "
 		"such as `p5.48xlarge` is taken at its word on any provider, `none` sets nothing."},
+	{.name = "WEFT_NCCL_TOPOLOGY",
+	 .type = PARAM_CHOICE,
+	 .offset = FIELD(nccl_topology),
+	 .value = "auto",
+	 .choices = {"auto", "off", "on"},
+	 .doc = "Whether NCCL is given a topology (NCCL_TOPO_FILE, if you have not set it) that puts the NICs and GPUs of "
+		"a device under one bridge where the PCI tree shows none above them. `auto`: on p4d and p4de with efa; "
+		"`on`: wherever the tree shows none. `weft-info --nccl-topology` prints it."},
 	{.name = "WEFT_PROTOCOL",
 	 .type = PARAM_CHOICE,
 	 .offset = FIELD(protocol),

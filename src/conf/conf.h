@@ -10,6 +10,8 @@
 
 enum conf_protocol { CONF_PROTOCOL_AUTO, CONF_PROTOCOL_TAGGED, CONF_PROTOCOL_RMA };
 
+enum conf_nccl_topology { CONF_NCCL_TOPOLOGY_AUTO, CONF_NCCL_TOPOLOGY_OFF, CONF_NCCL_TOPOLOGY_ON };
+
 enum conf_eager { CONF_EAGER_OFF, CONF_EAGER_ON, CONF_EAGER_ADAPTIVE };
 
 struct conf {
@@ -18,6 +20,7 @@ struct conf {
 	int64_t rails;			      /* most of a device; 0: as many as there can be */
 	char topology[PARAM_TEXT_BYTES];      /* WEFT_TOPOLOGY */
 	char platform[PARAM_TEXT_BYTES];      /* WEFT_PLATFORM */
+	int64_t nccl_topology;		      /* enum conf_nccl_topology */
 	int64_t protocol;		      /* enum conf_protocol */
 	char lifeline_addr[PARAM_TEXT_BYTES]; /* WEFT_LIFELINE_ADDR */
 	int64_t lifeline;		      /* 0 or 1 */

@@ -4,12 +4,19 @@
 #include <stdlib.h>
 
 #include "info/info.h"
+#include "dev/nccl_topology.h"
 #include "dev/tuning.h"
 
 static const char *const writes[] = {
 	[PLATFORM_WRITES_UNKNOWN] = "unknown",
 	[PLATFORM_WRITES_EMULATED] = "emulated",
 	[PLATFORM_WRITES_NATIVE] = "native",
+};
+
+static const char *const told[] = {
+	[NCCL_TOPOLOGY_OFF] = "NCCL is not told (WEFT_NCCL_TOPOLOGY=on tells it)",
+	[NCCL_TOPOLOGY_USERS] = "NCCL is not told, for your NCCL_TOPO_FILE",
+	[NCCL_TOPOLOGY_GIVEN] = "NCCL is told (weft-info --nccl-topology shows what)",
 };
 
 static const char *const becomes[] = {[TUNING_SET] = "set", [TUNING_KEPT] = "kept", [TUNING_OFF] = "off"};
@@ -40,6 +47,8 @@ void info_print_platform(const struct dev_table *t)
 		       dev_latency_us(t) ? "" : "not ");
 	for (i = 0; i < n; i++)
 		print_setting(&list[i]);
+	if (nccl_topology_of(t) != NCCL_TOPOLOGY_NONE)
+		printf("      the PCI tree hides which devices and GPUs belong together: %s\n", told[nccl_topology_of(t)]);
 }
 
 json_t *info_platform_json(const struct dev_table *t)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "dev/nccl_topology.h"
 #include "info/info.h"
 
 static const char usage[] =
@@ -19,6 +20,7 @@ static const char usage[] =
 	"      --parameters-markdown   the parameters as the README lists them\n"
 	"      --topology              where GPUs and NICs sit, and which belong together\n"
 	"      --from FILE             with --topology: of another machine, from lstopo's or our XML file\n"
+	"      --nccl-topology         what NCCL would be told of it, as XML; also with --from\n"
 	"      --save-topology FILE    this machine as XML, for --from, WEFT_TOPOLOGY or a bug report\n"
 	"      --placement             on which NUMA nodes NICs and the memory for them are\n"
 	"      --require LIST          check requirements, such as provider=efa,rails=4: a prolog for jobs\n"
@@ -30,7 +32,7 @@ static const char usage[] =
 	"with --require: 0 all is met, 1 something is not, 2 the option is wrong.\n"
 	"Environment: the WEFT_ variables that weft-info lists; FI_LOG_LEVEL=warn lets libfabric explain.\n";
 
-enum view { TEXT, JSON, PLACE, TOPOLOGY, SAVE };
+enum view { TEXT, JSON, PLACE, TOPOLOGY, NCCL, SAVE };
 
 /* `file`: to save to, or the machine to look at instead of this one. */
 static int report(enum view view, const char *file)
@@ -39,7 +41,7 @@ static int report(enum view view, const char *file)
 	int status, bad = 0;
 
 	log_set_stderr(LOG_LEVEL_WARN);
-	if (view == TOPOLOGY && file ? dev_table_imagine(file, &t) : dev_table_load(&t)) {
+	if (file && view != SAVE ? dev_table_imagine(file, &t) : dev_table_load(&t)) {
 		fprintf(stderr, "weft-info: out of memory\n");
 		return 1;
 	}
@@ -54,6 +56,7 @@ static int report(enum view view, const char *file)
 	case TEXT: info_print_text(&t); break;
 	case PLACE: info_print_placement(&t); break;
 	case TOPOLOGY: bad = info_print_topology(&t); break;
+	case NCCL: bad = nccl_topology_print(&t, stdout) < 0; break;
 	case SAVE: bad = info_save_topology(&t, file); break;
 	case JSON:
 		bad = info_print_json(&t);
@@ -67,11 +70,12 @@ static int report(enum view view, const char *file)
 
 int main(int argc, char **argv)
 {
-	enum { MARKDOWN = 256, PLACEMENT, REQUIRE, ROOT, TREE, FROM, STORE };
+	enum { MARKDOWN = 256, PLACEMENT, REQUIRE, ROOT, TREE, FOR_NCCL, FROM, STORE };
 	static const struct option options[] = {
 		{"json", no_argument, NULL, 'j'},
 		{"parameters-markdown", no_argument, NULL, MARKDOWN},
 		{"topology", no_argument, NULL, TREE},
+		{"nccl-topology", no_argument, NULL, FOR_NCCL},
 		{"from", required_argument, NULL, FROM},
 		{"save-topology", required_argument, NULL, STORE},
 		{"placement", no_argument, NULL, PLACEMENT},
@@ -100,6 +104,10 @@ int main(int argc, char **argv)
 			view = TOPOLOGY;
 			views++;
 			break;
+		case FOR_NCCL:
+			view = NCCL;
+			views++;
+			break;
 		case FROM: from = optarg; break;
 		case STORE:
 			view = SAVE;
@@ -123,12 +131,12 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	if (views + (require != NULL) > 1) {
-		fprintf(stderr, "weft-info: --json, --topology, --save-topology, --placement and --require: only one of "
+		fprintf(stderr, "weft-info: --json, --topology, --nccl-topology, --save-topology, --placement and --require: only one of "
 				"them\nTry weft-info --help.\n");
 		return 2;
 	}
-	if (from && view != TOPOLOGY) {
-		fprintf(stderr, "weft-info: --from goes with --topology\nTry weft-info --help.\n");
+	if (from && view != TOPOLOGY && view != NCCL) {
+		fprintf(stderr, "weft-info: --from goes with --topology or --nccl-topology\nTry weft-info --help.\n");
 		return 2;
 	}
 	return require ? info_require(require, root) : report(view, view == SAVE ? to : from);

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "dev/nccl_topology.h"
 #include "dev/tuning.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -57,6 +58,7 @@ static void announce(void)
 			 devs.devs[d].pci_path ? devs.devs[d].pci_path : "none");
 	if (devs.count) {
 		tuning_apply(&devs);
+		nccl_topology_give(&devs);
 		return;
 	}
 	/* A wrong setting must be seen; a machine without a network for Weft is nobody's mistake. */

@@ -26,6 +26,7 @@ struct platform {
 	const char *name; /* "p5.48xlarge"; "g5.*" stands for all sizes; "unknown" */
 	int efa;	  /* generation, 1 to 4; 0: not known */
 	enum platform_writes writes;
+	bool hidden;	  /* its PCI tree does not show which NICs and GPUs are near each other */
 	int latency_us;	  /* of a message between two machines, for NCCL's tuning; 0: not known */
 	unsigned settings; /* platform_settings reads it */
 };

@@ -85,6 +85,31 @@ none "--from what is no machine is an error" "$(echo '<topology' >"$tmp/broken"
 		rc=$?
 		[ $rc = 2 ] && grep -q "$file is not a file that hwloc can read" "$tmp/out" || echo "$rc: $(<"$tmp/out")"
 	done)"
+# What NCCL is told: on a p4d, four bridges of a NIC and two GPUs, two on each node.
+none "p4d.24xlarge: NCCL's file is NCCL's form" "$(src/weft-info --nccl-topology --from "$here/machines/p4d.24xlarge.xml" |
+	diff "$here/p4d-nccl.xml" -)"
+none "where the tree has bridges, NCCL is told nothing" "$(
+	for name in p5.48xlarge p5en.48xlarge p6-b200.48xlarge dgx laptop g5.48xlarge; do
+		src/weft-info --nccl-topology --from "$here/machines/$name.xml" | grep -c '<pci' | grep -vx 0
+	done)"
+draw "$here/machines/p4d.24xlarge.xml" >"$tmp/got"
+machine "$here/machines/p4d.24xlarge.xml"
+given() { # settings: what the plugin's init makes of NCCL_TOPO_FILE
+	env "$@" tests/topo/given src/.libs/libnccl-net-weft.so 2>&1
+}
+none "the plugin hands it over" "$(given WEFT_NCCL_TOPOLOGY=on | diff "$here/p4d-nccl.xml" -)"
+none "... on that platform" "$(given WEFT_PLATFORM=p4d.24xlarge | diff "$here/p4d-nccl.xml" -)"
+none "... and in place of one of a program before exec" "$(given WEFT_NCCL_TOPOLOGY=on NCCL_TOPO_FILE=/proc/self/fd/987 |
+	diff "$here/p4d-nccl.xml" -)"
+none "... not on another" "$(given A=1; given WEFT_PLATFORM=p5.48xlarge; given WEFT_PLATFORM=p4d.24xlarge WEFT_NCCL_TOPOLOGY=off)"
+echo mine >"$tmp/mine"
+none "... not in place of the user's" "$(given WEFT_NCCL_TOPOLOGY=on NCCL_TOPO_FILE="$tmp/mine" | grep -vx mine)"
+none "weft-info says so" "$(
+	WEFT_NCCL_TOPOLOGY=on src/weft-info | grep -q 'belong together: NCCL is told' || echo no
+	WEFT_NCCL_TOPOLOGY=off src/weft-info | grep -q 'belong together: NCCL is not told (WEFT' || echo no
+	NCCL_TOPO_FILE=x src/weft-info | grep -q 'belong together: NCCL is not told, for your' || echo no)"
+draw "$p5" >"$tmp/got"
+machine "$p5"
 if WEFT_TOPOLOGY=$tmp/none src/weft-info 2>&1 | grep -q "WEFT_TOPOLOGY=.*is not a file"; then
 	ok "a topology that can't be read is said"
 else
