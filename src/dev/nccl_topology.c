@@ -13,6 +13,7 @@
 #include "topo/machine.h"
 
 #define VARIABLE "NCCL_TOPO_FILE"
+#define VIRTUAL	 "/var/run/nvidia-topologyd/virtualTopology.xml" /* what NCCL reads without it */
 #define MEMFD	 "weft-nccl-topology"
 #define OUR_PATH "/proc/self/fd/"
 
@@ -141,7 +142,7 @@ enum nccl_topology nccl_topology_of(const struct dev_table *t)
 
 	if (each_hidden(t, NULL) <= 0)
 		return NCCL_TOPOLOGY_NONE;
-	if (path && *path && !is_ours(path))
+	if ((path && *path && !is_ours(path)) || !access(VIRTUAL, F_OK))
 		return NCCL_TOPOLOGY_USERS;
 	return is_wanted(t) ? NCCL_TOPOLOGY_GIVEN : NCCL_TOPOLOGY_OFF;
 }
@@ -175,7 +176,8 @@ void nccl_topology_give(const struct dev_table *t)
 	case NCCL_TOPOLOGY_NONE:
 	case NCCL_TOPOLOGY_OFF: return;
 	case NCCL_TOPOLOGY_USERS:
-		log_info(VARIABLE "=%s is yours and stays: devices and GPUs that belong together are not told", getenv(VARIABLE));
+		log_info("the topology in %s stays: NCCL is not told which devices and GPUs belong together",
+			 getenv(VARIABLE) ? getenv(VARIABLE) : VIRTUAL);
 		return;
 	case NCCL_TOPOLOGY_GIVEN: break;
 	}

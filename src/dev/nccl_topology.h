@@ -14,7 +14,7 @@
 enum nccl_topology {
 	NCCL_TOPOLOGY_NONE,  /* the tree shows what belongs together, or nothing does */
 	NCCL_TOPOLOGY_OFF,   /* it would say something, but WEFT_NCCL_TOPOLOGY or the platform does not ask for it */
-	NCCL_TOPOLOGY_USERS, /* NCCL_TOPO_FILE is the user's */
+	NCCL_TOPOLOGY_USERS, /* NCCL_TOPO_FILE is the user's, or NVIDIA's topology daemon has written one */
 	NCCL_TOPOLOGY_GIVEN,
 };
 enum nccl_topology nccl_topology_of(const struct dev_table *t);

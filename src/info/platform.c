@@ -15,7 +15,7 @@ static const char *const writes[] = {
 
 static const char *const told[] = {
 	[NCCL_TOPOLOGY_OFF] = "NCCL is not told (WEFT_NCCL_TOPOLOGY=on tells it)",
-	[NCCL_TOPOLOGY_USERS] = "NCCL is not told, for your NCCL_TOPO_FILE",
+	[NCCL_TOPOLOGY_USERS] = "NCCL is not told, since it has a topology file",
 	[NCCL_TOPOLOGY_GIVEN] = "NCCL is told (weft-info --nccl-topology shows what)",
 };
 

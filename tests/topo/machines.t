@@ -107,7 +107,7 @@ none "... not in place of the user's" "$(given WEFT_NCCL_TOPOLOGY=on NCCL_TOPO_F
 none "weft-info says so" "$(
 	WEFT_NCCL_TOPOLOGY=on src/weft-info | grep -q 'belong together: NCCL is told' || echo no
 	WEFT_NCCL_TOPOLOGY=off src/weft-info | grep -q 'belong together: NCCL is not told (WEFT' || echo no
-	NCCL_TOPO_FILE=x src/weft-info | grep -q 'belong together: NCCL is not told, for your' || echo no)"
+	NCCL_TOPO_FILE=x src/weft-info | grep -q 'belong together: NCCL is not told, since' || echo no)"
 draw "$p5" >"$tmp/got"
 machine "$p5"
 if WEFT_TOPOLOGY=$tmp/none src/weft-info 2>&1 | grep -q "WEFT_TOPOLOGY=.*is not a file"; then
