@@ -12,6 +12,8 @@
 #include "topo/near.h"
 #include "xfer/internal.h"
 
+#define INJECT_MAX 512 /* bytes of an eager message that may be on the stack */
+
 struct ctrl_rx {
 	struct fab_op op; /* first */
 	struct list link; /* in rx_unposted while not posted */
@@ -253,26 +255,42 @@ int ctrl_send(struct xfer_port *port, struct xfer_peer *peer, struct xfer_chan *
 	return 0;
 }
 
+/* At once, by a copy that the provider makes. False: not now, or not at this size. */
+static bool inject_eager(struct xfer_chan *chan, const struct wire_ctrl *msg, const void *data, size_t len)
+{
+	struct xfer_port *port = chan->port;
+	struct {
+		struct wire_ctrl msg;
+		char data[INJECT_MAX];
+	} m;
+
+	if (len > INJECT_MAX || sizeof(*msg) + len > fab_inject_bytes(port->ep) || !list_empty(&port->tx_waiting))
+		return false;
+	m.msg = *msg;
+	if (len)
+		memcpy(m.data, data, len);
+	return !fab_inject(port->ep, &m, sizeof(*msg) + len, chan->peer->paths[0].fab_addr);
+}
+
 int ctrl_send_eager(struct xfer_req *req, const struct wire_ctrl *msg, const void *data)
 {
 	struct xfer_chan *chan = req->chan;
 	struct xfer_port *port = chan->port;
-	size_t len = wire_tagged_bytes(msg), bytes = sizeof(*msg) + len;
-	struct ctrl_tx *tx = tx_new(port, &port->tx_large, chan->peer, chan);
+	size_t len = wire_tagged_bytes(msg);
+	struct ctrl_tx *tx;
 
-	if (!tx)
-		return -ENOMEM;
-	tx->bytes = bytes;
-	memcpy(tx->msg, msg, sizeof(*msg));
-	if (len)
-		memcpy(tx->msg + 1, data, len);
-	if (bytes <= fab_inject_bytes(port->ep) && list_empty(&port->tx_waiting) &&
-	    !fab_inject(port->ep, tx->msg, bytes, chan->peer->paths[0].fab_addr)) {
-		tx_free(tx);
+	if (inject_eager(chan, msg, data, len)) {
 		req_finish(req, 0, req->posted);
 		return 0;
 	}
+	tx = tx_new(port, &port->tx_large, chan->peer, chan);
+	if (!tx)
+		return -ENOMEM;
 	tx->req = req;
+	tx->bytes = sizeof(*msg) + len;
+	memcpy(tx->msg, msg, sizeof(*msg));
+	if (len)
+		memcpy(tx->msg + 1, data, len);
 	chan->eager_flying++;
 	tx_start(port, tx);
 	return 0;

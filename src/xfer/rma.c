@@ -167,7 +167,6 @@ void rma_fill_sub(struct wire_sub *out, const struct xfer_req *part)
 static int post_recv(struct xfer_req *req)
 {
 	struct xfer_chan *chan = req->chan;
-	struct wire_clear *c = &chan->ring->entries[req->seq % WIRE_WINDOW];
 	int ret;
 
 	if (chan->rma->at[req->seq % WIRE_WINDOW])
@@ -178,12 +177,20 @@ static int post_recv(struct xfer_req *req)
 	if (ret)
 		return ret;
 	chan->rma->at[req->seq % WIRE_WINDOW] = req;
+	return 0;
+}
+
+/* Only when it is announced: many receives never are. */
+static void fill_entry(const struct xfer_req *req)
+{
+	const struct xfer_chan *chan = req->chan;
+	struct wire_clear *c = &chan->ring->entries[req->seq % WIRE_WINDOW];
+
 	c->to = chan->remote_id;
 	c->tag = req->tag;
 	c->len = req->posted;
 	c->addr = fill_place(req, c->keys);
 	wire_clear_seal(c, req->seq);
-	return 0;
 }
 
 #define PATIENCE 64 /* looks at the completion queue */
@@ -195,8 +202,11 @@ static int write_entries(struct xfer_chan *chan, uint32_t first, uint32_t n)
 	const void *from = &chan->ring->entries[first % WIRE_WINDOW];
 	size_t bytes = n * sizeof(struct wire_clear);
 	uint64_t to = r->ring_addr + first % WIRE_WINDOW * sizeof(struct wire_clear);
+	uint32_t i;
 	int ret;
 
+	for (i = 0; i < n; i++)
+		fill_entry(r->at[(first + i) % WIRE_WINDOW]);
 	if (bytes <= fab_inject_bytes(ep))
 		return fab_write_inject(ep, from, bytes, chan->peer->paths[0].fab_addr, to, r->ring_key);
 	ret = fab_write(ep, &r->op, from, bytes, fab_mr_desc(chan->ring->mr), chan->peer->paths[0].fab_addr, to,
