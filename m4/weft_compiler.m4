@@ -76,6 +76,7 @@ cat <<WEFT_EOF
     hwloc         $weft_hwloc_found
     jansson       $weft_jansson_found
     cmocka        $weft_cmocka_found
+    libibverbs    $weft_verbs_found
     CUDA headers  $weft_cuda_found
     NCCL          $weft_nccl_found
     MPI           $weft_mpi_found

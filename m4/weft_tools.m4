@@ -87,3 +87,18 @@ AS_IF([test "$with_mpi" != no], [
 ])
 AM_CONDITIONAL([HAVE_MPI], [test "$with_mpi" != no])
 ])
+
+# HAVE_VERBS: the headers of libibverbs, with which the software EFA device of the tests is built. It stands in
+# for the library, so it does not link it.
+AC_DEFUN([WEFT_CHECK_VERBS], [
+AC_MSG_CHECKING([for the headers of libibverbs 28 or newer])
+AC_COMPILE_IFELSE([AC_LANG_PROGRAM([#include <infiniband/verbs.h>], [
+	struct ibv_qp_ex qp;
+	qp.wr_start = 0;
+	return (int)ibv_is_fork_initialized() + !!qp.wr_start;
+])], [weft_verbs_found=yes], [weft_verbs_found=no])
+AC_MSG_RESULT([$weft_verbs_found])
+AM_CONDITIONAL([HAVE_VERBS], [test "$weft_verbs_found" = yes])
+AS_IF([test "$weft_verbs_found" = no],
+	[weft_verbs_found="no (tests on a software EFA device need it; Debian, Ubuntu: apt-get install libibverbs-dev)"])
+])

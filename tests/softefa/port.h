@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What ports and the rings between them (port.c, wire.c) share, and nobody else needs. */
+#ifndef WEFT_TESTS_SOFTEFA_PORT_H
+#define WEFT_TESTS_SOFTEFA_PORT_H
+
+#include "softefa.h"
+
+#define SOFT_MAGIC 0x50e1fa01u
+
+struct soft_page {
+	uint32_t magic;
+	atomic_uint rings; /* made so far for this port */
+	atomic_bool down;
+	union ibv_gid gid;
+};
+
+void soft_gid_text(const union ibv_gid *gid, char out[33]);
+/* The link that stands for a queue pair. */
+void soft_qp_path(const union ibv_gid *gid, uint32_t qpn, char out[200]);
+
+/* A file of shared memory at path; NULL and errno. With `bytes` it is made, else mapped as long as it is. */
+void *soft_file_map(const char *path, size_t bytes, int *out_fd);
+bool soft_file_is_locked(int fd);
+/* Removes what killed processes have left for this GID; *out_alive: how many ports live. */
+void soft_port_sweep(const char *gid, int *out_alive);
+
+#endif

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the environment asks for; log lines; dice. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "softefa.h"
+
+struct soft_setup soft_setup;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static atomic_uint_fast64_t rolls[DICE_KINDS];
+
+/*
+ * The generations EFA v1 to v4: the part id, what they can do and their NICs' speed. Real programs must ask
+ * for capabilities and never judge by the id; here the table is how the hardware came to be.
+ */
+static const struct {
+	uint32_t part_id, caps;
+	uint64_t speed_mbps;
+} generations[] = {
+	{0xefa0, SOFT_CAP_READ | SOFT_CAP_RNR_RETRY | SOFT_CAP_SGID, 100000},
+	{0xefa1, SOFT_CAP_READ | SOFT_CAP_RNR_RETRY | SOFT_CAP_SGID | SOFT_CAP_WRITE | SOFT_CAP_UNSOLICITED, 100000},
+	{0xefa2, SOFT_CAP_READ | SOFT_CAP_RNR_RETRY | SOFT_CAP_SGID | SOFT_CAP_WRITE | SOFT_CAP_UNSOLICITED, 200000},
+	{0xefa3, SOFT_CAP_READ | SOFT_CAP_RNR_RETRY | SOFT_CAP_SGID | SOFT_CAP_WRITE | SOFT_CAP_UNSOLICITED, 400000},
+};
+
+static const struct {
+	const char *name;
+	uint32_t bit;
+} caps[] = {{"read", SOFT_CAP_READ},
+	    {"rnr-retry", SOFT_CAP_RNR_RETRY},
+	    {"sgid", SOFT_CAP_SGID},
+	    {"write", SOFT_CAP_WRITE},
+	    {"unsolicited", SOFT_CAP_UNSOLICITED}};
+
+static void __attribute__((noreturn)) bad(const char *name, const char *value, const char *wants)
+{
+	fprintf(stderr, "softefa: SOFTEFA_%s=%s: %s\n", name, value, wants);
+	abort();
+}
+
+static const char *get(const char *name)
+{
+	char full[64];
+	const char *value;
+
+	snprintf(full, sizeof(full), "SOFTEFA_%s", name);
+	value = getenv(full);
+	return value && *value ? value : NULL;
+}
+
+/* True if all of text up to `end` is a decimal number. */
+static bool number(const char *text, const char *end, uint64_t *out)
+{
+	char *stop;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	*out = strtoull(text, &stop, 10);
+	return !errno && stop == end;
+}
+
+static uint64_t get_number(const char *name, uint64_t least, uint64_t most, uint64_t otherwise)
+{
+	const char *value = get(name);
+	char wants[96];
+	uint64_t n;
+
+	if (!value)
+		return otherwise;
+	if (!number(value, value + strlen(value), &n) || n < least || n > most) {
+		snprintf(wants, sizeof(wants), "wants a number from %llu to %llu", (unsigned long long)least,
+			 (unsigned long long)most);
+		bad(name, value, wants);
+	}
+	return n;
+}
+
+static void get_caps(void)
+{
+	const char *value = get("CAPS"), *at = value;
+	size_t i, len;
+
+	if (!value)
+		return;
+	soft_setup.caps = 0;
+	for (; *at; at += len + (at[len] == ',')) {
+		len = strcspn(at, ",");
+		for (i = 0; i < sizeof(caps) / sizeof(caps[0]); i++)
+			if (strlen(caps[i].name) == len && !strncmp(caps[i].name, at, len))
+				break;
+		if (i == sizeof(caps) / sizeof(caps[0]))
+			bad("CAPS", value, "wants a comma list of read, rnr-retry, sgid, write, unsolicited");
+		soft_setup.caps |= caps[i].bit;
+	}
+}
+
+/* "0000:10:1b.0@100000" or "0000:10:1b.0". */
+static bool parse_nic(const char *text, const char *end, struct soft_nic *out)
+{
+	int used = 0;
+
+	out->speed_mbps = generations[soft_setup.generation].speed_mbps;
+	if (sscanf(text, "%4x:%2x:%2x.%1x%n", &out->domain, &out->bus, &out->device, &out->function, &used) != 4)
+		return false;
+	if (text[used] == '@')
+		return number(text + used + 1, end, &out->speed_mbps);
+	return text + used == end;
+}
+
+static void get_nics(void)
+{
+	const char *value = get("NICS"), *at = value, *end;
+	int i;
+
+	if (!value) {
+		soft_setup.nic_count = 1;
+		soft_setup.nics[0] = (struct soft_nic){
+			.device = 6, .speed_mbps = generations[soft_setup.generation].speed_mbps};
+		return;
+	}
+	do {
+		end = at + strcspn(at, ",");
+		if (soft_setup.nic_count == SOFT_NICS_MAX)
+			bad("NICS", value, "names more than 32 NICs");
+		if (!parse_nic(at, end, &soft_setup.nics[soft_setup.nic_count]))
+			bad("NICS", value, "wants a comma list of PCI@MBPS, such as 0000:10:1b.0@100000");
+		for (i = 0; i < soft_setup.nic_count; i++)
+			if (!memcmp(&soft_setup.nics[i], &soft_setup.nics[soft_setup.nic_count],
+				    offsetof(struct soft_nic, speed_mbps)))
+				bad("NICS", value, "names one place twice");
+		soft_setup.nic_count++;
+		at = end + 1;
+	} while (*end);
+}
+
+/* "NIC:COUNT" pairs */
+static void get_kill(void)
+{
+	const char *value = get("KILL"), *at = value, *end, *colon;
+	uint64_t nic;
+
+	if (!value)
+		return;
+	do {
+		end = at + strcspn(at, ",");
+		colon = memchr(at, ':', (size_t)(end - at));
+		if (!colon || !number(at, colon, &nic) || nic >= (uint64_t)soft_setup.nic_count ||
+		    !number(colon + 1, end, &soft_setup.nics[nic].kill_after))
+			bad("KILL", value, "wants a comma list of NIC:COUNT, NIC from 0");
+		at = end + 1;
+	} while (*end);
+}
+
+static void load(void)
+{
+	const char *dir = get("DIR");
+
+	if (dir && strlen(dir) >= sizeof(soft_setup.dir))
+		bad("DIR", dir, "is longer than 95 characters");
+	if (dir)
+		snprintf(soft_setup.dir, sizeof(soft_setup.dir), "%s", dir);
+	else
+		snprintf(soft_setup.dir, sizeof(soft_setup.dir), "/dev/shm/softefa-%u", (unsigned)getuid());
+	soft_setup.sysfs = get("SYSFS");
+	soft_setup.generation = (unsigned)get_number("GENERATION", 0, 3, 0);
+	soft_setup.part_id = generations[soft_setup.generation].part_id;
+	soft_setup.caps = generations[soft_setup.generation].caps;
+	soft_setup.host = (uint32_t)get_number("HOST", 1, UINT32_MAX, (uint32_t)getpid());
+	soft_setup.mtu = (uint32_t)get_number("MTU", 1024, 9000, 8760);
+	soft_setup.seed = get_number("SEED", 0, UINT64_MAX, 1);
+	soft_setup.window = (unsigned)get_number("REORDER", 1, SOFT_WINDOW, 16);
+	soft_setup.rnr_percent = (unsigned)get_number("RNR", 0, 99, 0);
+	soft_setup.loss_percent = (unsigned)get_number("LOSS", 0, 99, 0);
+	soft_setup.duplicate_percent = (unsigned)get_number("DUPLICATE", 0, 100, 0);
+	soft_setup.dead_ms = get_number("DEAD_MS", 0, 1000000, 200);
+	get_caps();
+	get_nics();
+	get_kill();
+}
+
+void soft_setup_load(void)
+{
+	pthread_once(&once, load);
+}
+
+/* One write, so that lines of several processes do not mix. */
+void soft_log(const char *format, ...)
+{
+	static atomic_uint lines;
+	const char *file = get("LOG");
+	char line[512];
+	int used, fd = STDERR_FILENO;
+	va_list args;
+
+	if (atomic_fetch_add(&lines, 1) >= 50 || (file && !strcmp(file, "0")))
+		return;
+	used = snprintf(line, sizeof(line), "softefa[%d]: ", (int)getpid());
+	va_start(args, format);
+	used += vsnprintf(line + used, sizeof(line) - (size_t)used, format, args);
+	va_end(args);
+	if (used > (int)sizeof(line) - 2)
+		used = (int)sizeof(line) - 2;
+	line[used++] = '\n';
+	if (file)
+		fd = open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+	if (fd >= 0 && write(fd, line, (size_t)used) != used)
+		return;
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
+/* splitmix64's finish */
+static uint64_t mix(uint64_t z)
+{
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+	return z ^ (z >> 31);
+}
+
+uint64_t soft_roll(enum soft_dice dice, uint64_t below)
+{
+	uint64_t k = atomic_fetch_add_explicit(&rolls[dice], 1, memory_order_relaxed) + 1;
+	uint64_t stream = mix(soft_setup.seed * DICE_KINDS + dice + 1) ^ mix(soft_setup.host);
+
+	return mix(stream + k * 0x9e3779b97f4a7c15ull) % below;
+}
+
+bool soft_percent(enum soft_dice dice, unsigned percent)
+{
+	return percent && soft_roll(dice, 100) < percent;
+}
+
+int64_t soft_now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}

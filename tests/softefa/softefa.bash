@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# For scripts that run programs on the software EFA device: source it after tap.bash, in the build directory.
+
+softefa_so=$PWD/tests/softefa/.libs/libsoftefa.so
+
+# Why nothing can run on the device here, or nothing.
+softefa_missing() {
+	if [ ! -e "$softefa_so" ]; then
+		echo "built without the headers of libibverbs"
+	elif [ "${TEST_SANITIZER-}" = thread ]; then
+		echo "ThreadSanitizer and a preloaded library do not go together"
+	elif ! ldd tests/softefa/.libs/pingpong tests/softefa/pingpong 2>/dev/null | grep -q libefa; then
+		echo "libfabric has no efa provider"
+	fi
+}
+
+# Ends the script unless the device can be used; else gives it a directory and a log of its own, and softefa.
+softefa_need() {
+	local why
+	why=$(softefa_missing)
+	if [ -n "$why" ]; then
+		skip "software EFA device" "$why"
+		tap_done
+	fi
+	softefa_tmp=$(mktemp -d)
+	trap 'rm -rf "$softefa_tmp"' EXIT
+	mkdir "$softefa_tmp/dir"
+	export SOFTEFA_DIR=$softefa_tmp/dir SOFTEFA_LOG=$softefa_tmp/log
+	unset SOFTEFA_NICS SOFTEFA_GENERATION SOFTEFA_CAPS SOFTEFA_HOST SOFTEFA_SEED SOFTEFA_REORDER SOFTEFA_RNR \
+		SOFTEFA_LOSS SOFTEFA_DUPLICATE SOFTEFA_DEAD_MS SOFTEFA_KILL SOFTEFA_SYSFS SOFTEFA_MTU
+	softefa_preload=$softefa_so
+	# The address sanitizer's library wants to be the first.
+	[ "${TEST_SANITIZER-}" != address ] ||
+		softefa_preload="$(${TEST_CC:-cc} -print-file-name=libasan.so) $softefa_so"
+}
+
+# Runs a command, which may start with assignments, on the device.
+softefa() {
+	: >"$SOFTEFA_LOG"
+	env LD_PRELOAD="$softefa_preload" FI_PROVIDER=efa timeout 120 env "$@"
+}
