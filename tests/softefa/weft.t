@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Weft over libfabric's efa provider on the software EFA device: whole machines with all their NICs, and the
+# conformance suite while packets and messages overtake each other and receivers are not ready.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/check/tap.bash
+. "$here/../check/tap.bash"
+cd "${TEST_BUILDDIR:?run by make check}" || exit
+# shellcheck source=tests/softefa/softefa.bash
+. "$here/softefa.bash"
+softefa_need
+export WEFT_PROVIDER=efa WEFT_NICS='rdma*'
+suite=tests/conformance/conformance
+plugin=src/.libs/libnccl-net-weft.so
+get=tests/bench/net_perf_json
+machines=$here/../topo/machines
+
+machine() { # name: its NICs and its tree
+	export WEFT_TOPOLOGY=$machines/$1.xml
+	# "  NIC 0000:4f:00.0  rdmap79s0, 100 Gb/s  -> device 0"
+	SOFTEFA_NICS=$(src/weft-info --topology --from "$WEFT_TOPOLOGY" 2>/dev/null |
+		sed -n 's|^ *NIC \([0-9a-f:.]*\) .*, \([0-9]*\) Gb/s  -> device.*|\1@\2000|p' | paste -sd,)
+	export SOFTEFA_NICS
+}
+
+# "DEVICE RAILS" lines. Speeds are left out: libfabric 1.17 does not know those above 100 Gbit/s.
+devices() {
+	local i n
+	softefa src/weft-info --json >"$softefa_tmp/json" 2>"$softefa_tmp/err" || cat "$softefa_tmp/err"
+	n=$($get "$softefa_tmp/json" devices)
+	for ((i = 0; i < n; i++)); do
+		echo "$i $($get "$softefa_tmp/json" devices $i rails)"
+	done
+}
+
+generation=0
+for name in p4d.24xlarge p5.48xlarge p5en.48xlarge p6-b200.48xlarge; do
+	machine $name
+	expected=$(sed -n 's|^\([0-9]*\)  [0-9]* Gb/s, \([0-9]*\) rail.*|\1 \2|p' "$machines/$name.expected")
+	got=$(SOFTEFA_GENERATION=$generation devices)
+	none "$name, generation $generation: its devices and rails" "$(diff <(echo "$expected") <(echo "$got"))"
+	generation=$((generation + 1))
+done
+
+# Lines of the suite become lines of this script.
+conformance() { # name, assignments and options
+	local name=$1 out line
+	shift
+	out=$(softefa "$@" $suite --plugin $plugin --jobs 4 "${cases[@]}" 2>&1)
+	while IFS= read -r line; do
+		case $line in
+		ok*) ok "$name: ${line#* - }" ;;
+		not*) bad "$name: ${line#* - }" ;;
+		'#'*) echo "$line" ;;
+		esac
+	done <<<"$out"
+	grep -q '^1\.\.[1-9]' <<<"$out" || bad "$name" "$out"
+}
+
+# All eight devices of a P5 at work: 32 NICs in each of two processes.
+machine p5.48xlarge
+for device in 0 7; do
+	cases=(--device "$device" --only data/large-sizes)
+	conformance "p5.48xlarge, device $device" SOFTEFA_GENERATION=1
+done
+
+unset SOFTEFA_NICS WEFT_TOPOLOGY
+export SOFTEFA_RNR=10 SOFTEFA_LOSS=3
+cases=(--provider-only)
+conformance "generation 0" SOFTEFA_GENERATION=0
+for generation in 1 2 3; do
+	cases=(--only data/random --only data/zero-bytes)
+	[ $generation -gt 1 ] || cases=(--only 'data/*')
+	conformance "generation $generation, rma" SOFTEFA_SEED=$generation SOFTEFA_GENERATION=$generation \
+		WEFT_PROTOCOL=rma FI_EFA_USE_DEVICE_RDMA=1
+done
+tap_done
