@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Weft inside NCCL: the process-wide state, and the bridges for log lines and error codes. Knows NCCL's
- * types; the adapters of the ABI versions (v8.c, ...) sit on top.
+ * types; the core (net.h) and the adapters of the ABI versions (v8.c, ...) sit on top.
  */
 #ifndef WEFT_NCCL_HOST_H
 #define WEFT_NCCL_HOST_H

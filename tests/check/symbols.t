@@ -9,10 +9,11 @@ src=${TEST_BUILDDIR:?run by make check}/src
 plugin=$src/.libs/libnccl-net-weft.so
 
 exported=$(nm -D --defined-only "$plugin" 2>&1 | awk '{ print $NF }' | sort | xargs)
-if [ "$exported" = ncclNetPlugin_v8 ]; then
-	ok "exports ncclNetPlugin_v8 and nothing else"
+wanted=$(printf 'ncclNetPlugin_v%d\n' 8 9 10 11 12 | sort | xargs)
+if [ "$exported" = "$wanted" ]; then
+	ok "exports ncclNetPlugin_v8 to ncclNetPlugin_v12 and nothing else"
 else
-	bad "exports ncclNetPlugin_v8 and nothing else" "exports: $exported"
+	bad "exports ncclNetPlugin_v8 to ncclNetPlugin_v12 and nothing else" "exports: $exported"
 fi
 
 dynamic=$(readelf -d "$plugin" 2>&1)

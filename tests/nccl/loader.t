@@ -132,8 +132,16 @@ closed_times() { # description, times: that NCCL's log says it closed the plugin
 	fi
 }
 
-weft="weft v8"
 socket="Socket built-in"
+
+# The newest version of the interface that a release knows, of those that Weft has.
+abi_of() { # release as a number
+	if (($1 < 22403)); then echo 8
+	elif (($1 < 22602)); then echo 9
+	elif (($1 < 22803)); then echo 10
+	elif (($1 < 23003)); then echo 11
+	else echo 12; fi
+}
 
 # since 2.21.5 weft → $weft from that release on, else NCCL's own network
 since() {
@@ -236,6 +244,7 @@ while read -r nccl; do
 	echo "# $(cat "$tmp/out"): $nccl"
 	IFS=. read -r major minor patch <<<"$version"
 	code=$((major * 10000 + minor * 100 + patch))
+	weft="weft v$(abi_of $code)"
 	name_forms
 	life_cycle
 	refusal

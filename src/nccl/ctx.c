@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Contexts of communicators; see ctx.h. */
+#include "nccl/ctx.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+
+struct net_ctx {
+	uint64_t comm_id;
+	struct list listens;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* covers the lists of all contexts */
+
+struct net_ctx *net_ctx_open(uint64_t comm_id)
+{
+	struct net_ctx *ctx = malloc(sizeof(*ctx));
+
+	if (!ctx)
+		return NULL;
+	ctx->comm_id = comm_id;
+	list_init(&ctx->listens);
+	return ctx;
+}
+
+/* The oldest listener, which is in no list any more; NULL when there is none. */
+static struct net_listen *take(struct net_ctx *ctx)
+{
+	struct net_listen *l = NULL;
+
+	pthread_mutex_lock(&lock);
+	if (!list_empty(&ctx->listens)) {
+		l = owner_of(ctx->listens.next, struct net_listen, link);
+		list_remove(&l->link);
+	}
+	pthread_mutex_unlock(&lock);
+	return l;
+}
+
+void net_ctx_close(struct net_ctx *ctx)
+{
+	struct net_listen *l;
+
+	if (!ctx)
+		return;
+	while ((l = take(ctx))) {
+		log_info("communicator %#" PRIx64 " ends and still listens: closed", ctx->comm_id);
+		net_listen_close(l);
+	}
+	free(ctx);
+}
+
+int net_listen_open(struct net_ctx *ctx, struct conn_listen *listen, struct net_listen **out)
+{
+	struct net_listen *l = malloc(sizeof(*l));
+
+	*out = l;
+	if (!l) {
+		conn_listen_close(listen);
+		return -ENOMEM;
+	}
+	l->listen = listen;
+	list_init(&l->link);
+	if (ctx) {
+		pthread_mutex_lock(&lock);
+		list_append(&ctx->listens, &l->link);
+		pthread_mutex_unlock(&lock);
+	}
+	return 0;
+}
+
+void net_listen_close(struct net_listen *l)
+{
+	if (!l)
+		return;
+	pthread_mutex_lock(&lock);
+	list_remove(&l->link);
+	pthread_mutex_unlock(&lock);
+	conn_listen_close(l->listen);
+	free(l);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* NCCL's net interface, version 12, the newest: the core's own form. */
+#include "nccl/net.h"
+
+extern const struct weft_nccl_net_v12 ncclNetPlugin_v12;
+
+/* NULL besides what is in v9.c: setNetAttr, since Weft acts on no hint. */
+__attribute__((visibility("default"))) const struct weft_nccl_net_v12 ncclNetPlugin_v12 = {
+	.name = NET_NAME,
+	.init = net_init,
+	.devices = net_devices,
+	.get_properties = net_get_properties,
+	.listen = net_listen,
+	.connect = net_connect,
+	.accept = net_accept,
+	.reg_mr = net_reg_mr,
+	.dereg_mr = net_dereg_mr,
+	.isend = net_isend_profiled,
+	.irecv = net_irecv_profiled,
+	.iflush = net_iflush,
+	.test = net_test,
+	.close_send = net_close_chan,
+	.close_recv = net_close_chan,
+	.close_listen = net_close_listen,
+	.finalize = net_finalize,
+};
