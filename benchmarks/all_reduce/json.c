@@ -66,8 +66,8 @@ static json_t *devices(const struct rank_info *ranks, int nranks)
 	return list;
 }
 
-static json_t *config(const struct settings *s, const char *plugin, const struct rank_info *ranks,
-		      int nranks)
+static json_t *config(const struct settings *s, const char *plugin, int abi,
+		      const struct rank_info *ranks, int nranks)
 {
 	json_t *c = json_object();
 
@@ -94,6 +94,7 @@ static json_t *config(const struct settings *s, const char *plugin, const struct
 			    text(s->all_types ? "all" : type_facts[s->types[0]].name));
 	json_object_set_new(c, "engine", text("net"));
 	json_object_set_new(c, "plugin", text(plugin));
+	json_object_set_new(c, "plugin_abi", json_integer(abi));
 	json_object_set_new(c, "ranks", json_integer(nranks));
 	json_object_set_new(c, "channels", json_integer(s->channels));
 	json_object_set_new(c, "chunk_bytes", json_integer(s->chunk_bytes));
@@ -119,7 +120,7 @@ static FILE *create(const char *path)
 }
 
 struct json_report *json_open(const struct settings *s, int argc, char **argv, const char *plugin,
-			      const struct rank_info *ranks, int nranks)
+			      int abi, const struct rank_info *ranks, int nranks)
 {
 	struct json_report *j = calloc(1, sizeof(*j));
 	json_t *args = json_array();
@@ -143,7 +144,7 @@ struct json_report *json_open(const struct settings *s, int argc, char **argv, c
 	json_object_set_new(j->root, "env", environment());
 	json_object_set_new(j->root, "nccl_version", json_null());
 	json_object_set_new(j->root, "weft_version", text(PACKAGE_VERSION));
-	json_object_set_new(j->root, "config", config(s, plugin, ranks, nranks));
+	json_object_set_new(j->root, "config", config(s, plugin, abi, ranks, nranks));
 	json_object_set_new(j->root, "results", j->results);
 	return j;
 }

@@ -14,10 +14,11 @@ struct json_report;
 
 /*
  * Creates the file: s->json, or with .0, .1, ... behind it if that exists. NULL after one line on
- * stdout if it cannot be written: the run goes on without. `plugin` is the file's path.
+ * stdout if it cannot be written: the run goes on without. `plugin` is the file's path, `abi`
+ * the version of its interface.
  */
 struct json_report *json_open(const struct settings *s, int argc, char **argv, const char *plugin,
-			      const struct rank_info *ranks, int nranks);
+			      int abi, const struct rank_info *ranks, int nranks);
 
 /* Accepts NULL. */
 void json_add_row(struct json_report *j, const struct settings *s, const struct row *row);

@@ -186,7 +186,7 @@ static void introduce(struct run *run, bool lowered)
 	if (!run->place.rank) {
 		if (run->settings.json)
 			run->json = json_open(&run->settings, run->argc, run->argv,
-					      run->plugin_path, all, (int)n);
+					      run->plugin_path, run->plugin.abi, all, (int)n);
 		table_preamble(stdout, base_name(run->argv[0]), &run->settings, run->note, all,
 			       (int)n);
 		if (lowered)
@@ -246,11 +246,12 @@ static int work(struct run *run)
 
 	if (meet(run))
 		return EXIT_INTERNAL;
-	if (bench_plugin_open(&run->plugin, run->plugin_path)) {
+	if (bench_plugin_open(&run->plugin, run->plugin_path, (int)run->settings.abi)) {
 		oob_fail(run->oob, EXIT_NCCL, "cannot use the plugin");
 		oob_close(run->oob);
 		return EXIT_NCCL;
 	}
+	add_note(run, "# Net plugin: %s, interface v%d\n", run->plugin.net->name, run->plugin.abi);
 	progress_init(!run->place.rank);
 	prepare(run);
 	failure = measure_run(run->measure, run->json, &run->totals);

@@ -2,6 +2,7 @@
 #include "settings.h"
 #include "launch.h"
 #include "options.h"
+#include "plugin_abi.h"
 #include "size_text.h"
 
 #include <stdio.h>
@@ -246,7 +247,9 @@ int settings_parse(int argc, char **argv, struct settings *out)
 		{0, "ranks", "N", OPTION_INT, &s.ranks, 1, LAUNCH_MAX_RANKS,
 		 "start N ranks as processes on this host"},
 		{0, "plugin", "PATH", OPTION_TEXT, &s.plugin, 0, 0,
-		 "any NCCL net plugin with a v8 table (Weft)"},
+		 "any NCCL net plugin (Weft)"},
+		{0, "abi", "N", OPTION_INT, &s.abi, PLUGIN_ABI_MIN, PLUGIN_ABI_MAX,
+		 "version of its interface, 8 to 12 (its newest)"},
 		{0, "device", "N", OPTION_INT, &s.device, 0, MANY,
 		 "use this device of the plugin only (all, in turn); ranks\n"
 		 "that share a host then use its network, not loopback"},

@@ -22,6 +22,7 @@ struct settings {
 	int64_t device;     /* -1: not given */
 	const char *json;   /* or NULL */
 	const char *plugin; /* or NULL: Weft */
+	int64_t abi;        /* of the plugin's interface; 0: its newest */
 	double min_bw;      /* GB/s that must be reached; 0: any */
 	enum elem_type types[TYPE_COUNT];
 	int ntypes;

@@ -43,22 +43,34 @@ __attribute__((format(printf, 5, 6))) static void bench_logger(weft_nccl_log_lev
 	}
 }
 
-int bench_plugin_open(struct bench_plugin *p, const char *path)
+int bench_plugin_load(struct bench_plugin *p, const char *path, int abi)
 {
-	weft_nccl_result r;
-
 	memset(p, 0, sizeof(*p));
 	p->dl = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (!p->dl) {
 		fprintf(stderr, "cannot load plugin: %s\n", dlerror());
 		return -1;
 	}
-	p->net = dlsym(p->dl, WEFT_NCCL_NET_V8_SYMBOL);
-	if (!p->net) {
-		fprintf(stderr, "%s: no symbol %s: not a v8 NCCL net plugin\n", path,
-			WEFT_NCCL_NET_V8_SYMBOL);
+	p->abi = abi ? abi : plugin_abi_newest(p->dl);
+	if (!p->abi) {
+		fprintf(stderr, "%s: no symbol ncclNetPlugin_v%d to ncclNetPlugin_v%d: not a NCCL net plugin\n",
+			path, PLUGIN_ABI_MIN, PLUGIN_ABI_MAX);
 		return -1;
 	}
+	p->net = plugin_abi_table(p->dl, p->abi);
+	p->native = plugin_abi_native(p->dl, p->abi);
+	if (p->net)
+		return 0;
+	fprintf(stderr, "%s: no symbol ncclNetPlugin_v%d: not a v%d NCCL net plugin\n", path, abi, abi);
+	return -1;
+}
+
+int bench_plugin_open(struct bench_plugin *p, const char *path, int abi)
+{
+	weft_nccl_result r;
+
+	if (bench_plugin_load(p, path, abi))
+		return -1;
 	r = p->net->init(bench_logger);
 	if (r) {
 		fprintf(stderr, "%s: init failed: %s\n", path, bench_result_text(r));
@@ -76,8 +88,10 @@ int bench_plugin_open(struct bench_plugin *p, const char *path)
 
 void bench_plugin_close(struct bench_plugin *p)
 {
-	if (p->dl)
+	if (p->dl) {
+		plugin_abi_end();
 		dlclose(p->dl);
+	}
 	memset(p, 0, sizeof(*p));
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "options.h"
+#include "plugin_abi.h"
 #include "plugin_path.h"
 #include "size_text.h"
 #include "sweep.h"
@@ -194,6 +195,8 @@ int cli_parse(struct cli *c, int argc, char **argv)
 		 "verify: every byte before the timing, first and last bytes in it (1)"},
 		{0, "plugin", "PATH", OPTION_TEXT, &c->plugin, 0, 0,
 		 "side A (the Weft plugin that was built or installed with this program)"},
+		{0, "abi", "N", OPTION_INT, &c->abi, PLUGIN_ABI_MIN, PLUGIN_ABI_MAX,
+		 "version of the plugins' interface, 8 to 12 (the newest of each)"},
 		{0, "versus", "PATH", OPTION_TEXT, &c->versus, 0, 0, "side B: another plugin"},
 		{0, "raw", NULL, OPTION_FLAG, &c->raw, 0, 0,
 		 "side raw: the same patterns written straight on libfabric"},

@@ -18,6 +18,7 @@ struct cli {
 	int64_t time_ms; /* per point and side, over all repetitions */
 	int64_t check;   /* 0 or 1 */
 	int64_t device;
+	int64_t abi; /* of the plugins' interface; 0: the newest of each */
 	int64_t pairs; /* 0: a sweep; else connections are measured, up to so many */
 	int64_t workload; /* 0: none; else a mix of messages over so many comms each way */
 	int64_t seed;

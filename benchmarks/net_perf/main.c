@@ -36,6 +36,7 @@ static void add_side(const struct cli *c, struct pair *p, const char *label, con
 	config->timeout_s = (int)c->timeout_s;
 	memcpy(config->cores, c->cores, sizeof(config->cores));
 	config->setup.dev = (int)c->device;
+	config->setup.abi = (int)c->abi;
 	config->setup.yield = c->yield;
 	config->setup.instructions = c->instructions;
 	config->setup.links = (unsigned)(c->workload ? c->workload : c->pairs);

@@ -138,12 +138,12 @@ static int net_step(struct side *s)
 
 static const struct engine net_engine = {.step = net_step};
 
-int net_load(struct side *s, struct net *n, const char *path, int dev, char *out_name,
+int net_load(struct side *s, struct net *n, const char *path, int abi, int dev, char *out_name,
 	     char *out_device)
 {
 	struct weft_nccl_props_v8 props;
 
-	if (bench_plugin_open(&n->plugin, path))
+	if (bench_plugin_open(&n->plugin, path, abi))
 		return -1;
 	n->dev = dev;
 	s->engine = &net_engine;

@@ -22,10 +22,11 @@ struct net {
 /* Every function returns 0, or -1 after one message on stderr. */
 
 /*
- * Loads the plugin and makes it the engine of `s`. out_name and out_device (64 bytes each) are what
- * it calls itself and the device. Environment variables the plugin shall see must be set before.
+ * Loads the plugin, at version `abi` of its interface (0: its newest), and makes it the engine of
+ * `s`. out_name and out_device (64 bytes each) are what it calls itself and the device. Environment
+ * variables the plugin shall see must be set before.
  */
-int net_load(struct side *s, struct net *n, const char *path, int dev, char *out_name,
+int net_load(struct side *s, struct net *n, const char *path, int abi, int dev, char *out_name,
 	     char *out_device);
 
 /* Connects to the other process, which does the same, and registers the side's memory. */

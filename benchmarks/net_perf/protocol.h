@@ -19,6 +19,7 @@ struct setup {
 	char who[32];          /* for messages: "plugin A, rank 1" */
 	char plugin[PATH_MAX]; /* "": raw */
 	int rank, dev;
+	int abi;  /* 0: the newest */
 	int core; /* to run on, or -1 */
 	bool yield;
 	bool instructions;
@@ -30,6 +31,7 @@ struct setup {
 /* Its answer, when it is connected to the other process of its pair. */
 struct hello {
 	char name[64], device[64]; /* plugin */
+	int abi;
 	struct raw_facts raw;
 	bool counts_instructions;
 	struct links_result idle; /* links: before the first one */

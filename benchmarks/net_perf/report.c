@@ -54,7 +54,7 @@ static json_t *sides_json(const struct report *r)
 					"domain", h->raw.domain, "libfabric", h->raw.version,
 					"library", h->raw.library);
 		else
-			one = json_pack("{s:s, s:s, s:s, s:i}", "plugin", h->name, "path",
+			one = json_pack("{s:s, s:i, s:s, s:s, s:i}", "plugin", h->name, "abi", h->abi, "path",
 					p->config.plugin, "device", h->device, "index",
 					p->config.setup.dev);
 		json_object_set_new(one, "environment",
@@ -88,7 +88,7 @@ static void print_side(const struct cli *c, const struct pair *p)
 	const struct hello *h = &p->hello[0];
 
 	if (!is_raw(p)) {
-		printf("# %s: plugin %s (%s), device %d: %s\n", p->config.label, h->name,
+		printf("# %s: plugin %s v%d (%s), device %d: %s\n", p->config.label, h->name, h->abi,
 		       p->config.plugin, p->config.setup.dev, h->device);
 	} else {
 		printf("# %s: libfabric %s (%s), provider %s, domain %s\n", p->config.label,

@@ -88,8 +88,9 @@ static int set_up_engine(struct worker *w, struct hello *hello)
 
 	if (!*u->plugin)
 		return raw_open(s, u->raw_ops, &w->raw, &hello->raw);
-	if (net_load(s, &w->net, u->plugin, u->dev, hello->name, hello->device))
+	if (net_load(s, &w->net, u->plugin, u->abi, u->dev, hello->name, hello->device))
 		return -1;
+	hello->abi = w->net.plugin.abi;
 	if (!u->links)
 		return net_open(s, &w->net);
 	w->links = links_open(s, &w->net, u->links);

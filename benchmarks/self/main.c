@@ -23,7 +23,7 @@
 #define THREADS_MAX 64
 
 static struct load load = {.bytes = 64, .messages = 10000};
-static int64_t threads = 1, comms = 1;
+static int64_t threads = 1, comms = 1, abi;
 static pthread_barrier_t connected, finished;
 
 /* Both ends of one connection. */
@@ -107,7 +107,7 @@ static double wake_libfabric(void)
 
 static void open_plugin(struct bench_plugin *plugin, const char *path)
 {
-	if (bench_plugin_open(plugin, path))
+	if (bench_plugin_open(plugin, path, (int)abi))
 		ends_quit("loading the plugin");
 	load.net = plugin->net;
 }
@@ -118,6 +118,7 @@ int main(int argc, char **argv)
 	bool take_turns = false, init_only = false;
 	const struct option_row rows[] = {
 		{0, "plugin", "PATH", OPTION_TEXT, &path, 0, 0, "default: the Weft plugin that was built"},
+		{0, "abi", "N", OPTION_INT, &abi, PLUGIN_ABI_MIN, PLUGIN_ABI_MAX, "version of its interface (its newest)"},
 		{0, "device", "N", OPTION_INT, &load.device, 0, 1023, "default 0"},
 		{0, "threads", "N", OPTION_INT, &threads, 1, THREADS_MAX, "default 1"},
 		{0, "comms", "N", OPTION_INT, &comms, 1, COMMS_MAX, "connections of each thread (1)"},

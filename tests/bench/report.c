@@ -222,7 +222,7 @@ static json_t *report(const struct settings *s, const struct row *r, const struc
 {
 	static char program[] = "all_reduce_perf", option[] = "-J";
 	char *argv[] = {program, option};
-	struct json_report *j = json_open(s, 2, argv, "/lib/x.so", ranks, 2);
+	struct json_report *j = json_open(s, 2, argv, "/lib/x.so", 12, ranks, 2);
 	json_t *root;
 
 	assert_non_null(j);
@@ -311,7 +311,7 @@ static void json_that_cannot_be_written(void **state)
 	s.json = "/no/such/directory/a.json";
 	fflush(stdout);
 	dup2(null, STDOUT_FILENO);
-	j = json_open(&s, 0, NULL, "", ranks, 2);
+	j = json_open(&s, 0, NULL, "", 12, ranks, 2);
 	fflush(stdout);
 	dup2(out, STDOUT_FILENO);
 	close(out);

@@ -42,10 +42,8 @@ static void run_reload_without_init(struct side *s)
 	prove(s);
 	bench_plugin_close(&s->plugin);
 	side_step("after loading again, without init");
-	s->plugin.dl = dlopen(s->opt->plugin_path, RTLD_NOW | RTLD_LOCAL);
-	check(s->plugin.dl != NULL, "cannot load the plugin again: %s", dlerror());
-	s->net = dlsym(s->plugin.dl, WEFT_NCCL_NET_V8_SYMBOL);
-	check(s->net != NULL, "the plugin lost its table");
+	check(!bench_plugin_load(&s->plugin, s->opt->plugin_path, s->opt->abi), "cannot load the plugin again");
+	s->net = s->plugin.net;
 	prove(s);
 }
 
@@ -58,10 +56,9 @@ static void run_without_init(struct side *s)
 	void *comm = NULL;
 	int ndev = -1;
 
-	s->plugin.dl = dlopen(s->opt->plugin_path, RTLD_NOW | RTLD_LOCAL);
-	check(s->plugin.dl != NULL, "cannot load the plugin: %s", dlerror());
-	s->net = dlsym(s->plugin.dl, WEFT_NCCL_NET_V8_SYMBOL);
-	check(s->net && s->net->name, "no v8 table");
+	check(!bench_plugin_load(&s->plugin, s->opt->plugin_path, s->opt->abi), "cannot load the plugin");
+	s->net = s->plugin.net;
+	check(s->net->name != NULL, "the table has no name");
 	s->is_weft = s->opt->strict || !strcmp(s->net->name, "weft");
 	side_weft_only(s);
 	side_step("devices without init");

@@ -6,6 +6,7 @@
 #include "pair.h"
 
 extern const struct suite_case table_cases[];  /* case_table.c: names, properties */
+extern const struct suite_case abi_cases[];    /* case_abi.c: what versions after 8 brought */
 extern const struct suite_case conn_cases[];   /* case_conn.c: listen, connect, accept */
 extern const struct suite_case handle_cases[]; /* case_handle.c: handles gone wrong */
 extern const struct suite_case data_cases[];   /* case_data.c: what arrives, in which order */

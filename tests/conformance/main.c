@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The conformance suite for NCCL net plugins with the v8 table: runs any plugin's shared object in
- * two real processes and says in TAP what it does and does not do. See pair.h for how cases run.
+ * The conformance suite for NCCL net plugins, at any version of their interface: runs a plugin's shared object
+ * in two real processes and says in TAP what it does and does not do. See pair.h for how cases run.
  */
 #include <fnmatch.h>
 #include <getopt.h>
@@ -31,7 +31,7 @@ struct job {
 };
 
 static const struct suite_case *const all_lists[] = {
-	table_cases,  conn_cases,  handle_cases, data_cases,  timing_cases, memory_cases,
+	table_cases,  abi_cases,   conn_cases,  handle_cases, data_cases,  timing_cases, memory_cases,
 	thread_cases, close_cases, killed_cases, error_cases, life_cases,   soak_cases,
 };
 
@@ -44,9 +44,10 @@ static void usage(FILE *out)
 {
 	fprintf(out,
 		"usage: conformance [OPTION]...\n"
-		"Runs the conformance cases on a NCCL net plugin (v8 table) and prints TAP.\n"
+		"Runs the conformance cases on a NCCL net plugin and prints TAP.\n"
 		"\n"
 		"  --plugin PATH         the plugin's shared object (default: the built Weft)\n"
+		"  --abi N               version of its interface, 8 to 12 (default: its newest)\n"
 		"  --list                print the names of the cases and end\n"
 		"  --only PATTERN        run only cases whose name matches (shell pattern; "
 		"repeatable)\n"
@@ -197,6 +198,7 @@ static void parse(int argc, char **argv, bool *out_list)
 {
 	static const struct option table[] = {
 		{"plugin", required_argument, NULL, 'p'},
+		{"abi", required_argument, NULL, 'a'},
 		{"list", no_argument, NULL, 'l'},
 		{"only", required_argument, NULL, 'o'},
 		{"skip", required_argument, NULL, 'x'},
@@ -217,6 +219,7 @@ static void parse(int argc, char **argv, bool *out_list)
 	while ((c = getopt_long(argc, argv, "", table, NULL)) != -1) {
 		switch (c) {
 		case 'p': options.plugin_path = optarg; break;
+		case 'a': options.abi = (int)number("--abi", optarg, PLUGIN_ABI_MIN, PLUGIN_ABI_MAX); break;
 		case 'l': *out_list = true; break;
 		case 'o': add_pattern(&only, optarg); break;
 		case 'x': add_pattern(&skip, optarg); break;

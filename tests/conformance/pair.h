@@ -43,6 +43,7 @@ struct suite_case {
 /* What the command line says. */
 struct suite_options {
 	const char *plugin_path;
+	int abi;       /* of the plugin's interface; 0: its newest */
 	uint64_t seed;
 	int timeout_s; /* per case */
 	int dev;       /* device all cases use unless they use each */

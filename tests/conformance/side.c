@@ -157,7 +157,7 @@ void side_await_death(void)
 void side_load(struct side *s)
 {
 	side_step("loading the plugin");
-	check(!bench_plugin_open(&s->plugin, s->opt->plugin_path), "the plugin cannot be used");
+	check(!bench_plugin_open(&s->plugin, s->opt->plugin_path, s->opt->abi), "the plugin cannot be used");
 	s->net = s->plugin.net;
 	s->is_weft = s->opt->strict || (s->net->name && !strcmp(s->net->name, "weft"));
 	check(s->dev < s->plugin.ndev, "there is no device %d: the plugin has %d", s->dev,

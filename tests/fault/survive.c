@@ -175,7 +175,7 @@ static int run(struct party *p)
 	int status;
 	char c = 0;
 
-	if (bench_plugin_open(&p->plugin, plugin_path))
+	if (bench_plugin_open(&p->plugin, plugin_path, 0))
 		return say(p, ERROR, "devices", bench_last_warn());
 	p->net = p->plugin.net;
 	status = open_comm(p);
