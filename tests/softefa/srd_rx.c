@@ -8,7 +8,7 @@
 
 #include "softefa.h"
 
-#define RNR_WAIT_US 100
+#define RNR_WAIT_US 100 /* at first; each time twice as long, six times */
 #define GRH_BYTES   40 /* before a datagram's payload */
 
 /* A write of which some packets have arrived. */
@@ -306,8 +306,8 @@ static void take_ack(struct soft_context *c, const struct soft_packet *packet)
 	if (!op || op->kind == OP_READ_REPLY || op->list == &c->resting)
 		return;
 	if (packet->status == SOFT_RNR && (op->qp->rnr_retry == 7 || op->tries < op->qp->rnr_retry)) {
+		soft_op_again(c, op, RNR_WAIT_US << (op->tries < 6 ? op->tries : 6));
 		op->tries++;
-		soft_op_again(c, op, RNR_WAIT_US);
 		return;
 	}
 	soft_op_finish(c, op, packet->status);
