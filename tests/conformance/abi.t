@@ -74,7 +74,7 @@ for group in "${groups[@]}"; do
 	only+=(--only "$group")
 done
 for abi in 8 9 10 11 ${ABI_CASES:+12}; do
-	if out=$(WEFT_PROVIDER=tcp $suite --plugin "$plugin" --abi $abi --jobs 4 "${only[@]}" 2>&1); then
+	if out=$(WEFT_PROVIDER=tcp $suite --plugin "$plugin" --abi "$abi" --jobs 4 "${only[@]}" 2>&1); then
 		ok "v$abi: $(grep -c '^ok' <<<"$out") cases of the suite"
 	else
 		bad "v$abi: the suite" "$(grep -A40 '^not ok' <<<"$out")" "$(tail -1 <<<"$out")"
