@@ -159,13 +159,15 @@ static int newest_net_version(const struct elf_image *img)
 /* Fills the functions from the file that lib->dl was loaded from. Returns as nccl_lib_open. */
 static int find_functions(struct nccl_lib *lib, const struct link_map *map)
 {
-	enum { LOAD_ONCE, LOAD, INIT, FINALIZE, UNLOAD };
+	enum { LOAD_ONCE, LOAD, INIT, FINALIZE, UNLOAD, READ, WRITE };
 	struct wanted want[] = {
 		[LOAD_ONCE] = {"_Z17ncclNetPluginInitv", 0},
 		[LOAD] = {"_Z17ncclNetPluginLoadP8ncclComm", 0},
 		[INIT] = {"_Z11ncclNetInitP8ncclComm", 0},
 		[FINALIZE] = {"_Z15ncclNetFinalizeP8ncclComm", 0},
 		[UNLOAD] = {"_Z19ncclNetPluginUnloadP8ncclComm", 0},
+		[READ] = {"_Z22ncclTopoGetXmlFromFilePKcP7ncclXmli", 0},
+		[WRITE] = {"_Z21ncclTopoDumpXmlToFilePKcP7ncclXml", 0},
 		{NULL, 0},
 	};
 	struct elf_image img;
@@ -185,6 +187,8 @@ static int find_functions(struct nccl_lib *lib, const struct link_map *map)
 	lib->init = (int (*)(void *))want[INIT].address;
 	lib->finalize = (int (*)(void *))want[FINALIZE].address;
 	lib->unload = (int (*)(void *))want[UNLOAD].address;
+	lib->read_topology = (int (*)(const char *, void *, int))want[READ].address;
+	lib->write_topology = (int (*)(const char *, void *))want[WRITE].address;
 	if (!lib->init || (!lib->finalize && !lib->load_once) || !lib->load != !lib->unload) {
 		fprintf(stderr, "%s has no function %s\n", map->l_name,
 			!lib->init ? want[INIT].name : want[FINALIZE].name);

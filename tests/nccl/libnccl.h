@@ -32,7 +32,14 @@ struct nccl_lib {
 	int (*init)(void *comm);     /* choose and initialise; since 2.27 open as well */
 	int (*finalize)(void *comm); /* since 2.22 */
 	int (*unload)(void *comm);   /* 2.22 to 2.26 */
+
+	/* Its topology files; xml is a block of NCCL_XML_BYTES that begins with two ints, 0 and NCCL_XML_NODES. */
+	int (*read_topology)(const char *file, void *xml, int warn);
+	int (*write_topology)(const char *file, void *xml);
 };
+
+#define NCCL_XML_NODES 1000
+#define NCCL_XML_BYTES ((size_t)64 << 20) /* far more than so many take */
 
 /*
  * Opens the library at path and finds its functions. Returns 0; 1 when it is a library this cannot

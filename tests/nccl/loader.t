@@ -223,6 +223,23 @@ refusal() {
 	report "NCCL $version: WEFT_PROVIDER=nonsense: one line on stderr, NCCL's own network"
 }
 
+# NCCL's own parser takes what Weft gives it by NCCL_TOPO_FILE for what it is, and would say no to another thing.
+topology() {
+	local given=$here/../topo/p4d-nccl.xml
+	"$builddir/tests/nccl/topology" "$nccl" "$given" "$tmp/read" 2>"$tmp/err"
+	status=$?
+	if [ $status = 77 ]; then
+		skip "NCCL $version: reads a topology of Weft's" "$(head -1 "$tmp/err")"
+		return
+	fi
+	none "NCCL $version: reads a topology of Weft's" "$([ $status = 0 ] || cat "$tmp/err"
+		diff <(sed 's/^ *//' "$given") <(sed 's/^ *//' "$tmp/read"))"
+	sed 's/version="1"/version="9"/' "$given" >"$tmp/broken"
+	"$builddir/tests/nccl/topology" "$nccl" "$tmp/broken" "$tmp/read" >/dev/null 2>&1
+	status=$?
+	none "NCCL $version: refuses another version" "$([ $status = 1 ] || echo "exit $status")"
+}
+
 seen=" "
 found=0
 while read -r nccl; do
@@ -248,6 +265,7 @@ while read -r nccl; do
 	name_forms
 	life_cycle
 	refusal
+	topology
 done < <(find_libraries)
 
 if [ "$found$tap_failed" = 00 ]; then
