@@ -83,6 +83,7 @@ static int add_groups(struct dev_table *t, const struct topo_machine *m)
 {
 	int limit = t->conf.rails ? (int)t->conf.rails : DEV_RAILS_MAX;
 	int i, n = t->report.nic_count, least = limit, most = 0, gpus = 0;
+	bool some = false;
 	struct topo_group *groups = calloc((size_t)n, sizeof(*groups));
 	struct topo_nic *nics = calloc((size_t)n, sizeof(*nics));
 
@@ -90,10 +91,14 @@ static int add_groups(struct dev_table *t, const struct topo_machine *m)
 		nics[i] = (struct topo_nic){.pci = topo_pci_parse(t->report.nics[i].pci),
 					    .speed_mbps = nic_speed(&t->report.nics[i])};
 	n = nics && groups ? topo_group(m, nics, n, limit, groups) : -ENOMEM;
+	for (i = 0; i < n; i++)
+		some |= groups[i].gpus > 0;
 	for (i = 0; i < n; i++) {
+		if (some && !groups[i].gpus && t->platform.platform->spare)
+			continue;
 		dev_add(t, groups[i].nics, groups[i].nic_count);
-		t->devs[i].gpus = groups[i].gpus;
-		memcpy(t->devs[i].gpu, groups[i].gpu, sizeof(groups[i].gpu));
+		t->devs[t->count - 1].gpus = groups[i].gpus;
+		memcpy(t->devs[t->count - 1].gpu, groups[i].gpu, sizeof(groups[i].gpu));
 		least = groups[i].nic_count < least ? groups[i].nic_count : least;
 		most = groups[i].nic_count > most ? groups[i].nic_count : most;
 		gpus += groups[i].gpus;
@@ -190,7 +195,7 @@ int dev_table_imagine(const char *xml, struct dev_table *out)
 		return 0;
 	}
 	snprintf(out->conf.topology, sizeof(out->conf.topology), "%s", xml);
-	platform_choose("none", "", &out->platform);
+	platform_choose(strcmp(out->conf.platform, "auto") ? out->conf.platform : "none", "", &out->platform);
 	ret = topo_machine_load(xml, &m);
 	if (!ret)
 		ret = imagine_nics(&out->report, &m);

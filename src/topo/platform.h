@@ -27,6 +27,7 @@ struct platform {
 	int efa;	  /* generation, 1 to 4; 0: not known */
 	enum platform_writes writes;
 	bool hidden;	  /* its PCI tree does not show which NICs and GPUs are near each other */
+	bool spare;	  /* it has NICs that are not for GPUs: without a GPU near them they are left out */
 	int latency_us;	  /* of a message between two machines, for NCCL's tuning; 0: not known */
 	unsigned settings; /* platform_settings reads it */
 };
