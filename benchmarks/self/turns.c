@@ -56,24 +56,24 @@ static void move(struct end *e)
 	} while (left);
 }
 
-static void *receive(void *load)
+static void *play(const struct load *load, bool sends)
 {
 	struct end e = {0};
 
-	open_end(&e, load, false);
+	open_end(&e, load, sends);
 	move(&e);
 	end_close(&e);
 	return NULL;
 }
 
+static void *receive(void *load)
+{
+	return play(load, false);
+}
+
 static void *send(void *load)
 {
-	struct end e = {0};
-
-	open_end(&e, load, true);
-	move(&e);
-	end_close(&e);
-	return NULL;
+	return play(load, true);
 }
 
 void turns(const struct load *l)

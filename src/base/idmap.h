@@ -6,9 +6,9 @@
  *
  * The generation changes each time a slot is used again, so a late message for a closed object finds
  * nothing instead of a stranger. Maps in different processes begin at different ones, so a message for a
- * process that is gone finds nothing at the one that has its address now. The top two bits stay zero: ids travel in the upper half of tags, and
- * some providers keep tag bits for themselves. Id 0 is never given out. Not thread-safe: the owner's
- * lock covers it.
+ * process that is gone finds nothing at the one that has its address now. The top two bits stay zero: ids
+ * travel in the upper half of tags, and some providers keep tag bits for themselves. Id 0 is never given
+ * out. Not thread-safe: the owner's lock covers it.
  */
 #ifndef WEFT_BASE_IDMAP_H
 #define WEFT_BASE_IDMAP_H

@@ -21,9 +21,14 @@ static uint64_t hash_text(uint64_t hash, const char *s)
 	return hash;
 }
 
+int dev_nic_mbps(const struct fab_nic *nic)
+{
+	return nic->speed_mbps ? nic->speed_mbps : topo_nic_speed_mbps(nic->name);
+}
+
 static int nic_speed(const struct fab_nic *nic)
 {
-	int mbps = nic->speed_mbps ? nic->speed_mbps : topo_nic_speed_mbps(nic->name);
+	int mbps = dev_nic_mbps(nic);
 
 	return mbps ? mbps : DEFAULT_SPEED_MBPS;
 }
@@ -141,15 +146,20 @@ static int make_devices(struct dev_table *out, bool by_place)
 	return 0;
 }
 
+/* An empty table with the parameters. False: one of them is wrong. */
+static bool begin(struct dev_table *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->user_error = conf_load(&out->conf, out->origins, out->why, sizeof(out->why)) != 0;
+	return !out->user_error;
+}
+
 int dev_table_load(struct dev_table *out)
 {
 	int ret;
 
-	memset(out, 0, sizeof(*out));
-	if (conf_load(&out->conf, out->origins, out->why, sizeof(out->why))) {
-		out->user_error = true;
+	if (!begin(out))
 		return 0;
-	}
 	platform_choose(out->conf.platform, "", &out->platform);
 	ret = fab_discover(&out->conf, &out->report);
 	if (ret)
@@ -189,11 +199,8 @@ int dev_table_imagine(const char *xml, struct dev_table *out)
 	struct topo_machine m;
 	int ret;
 
-	memset(out, 0, sizeof(*out));
-	if (conf_load(&out->conf, out->origins, out->why, sizeof(out->why))) {
-		out->user_error = true;
+	if (!begin(out))
 		return 0;
-	}
 	snprintf(out->conf.topology, sizeof(out->conf.topology), "%s", xml);
 	platform_choose(strcmp(out->conf.platform, "auto") ? out->conf.platform : "none", "", &out->platform);
 	ret = topo_machine_load(xml, &m);
@@ -211,11 +218,14 @@ int dev_table_imagine(const char *xml, struct dev_table *out)
 	return 0;
 }
 
+bool dev_platform_fits(const struct dev_table *t)
+{
+	return t->platform.forced || (t->report.nic_count && !strcmp(t->report.nics[0].provider, "efa"));
+}
+
 int dev_latency_us(const struct dev_table *t)
 {
-	bool efa = t->report.nic_count && !strcmp(t->report.nics[0].provider, "efa");
-
-	return efa || t->platform.forced ? t->platform.platform->latency_us : 0;
+	return dev_platform_fits(t) ? t->platform.platform->latency_us : 0;
 }
 
 static void domains_close(struct dev *d)

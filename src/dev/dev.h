@@ -58,7 +58,19 @@ int dev_table_load(struct dev_table *out);
 int dev_table_imagine(const char *xml, struct dev_table *out);
 void dev_table_fini(struct dev_table *t);
 
-/* What NCCL shall reckon a message takes to another machine, 0: its own assumption. The table's figures are EFA's. */
+/* Do the platform's figures and settings, which are EFA's, hold for these devices? Whoever forces them thinks so. */
+bool dev_platform_fits(const struct dev_table *t);
+
+/* A NIC's speed, by its provider or else by the kernel, or 0. */
+int dev_nic_mbps(const struct fab_nic *nic);
+
+/* How many of a device's GPUs are in d->gpu. */
+static inline int dev_gpus_named(const struct dev *d)
+{
+	return d->gpus < TOPO_GPUS_MAX ? d->gpus : TOPO_GPUS_MAX;
+}
+
+/* What NCCL shall reckon a message takes to another machine, 0: its own assumption. */
 int dev_latency_us(const struct dev_table *t);
 
 /*

@@ -17,17 +17,13 @@
 #define MEMFD	 "weft-nccl-topology"
 #define OUR_PATH "/proc/self/fd/"
 
-/* Is there a bridge above both? Objects have higher numbers than what is above them. */
+/* Is there a bridge above both? */
 static bool share_bridge(const struct topo_machine *m, int a, int b)
 {
-	while (a != b) {
-		if (a > b)
-			a = m->objects[a].parent;
-		else
-			b = m->objects[b].parent;
-	}
-	for (; a >= 0; a = m->objects[a].parent)
-		if (m->objects[a].kind == TOPO_SWITCH)
+	int place;
+
+	for (place = topo_machine_meet(m, a, b); place >= 0; place = m->objects[place].parent)
+		if (m->objects[place].kind == TOPO_SWITCH)
 			return true;
 	return false;
 }
@@ -37,7 +33,7 @@ static bool is_hidden(const struct topo_machine *m, const struct dev *d)
 {
 	int i, nic = topo_machine_find(m, topo_pci_parse(d->nic->pci));
 
-	for (i = 0; i < d->gpus && i < TOPO_GPUS_MAX && nic >= 0; i++)
+	for (i = 0; i < dev_gpus_named(d) && nic >= 0; i++)
 		if (!share_bridge(m, nic, topo_machine_find(m, d->gpu[i])))
 			return true;
 	return false;
@@ -61,7 +57,7 @@ static void print_device(const struct dev *d, int number, FILE *out)
 	for (i = 0; i < d->rail_count; i++)
 		fprintf(out, "      <pci busid=\"%s\" class=\"0x020000\" link_speed=\"%s\" link_width=\"16\"/>\n",
 			d->rails[i]->pci, speed);
-	for (i = 0; i < d->gpus && i < TOPO_GPUS_MAX; i++)
+	for (i = 0; i < dev_gpus_named(d); i++)
 		fprintf(out, "      <pci busid=\"%s\" class=\"0x030200\"/>\n", topo_pci_text(d->gpu[i], pci));
 	fprintf(out, "    </pci>\n");
 }
@@ -131,9 +127,11 @@ static bool is_ours(const char *path)
 
 static bool is_wanted(const struct dev_table *t)
 {
-	if (t->count < 2 || t->conf.nccl_topology != CONF_NCCL_TOPOLOGY_AUTO)
-		return t->count > 1 && t->conf.nccl_topology == CONF_NCCL_TOPOLOGY_ON;
-	return t->platform.platform->hidden && (t->platform.forced || !strcmp(t->devs[0].nic->provider, "efa"));
+	if (t->count < 2)
+		return false;
+	if (t->conf.nccl_topology == CONF_NCCL_TOPOLOGY_AUTO)
+		return t->platform.platform->hidden && dev_platform_fits(t);
+	return t->conf.nccl_topology == CONF_NCCL_TOPOLOGY_ON;
 }
 
 enum nccl_topology nccl_topology_of(const struct dev_table *t)

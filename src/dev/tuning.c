@@ -6,15 +6,8 @@
 #include "dev/tuning.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/log.h"
-
-/* The figures are EFA's: they say nothing about tcp on the same machine, unless somebody insists. */
-static bool fits(const struct dev_table *t)
-{
-	return t->count && (t->platform.forced || !strcmp(t->devs[0].nic->provider, "efa"));
-}
 
 int tuning_list(const struct dev_table *t, struct tuning out[PLATFORM_SETTINGS])
 {
@@ -22,7 +15,7 @@ int tuning_list(const struct dev_table *t, struct tuning out[PLATFORM_SETTINGS])
 	int i, k, n = platform_settings(t->platform.platform, s);
 
 	for (i = 0; i < n; i++) {
-		out[i] = (struct tuning){.setting = s[i], .becomes = fits(t) ? TUNING_SET : TUNING_OFF};
+		out[i] = (struct tuning){.setting = s[i], .becomes = t->count && dev_platform_fits(t) ? TUNING_SET : TUNING_OFF};
 		for (k = 0; k < n; k++)
 			if (s[k].set == s[i].set && getenv(s[k].name)) {
 				out[i].becomes = TUNING_KEPT;

@@ -310,7 +310,7 @@ void cause_speed(struct cause *c, int64_t wanted)
 	say(c, "the rails of the slowest device are");
 	for (i = 0; i < slow->rail_count; i++) {
 		const struct fab_nic *nic = slow->rails[i];
-		int mbps = nic->speed_mbps ? nic->speed_mbps : topo_nic_speed_mbps(nic->name);
+		int mbps = dev_nic_mbps(nic);
 
 		say(c, "%s %s", i ? "," : "", nic->name);
 		if (mbps)

@@ -54,7 +54,7 @@ static json_t *gpus(const struct dev *d)
 	char pci[TOPO_PCI_BYTES];
 	int i;
 
-	for (i = 0; i < d->gpus && i < TOPO_GPUS_MAX; i++)
+	for (i = 0; i < dev_gpus_named(d); i++)
 		json_array_append_new(list, json_string(topo_pci_text(d->gpu[i], pci)));
 	return list;
 }

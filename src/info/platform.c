@@ -36,6 +36,7 @@ static void print_setting(const struct tuning *tuning)
 void info_print_platform(const struct dev_table *t)
 {
 	const struct platform *p = t->platform.platform;
+	enum nccl_topology topology = nccl_topology_of(t);
 	struct tuning list[PLATFORM_SETTINGS];
 	int i, n = tuning_list(t, list);
 
@@ -47,8 +48,8 @@ void info_print_platform(const struct dev_table *t)
 		       dev_latency_us(t) ? "" : "not ");
 	for (i = 0; i < n; i++)
 		print_setting(&list[i]);
-	if (nccl_topology_of(t) != NCCL_TOPOLOGY_NONE)
-		printf("      the PCI tree hides which devices and GPUs belong together: %s\n", told[nccl_topology_of(t)]);
+	if (topology != NCCL_TOPOLOGY_NONE)
+		printf("      the PCI tree hides which devices and GPUs belong together: %s\n", told[topology]);
 }
 
 json_t *info_platform_json(const struct dev_table *t)

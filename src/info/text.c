@@ -59,7 +59,7 @@ static void print_gpus(const struct dev *d)
 	int i;
 
 	printf("       %-14s nearest to GPU", "");
-	for (i = 0; i < d->gpus && i < TOPO_GPUS_MAX; i++)
+	for (i = 0; i < dev_gpus_named(d); i++)
 		printf(" %s", topo_pci_text(d->gpu[i], pci));
 	printf("\n");
 }

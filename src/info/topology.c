@@ -21,7 +21,7 @@ static int device_of(const struct dev_table *t, topo_pci pci)
 		for (i = 0; i < t->devs[d].rail_count; i++)
 			if (topo_nic_place(t->devs[d].rails[i]->name, t->devs[d].rails[i]->pci) == pci)
 				return d;
-		for (i = 0; i < t->devs[d].gpus && i < TOPO_GPUS_MAX; i++)
+		for (i = 0; i < dev_gpus_named(&t->devs[d]); i++)
 			if (t->devs[d].gpu[i] == pci)
 				return d;
 	}
@@ -120,7 +120,7 @@ static void print_device(const struct dev_table *t, int number)
 	for (i = 0; i < d->rail_count; i++)
 		printf(" %s", d->rails[i]->name);
 	printf("; %s", d->gpus ? "GPU" : "no GPU");
-	for (i = 0; i < d->gpus && i < TOPO_GPUS_MAX; i++)
+	for (i = 0; i < dev_gpus_named(d); i++)
 		printf(" %s", topo_pci_text(d->gpu[i], pci));
 	if (d->gpus > TOPO_GPUS_MAX)
 		printf(" and %d more", d->gpus - TOPO_GPUS_MAX);
@@ -158,7 +158,7 @@ int info_save_topology(const struct dev_table *t, const char *file)
 		const struct fab_nic *nic = &t->report.nics[i];
 
 		known[i] = (struct topo_known){topo_nic_place(nic->name, nic->pci), nic->name,
-					       nic->speed_mbps ? nic->speed_mbps : topo_nic_speed_mbps(nic->name)};
+					       dev_nic_mbps(nic)};
 	}
 	ret = topo_machine_save(file, known, n);
 	if (ret)

@@ -70,50 +70,38 @@ static int report(enum view view, const char *file)
 
 int main(int argc, char **argv)
 {
-	enum { MARKDOWN = 256, PLACEMENT, REQUIRE, ROOT, TREE, FOR_NCCL, FROM, STORE };
+	enum { VIEW = 256, MARKDOWN = 512, REQUIRE, ROOT, FROM }; /* VIEW + x chooses view x */
 	static const struct option options[] = {
 		{"json", no_argument, NULL, 'j'},
 		{"parameters-markdown", no_argument, NULL, MARKDOWN},
-		{"topology", no_argument, NULL, TREE},
-		{"nccl-topology", no_argument, NULL, FOR_NCCL},
+		{"topology", no_argument, NULL, VIEW + TOPOLOGY},
+		{"nccl-topology", no_argument, NULL, VIEW + NCCL},
 		{"from", required_argument, NULL, FROM},
-		{"save-topology", required_argument, NULL, STORE},
-		{"placement", no_argument, NULL, PLACEMENT},
+		{"save-topology", required_argument, NULL, VIEW + SAVE},
+		{"placement", no_argument, NULL, VIEW + PLACE},
 		{"require", required_argument, NULL, REQUIRE},
 		{"root", required_argument, NULL, ROOT},
 		{"version", no_argument, NULL, 'V'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
-	const char *require = NULL, *root = "", *from = NULL, *to = NULL;
+	const char *require = NULL, *root = "", *from = NULL, *file = NULL;
 	enum view view = TEXT;
 	int c, views = 0;
 
 	while ((c = getopt_long(argc, argv, "jVh", options, NULL)) != -1) {
 		switch (c) {
 		case 'j':
-			view = JSON;
+		case VIEW + PLACE:
+		case VIEW + TOPOLOGY:
+		case VIEW + NCCL:
+		case VIEW + SAVE:
+			view = c == 'j' ? JSON : (enum view)(c - VIEW);
+			file = view == SAVE ? optarg : file;
 			views++;
 			break;
 		case MARKDOWN: info_print_markdown(); return 0;
-		case PLACEMENT:
-			view = PLACE;
-			views++;
-			break;
-		case TREE:
-			view = TOPOLOGY;
-			views++;
-			break;
-		case FOR_NCCL:
-			view = NCCL;
-			views++;
-			break;
 		case FROM: from = optarg; break;
-		case STORE:
-			view = SAVE;
-			views++;
-			to = optarg;
-			break;
 		case REQUIRE: require = optarg; break;
 		case ROOT: root = optarg; break;
 		case 'V':
@@ -131,13 +119,13 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	if (views + (require != NULL) > 1) {
-		fprintf(stderr, "weft-info: --json, --topology, --nccl-topology, --save-topology, --placement and --require: only one of "
-				"them\nTry weft-info --help.\n");
+		fprintf(stderr, "weft-info: --json, --topology, --nccl-topology, --save-topology, --placement and "
+				"--require: only one of them\nTry weft-info --help.\n");
 		return 2;
 	}
 	if (from && view != TOPOLOGY && view != NCCL) {
 		fprintf(stderr, "weft-info: --from goes with --topology or --nccl-topology\nTry weft-info --help.\n");
 		return 2;
 	}
-	return require ? info_require(require, root) : report(view, view == SAVE ? to : from);
+	return require ? info_require(require, root) : report(view, from ? from : file);
 }

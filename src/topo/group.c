@@ -155,18 +155,6 @@ static int depth(const struct topo_machine *m, int object)
 	return n;
 }
 
-/* How deep the place lies at which two objects meet. */
-static int meet(const struct topo_machine *m, int a, int b)
-{
-	while (a != b) {
-		if (a > b)
-			a = m->objects[a].parent;
-		else
-			b = m->objects[b].parent;
-	}
-	return depth(m, a);
-}
-
 /* A GPU that found all NICs taken shares the group nearest to it, of equal ones the least shared. */
 static void share(struct pairing *p, const struct unit *gpu, const struct topo_nic nics[])
 {
@@ -177,7 +165,7 @@ static void share(struct pairing *p, const struct unit *gpu, const struct topo_n
 		struct topo_group *g = &p->out[i];
 
 		at = topo_machine_find(p->m, nics[g->nics[0]].pci);
-		at = meet(p->m, gpu->object, at > 0 ? at : 0);
+		at = depth(p->m, topo_machine_meet(p->m, gpu->object, at > 0 ? at : 0));
 		if (best && (at < nearest || (at == nearest && g->gpus >= best->gpus)))
 			continue;
 		best = g;

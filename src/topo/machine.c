@@ -148,6 +148,17 @@ void topo_machine_fini(struct topo_machine *m)
 	memset(m, 0, sizeof(*m));
 }
 
+int topo_machine_meet(const struct topo_machine *m, int a, int b)
+{
+	while (a != b) { /* parents have lower numbers */
+		if (a > b)
+			a = m->objects[a].parent;
+		else
+			b = m->objects[b].parent;
+	}
+	return a;
+}
+
 int topo_machine_find(const struct topo_machine *m, topo_pci pci)
 {
 	int i;

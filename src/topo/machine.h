@@ -69,6 +69,9 @@ struct topo_known {
 };
 int topo_machine_save(const char *file, const struct topo_known known[], int n);
 
+/* The lowest object that is above both, or one of them. */
+int topo_machine_meet(const struct topo_machine *m, int a, int b);
+
 /* The object at this address, or -1. */
 int topo_machine_find(const struct topo_machine *m, topo_pci pci);
 

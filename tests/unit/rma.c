@@ -135,18 +135,26 @@ static void eager_ends_at_the_window(void **state)
 	end();
 }
 
-/* After a run of small messages nothing is announced; a large one is asked for. */
+/* After a run of small messages nothing is announced. */
+static void begin_quiet(void)
+{
+	int i;
+
+	begin();
+	for (i = 0; i < 40; i++)
+		message(SMALL, true);
+	assert_true(link.recv->rma->quiet);
+	turn_until(&link.send->peer_quiet, "the word that the receiver is quiet");
+}
+
+/* A large one is asked for. */
 static void quiet_until_wanted(void **state)
 {
 	int i;
 
 	(void)state;
 	NET_NEEDED();
-	begin();
-	for (i = 0; i < 40; i++)
-		message(SMALL, true);
-	assert_true(link.recv->rma->quiet);
-	turn_until(&link.send->peer_quiet, "the word that the receiver is quiet");
+	begin_quiet();
 	message(LARGE, true);
 	assert_false(link.recv->rma->quiet);
 	assert_false(link.send->peer_quiet);
@@ -168,10 +176,7 @@ static void quiet_with_receives_ahead(void **state)
 
 	(void)state;
 	NET_NEEDED();
-	begin();
-	for (i = 0; i < 40; i++)
-		message(SMALL, true);
-	turn_until(&link.send->peer_quiet, "the word that the receiver is quiet");
+	begin_quiet();
 	for (i = 0; i < WIRE_WINDOW; i++)
 		assert_int_equal(net_recv(&link, (size_t)i * SMALL, SMALL, &recv[i]), 0);
 	for (i = 0; i < 200; i++) {
