@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fault.h"
+#include "seeded.h"
 
 static atomic_uint_fast64_t counts[COUNT_KINDS];
 static atomic_uint_fast64_t rolls[DICE_KINDS];
@@ -37,20 +38,12 @@ void fault_count(enum fault_count what)
 	atomic_fetch_add_explicit(&counts[what], 1, memory_order_relaxed);
 }
 
-/* splitmix64's finish */
-static uint64_t mix(uint64_t z)
-{
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
-	return z ^ (z >> 31);
-}
-
 uint64_t fault_roll(enum fault_dice dice, uint64_t below)
 {
 	uint64_t k = atomic_fetch_add_explicit(&rolls[dice], 1, memory_order_relaxed) + 1;
-	uint64_t stream = mix(fault_setup.seed * DICE_KINDS + dice + 1);
+	uint64_t stream = seeded_mix(fault_setup.seed * DICE_KINDS + dice + 1);
 
-	return mix(stream + k * 0x9e3779b97f4a7c15ull) % below;
+	return seeded_roll(stream, k, below);
 }
 
 bool fault_percent(enum fault_dice dice, unsigned percent)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fault.h"
+#include "seeded.h"
 
 struct fault_setup fault_setup;
 
@@ -60,37 +61,15 @@ static _Noreturn void bad(const char *name, const char *value, const char *wants
 	give_up();
 }
 
-static const char *get(const char *name)
-{
-	char full[64];
-	const char *value;
-
-	snprintf(full, sizeof(full), PREFIX "%s", name);
-	value = getenv(full);
-	return value && *value ? value : NULL;
-}
-
-/* True if all of text up to `end` is a decimal number. */
-static bool number(const char *text, const char *end, uint64_t *out)
-{
-	char *stop;
-
-	if (*text < '0' || *text > '9')
-		return false;
-	errno = 0;
-	*out = strtoull(text, &stop, 10);
-	return !errno && stop == end;
-}
-
 static uint64_t get_number(const char *name, uint64_t most)
 {
-	const char *value = get(name);
+	const char *value = seeded_get(PREFIX, name);
 	char wants[64];
 	uint64_t n;
 
 	if (!value)
 		return 0;
-	if (!number(value, value + strlen(value), &n) || n > most) {
+	if (!seeded_number(value, value + strlen(value), &n) || n > most) {
 		snprintf(wants, sizeof(wants), "wants a number from 0 to %" PRIu64, most);
 		bad(name, value, wants);
 	}
@@ -100,7 +79,7 @@ static uint64_t get_number(const char *name, uint64_t most)
 /* One number for all NICs, or a comma list with one for each. */
 static void get_per_nic(const char *name, size_t offset)
 {
-	const char *value = get(name), *at = value, *end;
+	const char *value = seeded_get(PREFIX, name), *at = value, *end;
 	uint64_t n[FAULT_NICS_MAX];
 	int i, count = 0;
 
@@ -108,7 +87,7 @@ static void get_per_nic(const char *name, size_t offset)
 		return;
 	do {
 		end = at + strcspn(at, ",");
-		if (count == FAULT_NICS_MAX || !number(at, end, &n[count]))
+		if (count == FAULT_NICS_MAX || !seeded_number(at, end, &n[count]))
 			bad(name, value, "wants a number, or a comma list with one for each NIC");
 		count++;
 		at = end + 1;
@@ -127,7 +106,7 @@ static bool parse_nic(const char *text, struct fault_nic *out)
 	int used = 0;
 
 	memset(out, 0, sizeof(*out));
-	if (speed && !number(speed + 1, text + strlen(text), &out->speed_mbps))
+	if (speed && !seeded_number(speed + 1, text + strlen(text), &out->speed_mbps))
 		return false;
 	if (*text == '-')
 		return speed == text + 1;
@@ -162,7 +141,7 @@ static void read_file(const char *path, char *buf, size_t buf_bytes)
 
 static void get_nics(void)
 {
-	const char *value = get("NICS");
+	const char *value = seeded_get(PREFIX, "NICS");
 	char text[4096], *save, *one;
 
 	fault_setup.nic_count = 1;
@@ -199,7 +178,7 @@ static uint32_t call_bits(const char *name)
 
 static uint32_t get_calls(void)
 {
-	const char *value = get("FAIL_CALL");
+	const char *value = seeded_get(PREFIX, "FAIL_CALL");
 	char text[256], *save, *one;
 	uint32_t bits = 0;
 
@@ -216,7 +195,7 @@ static uint32_t get_calls(void)
 
 static int get_errno(void)
 {
-	const char *value = get("FAIL_ERRNO");
+	const char *value = seeded_get(PREFIX, "FAIL_ERRNO");
 	uint64_t n;
 	size_t i;
 
@@ -225,14 +204,14 @@ static int get_errno(void)
 	for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
 		if (!strcmp(value, errors[i].name))
 			return errors[i].value;
-	if (!number(value, value + strlen(value), &n) || !n || n > 4095)
+	if (!seeded_number(value, value + strlen(value), &n) || !n || n > 4095)
 		bad("FAIL_ERRNO", value, "wants a number from 1 to 4095 or a name such as EIO");
 	return (int)n;
 }
 
 static enum fault_truncate get_truncate(void)
 {
-	const char *value = get("TRUNCATE_CQ");
+	const char *value = seeded_get(PREFIX, "TRUNCATE_CQ");
 
 	if (!value)
 		return TRUNCATE_NOT;
@@ -266,7 +245,7 @@ static void check_names(void)
 void fault_setup_load(const char *native)
 {
 	struct fault_setup *s = &fault_setup;
-	const char *inner = get("INNER");
+	const char *inner = seeded_get(PREFIX, "INNER");
 
 	check_names();
 	if (inner && strlen(inner) >= sizeof(s->inner))
@@ -288,7 +267,7 @@ void fault_setup_load(const char *native)
 	get_nics();
 	get_per_nic("KILL_AFTER", offsetof(struct fault_nic, kill_after));
 	get_per_nic("RATE", offsetof(struct fault_nic, rate));
-	s->log = get("LOG");
+	s->log = seeded_get(PREFIX, "LOG");
 	if (s->log && !strcmp(s->log, "0"))
 		s->log = NULL;
 	if (s->log && strcmp(s->log, "1") && !strchr(s->log, '/'))

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "softefa.h"
+#include "seeded.h"
 
 struct soft_setup soft_setup;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -44,37 +45,15 @@ static void __attribute__((noreturn)) bad(const char *name, const char *value, c
 	abort();
 }
 
-static const char *get(const char *name)
-{
-	char full[64];
-	const char *value;
-
-	snprintf(full, sizeof(full), "SOFTEFA_%s", name);
-	value = getenv(full);
-	return value && *value ? value : NULL;
-}
-
-/* True if all of text up to `end` is a decimal number. */
-static bool number(const char *text, const char *end, uint64_t *out)
-{
-	char *stop;
-
-	if (*text < '0' || *text > '9')
-		return false;
-	errno = 0;
-	*out = strtoull(text, &stop, 10);
-	return !errno && stop == end;
-}
-
 static uint64_t get_number(const char *name, uint64_t least, uint64_t most, uint64_t otherwise)
 {
-	const char *value = get(name);
+	const char *value = seeded_get("SOFTEFA_", name);
 	char wants[96];
 	uint64_t n;
 
 	if (!value)
 		return otherwise;
-	if (!number(value, value + strlen(value), &n) || n < least || n > most) {
+	if (!seeded_number(value, value + strlen(value), &n) || n < least || n > most) {
 		snprintf(wants, sizeof(wants), "wants a number from %llu to %llu", (unsigned long long)least,
 			 (unsigned long long)most);
 		bad(name, value, wants);
@@ -84,7 +63,7 @@ static uint64_t get_number(const char *name, uint64_t least, uint64_t most, uint
 
 static void get_caps(void)
 {
-	const char *value = get("CAPS"), *at = value;
+	const char *value = seeded_get("SOFTEFA_", "CAPS"), *at = value;
 	size_t i, len;
 
 	if (!value)
@@ -110,13 +89,13 @@ static bool parse_nic(const char *text, const char *end, struct soft_nic *out)
 	if (sscanf(text, "%4x:%2x:%2x.%1x%n", &out->domain, &out->bus, &out->device, &out->function, &used) != 4)
 		return false;
 	if (text[used] == '@')
-		return number(text + used + 1, end, &out->speed_mbps);
+		return seeded_number(text + used + 1, end, &out->speed_mbps);
 	return text + used == end;
 }
 
 static void get_nics(void)
 {
-	const char *value = get("NICS"), *at = value, *end;
+	const char *value = seeded_get("SOFTEFA_", "NICS"), *at = value, *end;
 	int i;
 
 	if (!value) {
@@ -143,7 +122,7 @@ static void get_nics(void)
 /* "NIC:COUNT" pairs */
 static void get_kill(void)
 {
-	const char *value = get("KILL"), *at = value, *end, *colon;
+	const char *value = seeded_get("SOFTEFA_", "KILL"), *at = value, *end, *colon;
 	uint64_t nic;
 
 	if (!value)
@@ -151,8 +130,8 @@ static void get_kill(void)
 	do {
 		end = at + strcspn(at, ",");
 		colon = memchr(at, ':', (size_t)(end - at));
-		if (!colon || !number(at, colon, &nic) || nic >= (uint64_t)soft_setup.nic_count ||
-		    !number(colon + 1, end, &soft_setup.nics[nic].kill_after))
+		if (!colon || !seeded_number(at, colon, &nic) || nic >= (uint64_t)soft_setup.nic_count ||
+		    !seeded_number(colon + 1, end, &soft_setup.nics[nic].kill_after))
 			bad("KILL", value, "wants a comma list of NIC:COUNT, NIC from 0");
 		at = end + 1;
 	} while (*end);
@@ -160,7 +139,7 @@ static void get_kill(void)
 
 static void load(void)
 {
-	const char *dir = get("DIR");
+	const char *dir = seeded_get("SOFTEFA_", "DIR");
 
 	if (dir && strlen(dir) >= sizeof(soft_setup.dir))
 		bad("DIR", dir, "is longer than 95 characters");
@@ -168,7 +147,7 @@ static void load(void)
 		snprintf(soft_setup.dir, sizeof(soft_setup.dir), "%s", dir);
 	else
 		snprintf(soft_setup.dir, sizeof(soft_setup.dir), "/dev/shm/softefa-%u", (unsigned)getuid());
-	soft_setup.sysfs = get("SYSFS");
+	soft_setup.sysfs = seeded_get("SOFTEFA_", "SYSFS");
 	soft_setup.generation = (unsigned)get_number("GENERATION", 0, 3, 0);
 	soft_setup.part_id = generations[soft_setup.generation].part_id;
 	soft_setup.caps = generations[soft_setup.generation].caps;
@@ -194,7 +173,7 @@ void soft_setup_load(void)
 void soft_log(const char *format, ...)
 {
 	static atomic_uint lines;
-	const char *file = get("LOG");
+	const char *file = seeded_get("SOFTEFA_", "LOG");
 	char line[512];
 	int used, fd = STDERR_FILENO;
 	va_list args;
@@ -216,20 +195,12 @@ void soft_log(const char *format, ...)
 		close(fd);
 }
 
-/* splitmix64's finish */
-static uint64_t mix(uint64_t z)
-{
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
-	return z ^ (z >> 31);
-}
-
 uint64_t soft_roll(enum soft_dice dice, uint64_t below)
 {
 	uint64_t k = atomic_fetch_add_explicit(&rolls[dice], 1, memory_order_relaxed) + 1;
-	uint64_t stream = mix(soft_setup.seed * DICE_KINDS + dice + 1) ^ mix(soft_setup.host);
+	uint64_t stream = seeded_mix(soft_setup.seed * DICE_KINDS + dice + 1) ^ seeded_mix(soft_setup.host);
 
-	return mix(stream + k * 0x9e3779b97f4a7c15ull) % below;
+	return seeded_roll(stream, k, below);
 }
 
 bool soft_percent(enum soft_dice dice, unsigned percent)
