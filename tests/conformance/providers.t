@@ -20,6 +20,9 @@ known="
 ofi_mrail     *    *              binds several NICs together and needs to be told which
 shm           1.*  killed/streaming-* reading a completion queue spins for ever on a lock that the dead process held
 shm           1.*  killed/many-comms  reading a completion queue spins for ever on a lock that the dead process held
+tcp;ofi_rxm   *    killed/streaming-* closing a dead peer's connection, rxm reads its freed endpoint (libfabric commit 697688386)
+tcp;ofi_rxm   *    killed/many-comms  closing a dead peer's connection, rxm reads its freed endpoint (libfabric commit 697688386)
+tcp;ofi_rxm   *    killed/third-process closing a dead peer's connection, rxm reads its freed endpoint (libfabric commit 697688386)
 udp;ofi_rxd   1.*  *              with many messages in flight they get corrupted or lost (libfabric issue 8212)
 udp;ofi_rxd   *    conn/thousand  messages get lost when a thousand connections are busy at once
 "
