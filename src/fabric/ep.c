@@ -28,6 +28,7 @@ struct fab_ep {
 	struct fid_av *av;
 	size_t in_flight; /* operations posted and not completed: never more than cq_depth */
 	size_t cq_depth;
+	size_t inject_bytes;
 	size_t expected; /* of in_flight: writes of peers that are to come */
 	fab_arrival arrival;
 	void *arrival_arg;
@@ -116,6 +117,8 @@ int fab_ep_open(struct fab_domain *d, size_t cq_depth, fab_arrival arrival, void
 		return -ENOMEM;
 	ep->domain = d;
 	ep->cq_depth = cq_depth;
+	if (!provider_facts(d->nic->provider)->inject_lossy)
+		ep->inject_bytes = d->nic->info->tx_attr->inject_size;
 	ep->arrival = arrival;
 	ep->arrival_arg = arg;
 	ret = open_parts(ep);
@@ -254,7 +257,7 @@ int fab_write_inject(struct fab_ep *ep, const void *buf, size_t len, uint64_t pe
 
 size_t fab_inject_bytes(const struct fab_ep *ep)
 {
-	return ep->domain->nic->info->tx_attr->inject_size;
+	return ep->inject_bytes;
 }
 
 bool fab_imm_is_long(const struct fab_ep *ep)

@@ -17,6 +17,7 @@ static const struct provider_facts table[] = {
 	{.name = "efa",
 	 .rank = 100,
 	 .efa_options = true,
+	 .inject_lossy = true,
 	 .devices = &efa_devices,
 	 .needs = "an EFA device, its kernel driver, /dev/infiniband/uverbs* inside this container, and a "
 		  "libfabric built with the efa provider"},

@@ -28,6 +28,11 @@ struct provider_facts {
 	 * regions, whatever the threading level; tcp's was added in 1.20.
 	 */
 	uint32_t mr_unlocked_below;
+	/*
+	 * What is injected gets lost, or the provider crashes, while its receiver is not ready: 1.17 on tests/softefa. An
+	 * operation with a completion is sure to end, and costs efa no more.
+	 */
+	bool inject_lossy;
 	bool efa_options;     /* takes FI_OPT_EFA_* and FI_OPT_SHARED_MEMORY_PERMITTED */
 	const char *on_demand; /* why it is not a default, when rank is 0 */
 	const struct provider_devices *devices; /* NULL: needs none of its own */

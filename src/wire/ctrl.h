@@ -8,7 +8,7 @@
  *	eager             sender -> receiver      message `seq` of `len` bytes, which follow
  *	credit            receiver -> sender      receives up to and without `seq` are posted; see eager.c
  *	want              sender -> receiver      message `seq` waits for its clear-to-send
- *	fin               receiver -> sender      your close has arrived, and what you sent before it
+ *	fin               receiver -> sender      your close has arrived, and all that you sent before it
  *	groups            receiver -> sender      from number `seq` on my receives are groups; see group.c
  *	groups ready      sender -> receiver      I had sent `seq` messages when I learned of that
  *	clear group       receiver -> sender      group number `seq` is posted; its places follow

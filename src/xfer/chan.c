@@ -148,6 +148,7 @@ void chan_fail(struct xfer_chan *chan, int err, const char *fmt, ...)
 		 what, n, noun, n == 1 ? "" : "s", first);
 	if (chan->lost && chan->kind == XFER_SEND)
 		chan_send_close(chan); /* nobody may look at this channel again, and the peer waits */
+	chan_fin(chan);
 }
 
 void chan_doubt(struct xfer_chan *chan, int err, const char *text)
@@ -213,12 +214,15 @@ void chan_idle(struct xfer_chan *chan)
 		remind(chan, now);
 }
 
-static void send_fin(struct xfer_chan *chan)
+/* Its close may have overtaken messages. After a failure nobody counts any more, and it shall not wait. */
+void chan_fin(struct xfer_chan *chan)
 {
 	struct wire_ctrl msg;
+	uint32_t sent;
 
-	if (!chan->rma)
+	if (!chan->fin_due || (!chan->err && (!group_whole_sent(chan, &sent) || chan->rma->here != sent)))
 		return;
+	chan->fin_due = false;
 	wire_ctrl_init(&msg, WIRE_FIN, chan->remote_id, chan->id);
 	ctrl_send(chan->port, chan->peer, NULL, &msg);
 }
@@ -240,7 +244,8 @@ void chan_peer_closed(struct xfer_chan *chan, const struct wire_ctrl *msg)
 		chan_send_close(chan); /* lets the receiver forget what will never come */
 	} else {
 		rma_settle(chan);
-		send_fin(chan);
+		chan->fin_due = chan->rma;
+		chan_fin(chan);
 	}
 }
 

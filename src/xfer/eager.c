@@ -179,10 +179,12 @@ void eager_arrived(struct xfer_chan *chan, const struct wire_ctrl *msg, const vo
 	}
 	r->eager_seen = true;
 	if (seq_at_or_after(msg->seq, group_first(chan))) {
+		r->here++;
 		if (!chan->err)
 			keep(chan, msg, data);
 		if (chan->grp)
 			group_progress(chan);
+		chan_fin(chan);
 		return;
 	}
 	req = r->at[msg->seq % WIRE_WINDOW];
@@ -190,8 +192,10 @@ void eager_arrived(struct xfer_chan *chan, const struct wire_ctrl *msg, const vo
 		log_debug("message number %" PRIu32 " came twice or for a receive given up", msg->seq);
 		return;
 	}
+	r->here++;
 	rma_forget(req);
 	copy(req, data, wire_tagged_bytes(msg));
+	chan_fin(chan);
 }
 
 bool eager_here(const struct xfer_chan *chan, uint32_t seq)

@@ -201,6 +201,13 @@ void group_ready(struct xfer_chan *chan, uint32_t sent)
 	g->ready = true;
 	g->sent = sent;
 	group_progress(chan);
+	chan_fin(chan);
+}
+
+bool group_whole_sent(const struct xfer_chan *chan, uint32_t *out)
+{
+	*out = chan->grp ? chan->grp->sent : chan->peer_sent;
+	return !chan->grp || chan->grp->ready;
 }
 
 void group_closed(struct xfer_chan *chan)

@@ -133,6 +133,7 @@ struct ring {
 	uint64_t addr;	   /* for peers */
 	uint32_t chan_id;  /* while it lingers */
 	bool fin_awaited;  /* ... and the peer has not said that all has arrived */
+	struct lifeline *line; /* ... so this is not to end yet; counted, or NULL */
 };
 
 /* An eager message that came before its receive. */
@@ -159,6 +160,7 @@ struct rma_recv {
 	bool eager_seen;   /* since the last credit */
 	uint32_t small;	   /* messages in a row that could have been eager */
 	uint32_t credited; /* receives the sender has been told of by a credit */
+	uint32_t here;	   /* messages that have arrived, of those in no group: counts on from the first number */
 };
 
 struct xfer_wire;
@@ -196,6 +198,7 @@ struct xfer_chan {
 	bool close_sent;
 	bool quiescing; /* its requests are being cancelled */
 	bool peer_closed;      /* the peer's half is closed */
+	bool fin_due;	       /* ... and it has not been told that all has arrived */
 	uint32_t peer_sent;    /* of a receive channel with peer_closed: messages (or groups) it sent in all */
 	uint8_t peer_places;   /* ... and the places of the group after those, a bit each */
 	uint32_t next_seq;     /* of the next isend or irecv */
@@ -306,6 +309,9 @@ void chan_doubt(struct xfer_chan *chan, int err, const char *text);
 /* A close arrived for this channel. */
 void chan_peer_closed(struct xfer_chan *chan, const struct wire_ctrl *msg);
 
+/* Another message of a receive channel is here, or its last number is known: tells a sender that has closed. */
+void chan_fin(struct xfer_chan *chan);
+
 /* Tells the peer that this half is over, once. */
 void chan_send_close(struct xfer_chan *chan);
 
@@ -374,9 +380,14 @@ void pieces_progress(struct xfer_port *port);
 int ring_get(struct xfer_port *port, struct ring **out);
 void ring_put(struct xfer_port *port, struct ring *ring); /* accepts NULL */
 /* The ring of a channel that ends and whose peer has not closed its half. */
-void ring_linger(struct xfer_port *port, struct ring *ring, const struct xfer_chan *chan);
+void ring_linger(struct xfer_port *port, struct ring *ring, struct xfer_chan *chan);
 /* The peer has what was sent to it; settled: it has closed its half and writes no more. */
 void ring_fin(struct xfer_port *port, uint32_t chan_id, bool settled);
+/*
+ * Rings for the peers that have yet to say that all has arrived. Those that are gone are waited for no more and,
+ * when it is late, those of which nobody can tell.
+ */
+void rings_remind(struct xfer_port *port, bool late);
 void rings_close(struct xfer_port *port);
 
 /* --- rma.c --- */
@@ -467,6 +478,8 @@ void groups_progress(struct xfer_port *port);
 struct xfer_req *group_find(const struct xfer_chan *chan, uint64_t imm);
 /* The part is not waited for any more; false: it was not posted. */
 bool group_forget(struct xfer_req *part);
+/* How many messages a closed sender has sent in no group. False: that is not known yet. */
+bool group_whole_sent(const struct xfer_chan *chan, uint32_t *out);
 /* By a sender's close after `sent` and the places of the next group: has this message been sent? */
 bool group_was_sent(uint32_t seq, uint8_t place, uint32_t sent, uint8_t places);
 /* Has the peer, which has closed its half, sent this receive's message? Also for one that is no part. */

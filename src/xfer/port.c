@@ -21,7 +21,8 @@
 #define FAREWELL_US 200000  /* how long the last close waits for its own farewells to leave */
 #define RUNG_ROUNDS   20
 #define RUNG_PAUSE_US 1000
-#define FIN_US	    1000000 /* ... and for peers to say that they have what was sent to them */
+#define FIN_US	    10000000 /* ... and for peers to say that they have what was sent to them */
+#define REMIND_US   20000   /* a peer that has yet to say that all has arrived is asked this often */
 
 static pthread_mutex_t ports_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct list ports = {&ports, &ports};
@@ -244,17 +245,24 @@ static int look(struct xfer_port *port)
 
 /*
  * Lets the last close messages leave, and reads what has arrived: closing a TCP connection with unread bytes
- * would destroy bytes of ours that are still on their way.
+ * would destroy bytes of ours that are still on their way. What was sent counts as done, so peers that live get
+ * time to say that they have it: a provider may hold it back while they are not ready.
  */
 static void farewell(struct xfer_port *port)
 {
-	int64_t deadline = clock_us() + (port->fins_awaited ? FIN_US : FAREWELL_US);
+	int64_t now = clock_us(), remind_at = now + REMIND_US;
+	int64_t deadline = now + (port->fins_awaited ? FIN_US : FAREWELL_US);
+	int64_t patient_until = now + port->conf->close_timeout_us;
 	int idle = 0;
 
-	while (port->ep && idle < 3 && clock_us() < deadline) {
+	for (; port->ep && idle < 3 && now < deadline; now = clock_us()) {
 		int n = look(port);
 
 		ctrl_progress(port);
+		if (port->fins_awaited && now > remind_at) {
+			rings_remind(port, now > patient_until);
+			remind_at = now + REMIND_US;
+		}
 		idle = n || port->fins_awaited || !list_empty(&port->tx_flying) ||
 				       !list_empty(&port->tx_waiting)
 			       ? 0

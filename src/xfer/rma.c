@@ -35,7 +35,7 @@ int rma_open(struct xfer_chan *chan)
 		return -ENOMEM;
 	chan->rma->op.done = announced;
 	chan->rma->chan = chan;
-	chan->rma->announced = chan->rma->credited = chan->next_seq;
+	chan->rma->announced = chan->rma->credited = chan->rma->here = chan->next_seq;
 	list_init(&chan->rma->link);
 	return 0;
 }
@@ -355,8 +355,11 @@ void rma_arrival(void *arg, uint64_t imm, size_t len)
 		len = req->posted;
 	}
 	rma_forget(req);
+	if (!req->group)
+		chan->rma->here++;
 	req_finish(req, 0, len);
 	eager_received(chan, len);
+	chan_fin(chan);
 }
 
 /* --- giving up --- */

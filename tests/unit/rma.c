@@ -299,6 +299,45 @@ static void recall_from_an_idle_sender(void **state)
 	end();
 }
 
+/* A close that overtakes messages is answered when they are here, before their receives or behind them. */
+static void fin_after_the_last_message(void **state)
+{
+	struct wire_ctrl close;
+	int i;
+
+	(void)state;
+	NET_NEEDED();
+	begin();
+	message(SMALL, true);
+	wire_ctrl_init(&close, WIRE_CLOSE, link.recv->id, link.send->id);
+	close.seq = link.send->next_seq + 3;
+	chan_peer_closed(link.recv, &close);
+	for (i = 0; i < 3; i++) {
+		assert_true(link.recv->fin_due);
+		message(SMALL, i == 2);
+	}
+	assert_false(link.recv->fin_due);
+	end();
+}
+
+/* After a failure nothing is waited for. */
+static void fin_after_a_failure(void **state)
+{
+	struct wire_ctrl close;
+
+	(void)state;
+	NET_NEEDED();
+	begin();
+	message(SMALL, true);
+	wire_ctrl_init(&close, WIRE_CLOSE, link.recv->id, link.send->id);
+	close.seq = link.send->next_seq + 1;
+	chan_peer_closed(link.recv, &close);
+	assert_true(link.recv->fin_due);
+	chan_fail(link.recv, -EIO, "a test");
+	assert_false(link.recv->fin_due);
+	end();
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -311,6 +350,8 @@ int main(void)
 		NET_TEST(eager_too_large, NET_RMA),
 		NET_TEST(a_window_behind_the_oldest, NET_RMA),
 		NET_TEST(recall_from_an_idle_sender, NET_RMA),
+		NET_TEST(fin_after_the_last_message, NET_RMA),
+		NET_TEST(fin_after_a_failure, NET_RMA),
 	};
 
 	return unit_run("rma", tests);
