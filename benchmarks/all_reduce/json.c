@@ -89,6 +89,7 @@ static json_t *config(const struct settings *s, const char *plugin, int abi,
 	json_object_set_new(c, "per_iter_skip", json_integer(s->per_iter_skip));
 	json_object_set_new(c, "parallel_init", json_false());
 	json_object_set_new(c, "average", json_integer(s->average));
+	json_object_set_new(c, "root", json_integer(s->root));
 	json_object_set_new(c, "operation", text(s->all_ops ? "all" : op_names[s->ops[0]]));
 	json_object_set_new(c, "datatype",
 			    text(s->all_types ? "all" : type_facts[s->types[0]].name));

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * all_reduce_perf: nccl-tests' program of that name on any NCCL net plugin, without NCCL or GPUs.
+ * all_reduce_perf and its like: nccl-tests' programs of these names on any NCCL net plugin, without NCCL or GPUs.
  * From the command line to the exit status; what is measured and how it is shown is done elsewhere.
  */
+#include "main.h"
 #include "json.h"
 #include "launch.h"
 #include "measure.h"
@@ -78,8 +79,8 @@ static int take_place(struct run *run, int *out_status)
 		return 1;
 	if (found && p->nranks > 1 && ranks) {
 		fprintf(stderr,
-			"all_reduce_perf: --ranks %d, but %s says that this is rank %d of %d\n",
-			ranks, p->origin, p->rank, p->nranks);
+			"%s: --ranks %d, but %s says that this is rank %d of %d\n",
+			collective_facts[run->settings.what].program, ranks, p->origin, p->rank, p->nranks);
 		return 1;
 	}
 	if (found && !ranks) {
@@ -203,6 +204,7 @@ static void prepare(struct run *run)
 	const struct ring_config config = {
 		.plugin = &run->plugin,
 		.oob = run->oob,
+		.what = s->what,
 		.channels = (int)s->channels,
 		.slot_bytes = (size_t)s->chunk_bytes,
 		.device = (int)s->device,
@@ -268,10 +270,10 @@ static int work(struct run *run)
 	return good ? EXIT_SUCCESS : EXIT_CHECK;
 }
 
-int main(int argc, char **argv)
+int collective_main(enum collective what, int argc, char **argv)
 {
 	static struct run run;
-	int status, result = settings_parse(argc, argv, &run.settings);
+	int status, result = settings_parse(what, argc, argv, &run.settings);
 
 	if (result)
 		return result > 0 ? EXIT_SUCCESS : OPTIONS_EXIT_USAGE;
@@ -280,6 +282,11 @@ int main(int argc, char **argv)
 	run.plugin_path = run.settings.plugin ? run.settings.plugin : bench_default_plugin();
 	if (take_place(&run, &status))
 		return status;
+	if (run.settings.root >= run.place.nranks) {
+		fprintf(stderr, "%s: --root %lld: there are %d ranks\n", collective_facts[what].program,
+			(long long)run.settings.root, run.place.nranks);
+		return OPTIONS_EXIT_USAGE;
+	}
 	status = work(&run);
 #ifdef HAVE_MPI
 	place_mpi_close();

@@ -32,7 +32,10 @@ struct measure {
 struct test {
 	const struct row *row;
 	bool in_place;
-	size_t count, bytes;
+	int root;             /* 0 where there is none */
+	size_t count;         /* the collective's argument */
+	size_t sends, expects; /* elements in the send buffer, and of the result */
+	size_t bytes;
 	int64_t places; /* how often the size fits into the buffers: iterations walk through them */
 };
 
@@ -49,37 +52,98 @@ static char *place_in(const struct guarded *g, const struct test *t, int64_t op)
 	return (char *)g->data + (size_t)(op % t->places) * t->bytes;
 }
 
-/* The op-th operation of the timed ones; 0 also serves for all others. */
-static int all_reduce(struct measure *m, const struct test *t, int64_t op)
+static struct test test_of(const struct measure *m, const struct row *row, bool in_place)
 {
-	char *out = place_in(&m->recv, t, op);
-	const char *in = t->in_place ? out : place_in(&m->send, t, op);
+	return (struct test){
+		.row = row,
+		.in_place = in_place,
+		.root = row->root < 0 ? 0 : (int)row->root,
+		.count = (size_t)row->count,
+		.sends = (size_t)collective_send_count(m->s->what, m->nranks, row->count),
+		.expects = (size_t)collective_recv_count(m->s->what, m->nranks, row->count),
+		.bytes = (size_t)row->bytes,
+		.places = 1,
+	};
+}
 
-	return ring_all_reduce(m->ring, t->row->type, t->row->op, in, out, t->count);
+/* Where this rank's own share lies in a buffer of all ranks' shares. */
+static size_t own_share(const struct measure *m, const struct test *t)
+{
+	return (size_t)m->rank * t->count * type_facts[t->row->type].bytes;
+}
+
+/* In place, the smaller of the two is the own share of the larger one. */
+static char *input_of(const struct measure *m, const struct test *t, int64_t op)
+{
+	if (!t->in_place)
+		return place_in(&m->send, t, op);
+	return place_in(&m->recv, t, op) + (t->sends < t->expects ? own_share(m, t) : 0);
+}
+
+static char *result_of(const struct measure *m, const struct test *t, int64_t op)
+{
+	return place_in(&m->recv, t, op) + (t->in_place && t->expects < t->sends ? own_share(m, t) : 0);
+}
+
+/* The op-th operation of the timed ones; 0 also serves for all others. */
+static int operate(struct measure *m, const struct test *t, int64_t op)
+{
+	return ring_run(m->ring, t->row->type, t->row->op, t->root, input_of(m, t, op), result_of(m, t, op),
+			t->count);
 }
 
 static struct verify_case verify_case(const struct measure *m, const struct test *t, uint64_t seed)
 {
-	return (struct verify_case){t->row->type, t->row->op, seed, m->nranks};
+	return (struct verify_case){t->row->type, t->row->op, seed, m->nranks, 0};
+}
+
+/* The input of the op-th operation. What a broadcast overwrites is no input. */
+static void fill(const struct measure *m, const struct test *t, const struct verify_case *c, int64_t op)
+{
+	if (m->s->what != BROADCAST || !t->in_place || m->rank == t->root)
+		verify_fill(c, m->rank, input_of(m, t, op), t->sends);
+}
+
+/* What all ranks' shares should be: the first elements of what each has, or those that it has for this one. */
+static void expect_shares(const struct measure *m, const struct test *t, struct verify_case c)
+{
+	size_t share_bytes = t->count * type_facts[t->row->type].bytes;
+
+	c.first = m->s->what == ALL_TO_ALL ? (size_t)m->rank * t->count : 0;
+	for (int r = 0; r < m->nranks; r++)
+		verify_fill(&c, r, (char *)m->expected + (size_t)r * share_bytes, t->count);
+}
+
+static void expect(const struct measure *m, const struct test *t, struct verify_case c)
+{
+	switch (m->s->what) {
+	case REDUCE_SCATTER:
+		c.first = (size_t)m->rank * t->count;
+		verify_expect(&c, m->expected, t->count);
+		break;
+	case ALL_GATHER:
+	case ALL_TO_ALL: expect_shares(m, t, c); break;
+	case SEND_RECV:
+		verify_fill(&c, (m->rank + m->nranks - 1) % m->nranks, m->expected, t->count);
+		break;
+	case BROADCAST: verify_fill(&c, t->root, m->expected, t->count); break;
+	default: verify_expect(&c, m->expected, t->count);
+	}
 }
 
 /* Data for the op-th operation; what it should give goes to m->expected. */
-static void prepare(struct measure *m, const struct test *t, const struct verify_case *c,
-		    int64_t op)
+static void prepare(struct measure *m, const struct test *t, const struct verify_case *c, int64_t op)
 {
-	char *out = place_in(&m->recv, t, op);
-
-	verify_expect(c, m->expected, t->count);
-	verify_fill(c, m->rank, t->in_place ? out : place_in(&m->send, t, op), t->count);
-	if (!t->in_place)
-		verify_poison(c, out, m->expected, t->count);
+	expect(m, t, *c);
+	verify_poison(c, result_of(m, t, op), m->expected, t->expects);
+	fill(m, t, c, op);
 }
 
 /* Counts what is wrong after the op-th operation, here and everywhere. */
 static int check(struct measure *m, const struct test *t, const struct verify_case *c, int64_t op,
 		 int64_t *wrong)
 {
-	int64_t mine = verify_compare(c, place_in(&m->recv, t, op), m->expected, t->count);
+	int64_t mine = verify_compare(c, result_of(m, t, op), m->expected, t->expects);
 	double mine_as_double;
 
 	mine += guarded_check(&m->send) + guarded_check(&m->recv) + ring_check_guards(m->ring);
@@ -102,7 +166,7 @@ static int verify(struct measure *m, const struct test *t, int64_t *wrong)
 
 		progress_show("verifying", round, m->s->check);
 		prepare(m, t, &c, 0);
-		err = all_reduce(m, t, 0);
+		err = operate(m, t, 0);
 		if (!err)
 			err = check(m, t, &c, 0, wrong);
 	}
@@ -135,7 +199,7 @@ static int time_iters(struct measure *m, const struct test *t, double *times_us,
 	for (int64_t i = 0; i < m->s->iters; i++) {
 		progress_show("timing", i, m->s->iters);
 		for (int64_t a = 0; a < agg; a++) {
-			int err = all_reduce(m, t, i * agg + a);
+			int err = operate(m, t, i * agg + a);
 
 			if (err)
 				return err;
@@ -181,9 +245,8 @@ static int timed(struct measure *m, const struct test *t, struct placement *p, i
 	int err;
 
 	if (m->expected)
-		verify_fill(&c, m->rank, place_in(t->in_place ? &m->recv : &m->send, t, 0),
-			    t->count);
-	err = all_reduce(m, t, 0);
+		fill(m, t, &c, 0);
+	err = operate(m, t, 0);
 	if (!err && check_last)
 		prepare(m, t, &c, last_op);
 	if (!err && oob_barrier(m->oob))
@@ -197,7 +260,7 @@ static int timed(struct measure *m, const struct test *t, struct placement *p, i
 	seconds = combine(m);
 	p->time_us = seconds * 1e6;
 	p->algbw_gbs = (double)t->bytes / seconds * 1e-9;
-	p->busbw_gbs = p->algbw_gbs * 2 * (m->nranks - 1) / m->nranks;
+	p->busbw_gbs = p->algbw_gbs * collective_bus_factor(m->s->what, m->nranks);
 	if (check_last)
 		err = check(m, t, &c, last_op, wrong);
 	if (!err && times_us)
@@ -218,18 +281,19 @@ static void add_to_totals(struct totals *totals, const struct row *row, const st
 static int measure_place(struct measure *m, const struct row *row, bool in_place,
 			 struct placement *p)
 {
-	struct test t = {row, in_place, (size_t)row->count, (size_t)row->bytes, 1};
+	struct test t = test_of(m, row, in_place);
+	bool unverified = in_place && collective_facts[m->s->what].unverified_in_place;
 	int64_t wrong = 0;
 	int err;
 
 	if (t.bytes)
 		t.places = m->s->max_bytes / row->bytes;
 	err = timed(m, &t, p, &wrong);
-	if (!err)
+	if (!err && !unverified)
 		err = verify(m, &t, &wrong);
 	if (!err && oob_barrier(m->oob))
 		err = RING_FAIL_PEER;
-	p->wrong = m->s->check || (m->s->check_timed && !in_place) ? wrong : -1;
+	p->wrong = (m->s->check && !unverified) || (m->s->check_timed && !in_place) ? wrong : -1;
 	return err;
 }
 
@@ -254,24 +318,25 @@ static int measure_row(struct measure *m, struct row *row, struct json_report *j
 	return 0;
 }
 
-static struct row row_of(const struct measure *m, enum elem_type type, enum redop op, int64_t bytes)
+static struct row row_of(const struct measure *m, enum elem_type type, enum redop op, int root, int64_t bytes)
 {
-	struct row row = {.type = type, .op = op, .root = -1, .iters = m->s->iters};
+	size_t elem_bytes = type_facts[type].bytes;
+	struct row row = {.type = type, .op = op, .root = root, .iters = m->s->iters};
 
-	row.count = bytes / (int64_t)type_facts[type].bytes;
-	row.bytes = row.count * (int64_t)type_facts[type].bytes;
+	row.count = collective_count(m->s->what, m->nranks, elem_bytes, bytes);
+	row.bytes = row.count * (int64_t)elem_bytes * (collective_facts[m->s->what].per_rank ? m->nranks : 1);
 	return row;
 }
 
 /* Unlike nccl-tests, exactly the sizes that are measured. */
-static int warm_up(struct measure *m, enum elem_type type, enum redop op)
+static int warm_up(struct measure *m, enum elem_type type, enum redop op, int root)
 {
 	for (int64_t b = m->s->min_bytes; b <= m->s->max_bytes; b = settings_next_size(m->s, b)) {
-		struct row row = row_of(m, type, op, b);
-		struct test t = {&row, false, (size_t)row.count, (size_t)row.bytes, 1};
+		struct row row = row_of(m, type, op, root, b);
+		struct test t = test_of(m, &row, false);
 
 		for (int64_t i = 0; i < m->s->warmup_iters; i++) {
-			int err = all_reduce(m, &t, 0);
+			int err = operate(m, &t, 0);
 
 			progress_show("warming up", i, m->s->warmup_iters);
 			if (err)
@@ -282,19 +347,33 @@ static int warm_up(struct measure *m, enum elem_type type, enum redop op)
 	return 0;
 }
 
-static int scan(struct measure *m, enum elem_type type, enum redop op, struct json_report *json)
+static int scan(struct measure *m, enum elem_type type, enum redop op, int root, struct json_report *json)
 {
 	int err;
 
 	if (oob_barrier(m->oob))
 		return RING_FAIL_PEER;
-	err = warm_up(m, type, op);
+	err = warm_up(m, type, op, root);
 	for (int64_t b = m->s->min_bytes; !err && b <= m->s->max_bytes;
 	     b = settings_next_size(m->s, b)) {
-		struct row row = row_of(m, type, op, b);
+		struct row row = row_of(m, type, op, root, b);
 
 		err = measure_row(m, &row, json);
 	}
+	return err;
+}
+
+/* A broadcast from the root that was asked for, or from every rank in turn. */
+static int scan_roots(struct measure *m, enum elem_type type, enum redop op, struct json_report *json)
+{
+	int first = (int)m->s->root, last = first, err = 0;
+
+	if (collective_facts[m->s->what].rooted && first < 0) {
+		first = 0;
+		last = m->nranks - 1;
+	}
+	for (int root = first; !err && root <= last; root++)
+		err = scan(m, type, op, root, json);
 	return err;
 }
 
@@ -306,7 +385,7 @@ int measure_run(struct measure *m, struct json_report *json, struct totals *out_
 	for (int64_t cycle = 0; !err && (!s->run_cycles || cycle < s->run_cycles); cycle++)
 		for (int t = 0; !err && t < s->ntypes; t++)
 			for (int o = 0; !err && o < s->nops; o++)
-				err = scan(m, s->types[t], s->ops[o], json);
+				err = scan_roots(m, s->types[t], s->ops[o], json);
 	progress_clear();
 	*out_totals = m->totals;
 	return err;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What all_reduce_perf does for each type, operation and size: warm up, time, verify, report. */
+/* What is done for each type, operation and size: warm up, time, verify, report. */
 #ifndef WEFT_ALL_REDUCE_MEASURE_H
 #define WEFT_ALL_REDUCE_MEASURE_H
 

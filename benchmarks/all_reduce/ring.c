@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A ring at work: moves every channel a little, over and over, until the operation is done. */
+/* An operation at work: moves every channel a little, over and over, until the operation is done. */
 #include "ring_priv.h"
 
 #include <sched.h>
@@ -14,7 +14,7 @@ struct job {
 	enum redop op;
 	const char *in;
 	char *out;
-	size_t elem_bytes;
+	size_t count, elem_bytes;
 };
 
 int64_t ring_now_us(void)
@@ -78,12 +78,12 @@ static int post_receives(struct ring *r, struct channel *c, bool *moved)
 	while (c->posted < c->to_post && c->posted < c->consumed + RING_SLOTS) {
 		void **request = &c->recv_requests[c->posted % RING_SLOTS];
 		void *data = slot(r, &c->recv_buf, c->posted);
-		int size = (int)r->slot_bytes, tag = r->prev;
+		int size = (int)r->slot_bytes, tag = c->prev;
 		weft_nccl_result result = r->net->irecv(c->recv_comm, 1, &data, &size, &tag,
 							&c->recv_mhandle, request);
 
 		if (result)
-			return ring_fail_plugin(r, "irecv", c, r->prev, result);
+			return ring_fail_plugin(r, "irecv", c, c->prev, result);
 		if (!*request)
 			return 0;
 		c->posted++;
@@ -102,7 +102,7 @@ static int test_receives(struct ring *r, struct channel *c, bool *moved)
 		c->recv_bytes[s] = -1;
 		result = r->net->test(c->recv_requests[s], &done, &c->recv_bytes[s]);
 		if (result)
-			return ring_fail_plugin(r, "test (receive)", c, r->prev, result);
+			return ring_fail_plugin(r, "test (receive)", c, c->prev, result);
 		if (!done)
 			return 0;
 		c->arrived++;
@@ -120,7 +120,7 @@ static int post_sends(struct ring *r, struct channel *c, bool *moved)
 			c->send_mhandle, &c->send_requests[s]);
 
 		if (result)
-			return ring_fail_plugin(r, "isend", c, r->next, result);
+			return ring_fail_plugin(r, "isend", c, c->next, result);
 		if (!c->send_requests[s])
 			return 0;
 		c->sent++;
@@ -137,7 +137,7 @@ static int test_sends(struct ring *r, struct channel *c, bool *moved)
 		weft_nccl_result result = r->net->test(c->send_requests[s], &done, &size);
 
 		if (result)
-			return ring_fail_plugin(r, "test (send)", c, r->next, result);
+			return ring_fail_plugin(r, "test (send)", c, c->next, result);
 		if (!done)
 			return 0;
 		c->done++;
@@ -146,30 +146,27 @@ static int test_sends(struct ring *r, struct channel *c, bool *moved)
 	return 0;
 }
 
-/* The arithmetic and copying of one slice at one stage; see ring_plan.h. */
-static void work_on(const struct ring *r, const struct job *j, const struct channel *c,
-		    size_t offset, size_t count)
+/* The arithmetic and copying of one slice; see ring_plan.h. */
+static void work_on(const struct ring *r, const struct job *j, const struct channel *c, unsigned int actions,
+		    const struct ring_range *range)
 {
-	int last = 2 * r->nranks - 2, stage = c->cursor.stage;
-	size_t bytes = count * j->elem_bytes;
-	const char *in = j->in + offset * j->elem_bytes;
-	char *out = j->out + offset * j->elem_bytes;
-	void *to = slot(r, &c->send_buf, c->staged);
-	const void *from = slot(r, &c->recv_buf, c->consumed);
+	size_t bytes = range->count * j->elem_bytes;
+	/* An all-to-all has a share for each peer. */
+	size_t in_first = r->what == ALL_TO_ALL ? (size_t)c->next * j->count : 0;
+	size_t out_first = r->what == ALL_TO_ALL ? (size_t)c->prev * j->count : 0;
+	const char *in = j->in + (in_first + range->in) * j->elem_bytes;
+	char *out = j->out + (out_first + range->out) * j->elem_bytes;
+	void *to = actions & RING_SEND ? slot(r, &c->send_buf, c->staged) : out;
+	const void *from = actions & RING_RECV ? slot(r, &c->recv_buf, c->consumed) : in;
 
-	if (stage == 0) {
-		memcpy(to, in, bytes);
-	} else if (stage < r->nranks - 1) {
-		reduce(j->type, j->op, to, in, from, count);
-	} else if (stage == r->nranks - 1) {
-		reduce(j->type, j->op, to, in, from, count);
-		reduce_finish(j->type, j->op, r->nranks, to, count);
+	if (actions & RING_REDUCE)
+		reduce(j->type, j->op, to, in, from, range->count);
+	else if (to != from)
+		memcpy(to, from, bytes);
+	if (actions & RING_FINISH)
+		reduce_finish(j->type, j->op, r->nranks, to, range->count);
+	if (actions & RING_KEEP && to != out && (actions & RING_RECV || in != out))
 		memcpy(out, to, bytes);
-	} else {
-		memcpy(out, from, bytes);
-		if (stage < last)
-			memcpy(to, from, bytes);
-	}
 }
 
 /* The slot is free again. NCCL tells a plugin only if it offers the call. */
@@ -184,28 +181,26 @@ static void consume(const struct ring *r, struct channel *c)
 /* Takes the plan forward as far as what has arrived, and room to send, allow. */
 static int advance(struct ring *r, const struct job *j, struct channel *c, bool *moved)
 {
-	int last = 2 * r->nranks - 2;
-
 	while (!c->cursor.end) {
-		bool receives = c->cursor.stage > 0, sends = c->cursor.stage < last;
-		size_t offset, count, bytes;
+		unsigned int actions = ring_cursor_actions(&c->plan, &c->cursor);
+		int got = c->recv_bytes[c->consumed % RING_SLOTS];
+		struct ring_range range;
+		size_t bytes;
 
-		if ((receives && c->consumed == c->arrived) ||
-		    (sends && c->staged == c->done + RING_SLOTS))
+		if ((actions & RING_RECV && c->consumed == c->arrived) ||
+		    (actions & RING_SEND && c->staged == c->done + RING_SLOTS))
 			return 0;
-		count = ring_cursor_range(&c->plan, &c->cursor, r->rank, &offset);
-		bytes = count * j->elem_bytes;
-		if (receives && c->recv_bytes[c->consumed % RING_SLOTS] != (int)bytes)
-			return ring_fail(
-				r, RING_FAIL_PLUGIN,
-				"test (receive), channel %d, rank %d with rank %d: reports "
-				"%d bytes, sent were %zu",
-				c->index, r->rank, r->prev, c->recv_bytes[c->consumed % RING_SLOTS],
-				bytes);
-		work_on(r, j, c, offset, count);
-		if (receives)
+		range = ring_cursor_range(&c->plan, &c->cursor);
+		bytes = range.count * j->elem_bytes;
+		if (actions & RING_RECV && got != (int)bytes)
+			return ring_fail(r, RING_FAIL_PLUGIN,
+					 "test (receive), channel %d, rank %d with rank %d: reports "
+					 "%d bytes, sent were %zu",
+					 c->index, r->rank, c->prev, got, bytes);
+		work_on(r, j, c, actions, &range);
+		if (actions & RING_RECV)
 			consume(r, c);
-		if (sends)
+		if (actions & RING_SEND)
 			c->send_bytes[c->staged++ % RING_SLOTS] = (int)bytes;
 		ring_cursor_next(&c->plan, &c->cursor);
 		*moved = true;
@@ -255,28 +250,39 @@ static int run(struct ring *r, const struct job *j)
 		if (!busy)
 			return 0;
 		if (!moved) {
-			err = ring_idle(r, deadline_us, "an all-reduce");
+			err = ring_idle(r, deadline_us, collective_facts[r->what].what);
 			if (err)
 				return err;
 		}
 	}
 }
 
-int ring_all_reduce(struct ring *r, enum elem_type type, enum redop op, const void *in, void *out,
-		    size_t count)
+/* What does not cross the network: a rank's share for itself, and everything of a single rank. */
+static void copy_own(const struct ring *r, const struct job *j)
 {
-	struct job j = {type, op, in, out, type_facts[type].bytes};
+	size_t bytes = j->count * j->elem_bytes, at = (size_t)r->rank * bytes;
 
 	if (r->nranks == 1) {
-		memmove(out, in, count * j.elem_bytes);
-		reduce_finish(type, op, 1, out, count);
-		return 0;
+		memmove(j->out, j->in, bytes);
+		reduce_finish(j->type, j->op, 1, j->out, j->count);
+	} else if (r->what == ALL_TO_ALL && j->in != j->out) {
+		memcpy(j->out + at, j->in + at, bytes);
 	}
+}
+
+int ring_run(struct ring *r, enum elem_type type, enum redop op, int root, const void *in, void *out,
+	     size_t count)
+{
+	const struct job j = {type, op, in, out, count, type_facts[type].bytes};
+	const struct ring_task task = {r->what, r->nranks, r->rank, root, count, j.elem_bytes};
+
+	copy_own(r, &j);
+	if (r->nranks == 1)
+		return 0;
 	for (int i = 0; i < r->nchannels; i++) {
 		struct channel *c = &r->channels[i];
 
-		ring_plan_make(&c->plan, r->nranks, count, j.elem_bytes, r->slot_bytes,
-			       r->nchannels, i);
+		ring_plan_make(&c->plan, &task, r->slot_bytes, r->lanes, c->lane);
 		ring_cursor_init(&c->plan, &c->cursor);
 		c->to_post = c->posted + ring_plan_messages(&c->plan);
 	}

@@ -28,7 +28,7 @@ static int listen_all(struct ring *r)
 		err = RING_FAIL_PEER;
 	for (int i = 0; !err && i < r->nchannels; i++)
 		memcpy(r->channels[i].handle,
-		       all + (size_t)r->next * mine_bytes + (size_t)i * WEFT_NCCL_HANDLE_BYTES,
+		       all + (size_t)r->channels[i].next * mine_bytes + (size_t)i * WEFT_NCCL_HANDLE_BYTES,
 		       WEFT_NCCL_HANDLE_BYTES);
 	free(all);
 	free(mine);
@@ -44,14 +44,14 @@ static int connect_pass(struct ring *r, struct channel *c)
 		result = r->net->connect(c->device, c->handle, &c->send_comm, NULL);
 		if (result) {
 			c->send_comm = NULL;
-			return ring_fail_plugin(r, "connect", c, r->next, result);
+			return ring_fail_plugin(r, "connect", c, c->next, result);
 		}
 	}
 	if (!c->recv_comm) {
 		result = r->net->accept(c->listen_comm, &c->recv_comm, NULL);
 		if (result) {
 			c->recv_comm = NULL;
-			return ring_fail_plugin(r, "accept", c, r->prev, result);
+			return ring_fail_plugin(r, "accept", c, c->prev, result);
 		}
 	}
 	return 0;
@@ -97,11 +97,11 @@ static int equip(struct ring *r, struct channel *c)
 	result = r->net->reg_mr(c->send_comm, c->send_buf.data, bytes, WEFT_NCCL_PTR_HOST,
 				&c->send_mhandle);
 	if (result)
-		return ring_fail_plugin(r, "regMr (send)", c, r->next, result);
+		return ring_fail_plugin(r, "regMr (send)", c, c->next, result);
 	result = r->net->reg_mr(c->recv_comm, c->recv_buf.data, bytes, WEFT_NCCL_PTR_HOST,
 				&c->recv_mhandle);
 	if (result)
-		return ring_fail_plugin(r, "regMr (receive)", c, r->prev, result);
+		return ring_fail_plugin(r, "regMr (receive)", c, c->prev, result);
 	return 0;
 }
 
@@ -118,6 +118,9 @@ static int choose_devices(struct ring *r, const struct ring_config *config)
 		weft_nccl_result result;
 
 		c->index = i;
+		c->lane = i % r->lanes;
+		c->next = (r->rank + 1 + i / r->lanes) % r->nranks;
+		c->prev = (r->rank - 1 - i / r->lanes + 2 * r->nranks) % r->nranks;
 		c->device = config->device >= 0 ? config->device : i % ndev;
 		result = r->net->get_properties(c->device, &props);
 		if (result)
@@ -132,7 +135,7 @@ static int choose_devices(struct ring *r, const struct ring_config *config)
 int ring_open(const struct ring_config *config, struct ring **out_ring)
 {
 	struct ring *r = calloc(1, sizeof(*r));
-	int err;
+	int err, distances;
 
 	*out_ring = r;
 	if (!r)
@@ -141,14 +144,15 @@ int ring_open(const struct ring_config *config, struct ring **out_ring)
 	r->oob = config->oob;
 	r->rank = oob_rank(r->oob);
 	r->nranks = oob_nranks(r->oob);
-	r->next = (r->rank + 1) % r->nranks;
-	r->prev = (r->rank + r->nranks - 1) % r->nranks;
+	r->what = config->what;
+	r->lanes = config->channels;
+	distances = r->what == ALL_TO_ALL && r->nranks > 2 ? r->nranks - 1 : 1;
 	r->slot_bytes = config->slot_bytes;
 	r->timeout_us = config->timeout_s * 1000000ll;
-	r->channels = calloc((size_t)config->channels, sizeof(*r->channels));
+	r->channels = calloc((size_t)(distances * r->lanes), sizeof(*r->channels));
 	if (!r->channels)
 		return ring_fail(r, RING_FAIL_SYSTEM, "out of memory");
-	r->nchannels = config->channels;
+	r->nchannels = distances * r->lanes;
 
 	err = choose_devices(r, config);
 	if (err || r->nranks == 1)

@@ -18,31 +18,47 @@ static size_t div_up(size_t a, size_t b)
 	return (a + b - 1) / b;
 }
 
-void ring_plan_make(struct ring_plan *p, int nranks, size_t count, size_t elem_bytes,
-		    size_t slot_bytes, int channels, int channel)
+static bool is_exchange(const struct ring_task *t)
 {
-	size_t n = (size_t)nranks;
+	return t->what == SEND_RECV || t->what == ALL_TO_ALL;
+}
+
+/* Into how many chunks a block is cut. */
+static size_t chunks_of(const struct ring_task *t)
+{
+	return t->what == ALL_REDUCE ? (size_t)t->nranks : 1;
+}
+
+void ring_plan_make(struct ring_plan *p, const struct ring_task *task, size_t slot_bytes, int channels,
+		    int channel)
+{
 	/* A channel is worth having if its chunks fill a message. */
-	size_t useful = count * elem_bytes / (n * MIN_SLICE_BYTES);
+	size_t useful = task->count * task->elem_bytes / (chunks_of(task) * MIN_SLICE_BYTES);
 	size_t used = max_size(1, min_size(useful, (size_t)channels));
 	size_t share;
 
-	p->nranks = nranks;
-	p->align = max_size(1, ALIGN_BYTES / elem_bytes);
-	p->slot = slot_bytes / elem_bytes;
-	p->min_slice = min_size(MIN_SLICE_BYTES / elem_bytes, p->slot);
-	share = div_up(div_up(count, used), p->align) * p->align;
-	p->offset = min_size(share * (size_t)channel, count);
-	p->count = min_size(share, count - p->offset);
+	p->task = *task;
+	p->align = max_size(1, ALIGN_BYTES / task->elem_bytes);
+	p->slot = slot_bytes / task->elem_bytes;
+	p->min_slice = min_size(MIN_SLICE_BYTES / task->elem_bytes, p->slot);
+	share = div_up(div_up(task->count, used), p->align) * p->align;
+	p->offset = min_size(share * (size_t)channel, task->count);
+	p->count = min_size(share, task->count - p->offset);
+}
+
+/* Where nothing has to come back before the next block, all is one block. */
+static size_t block_limit(const struct ring_plan *p)
+{
+	if (p->task.what == BROADCAST || is_exchange(&p->task))
+		return p->count;
+	return chunks_of(&p->task) * RING_SLOTS * p->slot;
 }
 
 static void enter_block(const struct ring_plan *p, struct ring_cursor *c, size_t first)
 {
-	size_t n = (size_t)p->nranks;
-
 	c->block_first = first;
-	c->block_count = min_size(p->count - first, n * RING_SLOTS * p->slot);
-	c->chunk = div_up(div_up(c->block_count, n), p->align) * p->align;
+	c->block_count = min_size(p->count - first, block_limit(p));
+	c->chunk = div_up(div_up(c->block_count, chunks_of(&p->task)), p->align) * p->align;
 	c->slice = div_up(div_up(c->chunk, RING_SLOTS), p->align) * p->align;
 	c->slice = min_size(max_size(c->slice, p->min_slice), p->slot);
 	c->slices = (int)div_up(c->chunk, c->slice);
@@ -56,27 +72,105 @@ void ring_cursor_init(const struct ring_plan *p, struct ring_cursor *c)
 	enter_block(p, c, 0);
 }
 
+static int stages(const struct ring_task *t)
+{
+	if (is_exchange(t))
+		return 2;
+	if (t->what == BROADCAST)
+		return 1;
+	return t->what == ALL_REDUCE ? 2 * t->nranks - 1 : t->nranks;
+}
+
+/* Sends and receives take turns; a send is RING_SLOTS slices ahead while there are any left. */
+static bool next_of_exchange(struct ring_cursor *c)
+{
+	int lead = c->slices < RING_SLOTS ? c->slices : RING_SLOTS;
+
+	if (c->stage == 0 && c->i + 1 < lead) {
+		c->i++;
+		return true;
+	}
+	if (c->stage == 0) {
+		c->stage = 1;
+		c->i = c->i + 1 - lead;
+		return true;
+	}
+	if (c->i + lead < c->slices) {
+		c->stage = 0;
+		c->i += lead;
+		return true;
+	}
+	return ++c->i < c->slices;
+}
+
 void ring_cursor_next(const struct ring_plan *p, struct ring_cursor *c)
 {
+	if (is_exchange(&p->task)) {
+		c->end = !next_of_exchange(c);
+		return;
+	}
 	if (++c->i < c->slices)
 		return;
 	c->i = 0;
-	if (++c->stage < 2 * p->nranks - 1)
+	if (++c->stage < stages(&p->task))
 		return;
 	enter_block(p, c, c->block_first + c->block_count);
 }
 
-size_t ring_cursor_range(const struct ring_plan *p, const struct ring_cursor *c, int rank,
-			 size_t *out_offset)
+/* Ranks on the way from the root. */
+static int behind_root(const struct ring_task *t)
 {
+	return (t->rank - t->root + t->nranks) % t->nranks;
+}
+
+/* The stage of an all-reduce that this one is like. */
+static int as_all_reduce(const struct ring_task *t, int stage)
+{
+	return t->what == ALL_GATHER ? stage + t->nranks - 1 : stage;
+}
+
+unsigned int ring_cursor_actions(const struct ring_plan *p, const struct ring_cursor *c)
+{
+	const struct ring_task *t = &p->task;
+	int n = t->nranks, k = as_all_reduce(t, c->stage);
+	bool first, last;
+
+	if (is_exchange(t))
+		return c->stage ? RING_RECV | RING_KEEP : RING_SEND;
+	first = t->what == BROADCAST ? !behind_root(t) : c->stage == 0;
+	last = t->what == BROADCAST ? behind_root(t) == n - 1 : c->stage == stages(t) - 1;
+	return (first ? 0u : RING_RECV) | (last ? 0u : RING_SEND) |
+	       (collective_facts[t->what].reduces && k > 0 && k < n ? RING_REDUCE : 0u) |
+	       (collective_facts[t->what].reduces && k == n - 1 ? RING_FINISH : 0u) |
+	       (t->what == BROADCAST || k >= n - 1 ? RING_KEEP : 0u);
+}
+
+struct ring_range ring_cursor_range(const struct ring_plan *p, const struct ring_cursor *c)
+{
+	const struct ring_task *t = &p->task;
+	int n = t->nranks;
 	/* 2n keeps the sum positive. */
-	size_t chunk = (size_t)((rank - 1 - c->stage + 2 * p->nranks) % p->nranks);
-	size_t chunk_first = min_size(chunk * c->chunk, c->block_count);
+	size_t chunk = (size_t)((t->rank - 1 - as_all_reduce(t, c->stage) + 2 * n) % n);
+	size_t chunk_first = t->what == ALL_REDUCE ? min_size(chunk * c->chunk, c->block_count) : 0;
 	size_t chunk_end = min_size(chunk_first + c->chunk, c->block_count);
 	size_t first = min_size(chunk_first + (size_t)c->i * c->slice, chunk_end);
+	size_t at = p->offset + c->block_first + first;
 
-	*out_offset = p->offset + c->block_first + first;
-	return min_size(c->slice, chunk_end - first);
+	return (struct ring_range){
+		.count = min_size(c->slice, chunk_end - first),
+		.in = at + (t->what == REDUCE_SCATTER ? chunk * t->count : 0),
+		.out = at + (t->what == ALL_GATHER ? chunk * t->count : 0),
+	};
+}
+
+/* Stages of a block in which this rank receives. */
+static size_t receiving_stages(const struct ring_task *t)
+{
+	if (is_exchange(t))
+		return 1;
+	if (t->what == BROADCAST)
+		return behind_root(t) != 0;
+	return (size_t)stages(t) - 1;
 }
 
 size_t ring_plan_messages(const struct ring_plan *p)
@@ -85,6 +179,6 @@ size_t ring_plan_messages(const struct ring_plan *p)
 	size_t messages = 0;
 
 	for (enter_block(p, &c, 0); !c.end; enter_block(p, &c, c.block_first + c.block_count))
-		messages += (size_t)c.slices * 2 * (size_t)(p->nranks - 1);
+		messages += (size_t)c.slices * receiving_stages(&p->task);
 	return messages;
 }

@@ -10,14 +10,16 @@
 #include <stdint.h>
 
 /*
- * One ring: a send comm to the successor, a receive comm from the predecessor. Messages are
- *numbered from 0 for ever; message m sits in slot m mod 8. At any time, on each side:
+ * One ring, or one distance of an all-to-all: a send comm to rank `next`, a receive comm from rank `prev`. Messages
+ * are numbered from 0 for ever; message m sits in slot m mod 8. At any time, on each side:
  *
  *	receive   consumed <= arrived <= posted <= consumed + 8
  *	send      done <= sent <= staged <= done + 8
  */
 struct channel {
 	int index, device;
+	int next, prev;
+	int lane; /* which of the channels with these peers */
 	void *listen_comm, *send_comm, *recv_comm;
 	void *send_mhandle, *recv_mhandle;
 	_Alignas(16) uint8_t handle[WEFT_NCCL_HANDLE_BYTES]; /* the successor's; connect keeps
@@ -36,8 +38,9 @@ struct channel {
 struct ring {
 	const struct weft_nccl_net_v8 *net;
 	struct oob *oob;
-	int rank, nranks, next, prev;
-	int nchannels;
+	enum collective what;
+	int rank, nranks;
+	int nchannels, lanes;
 	struct channel *channels;
 	size_t slot_bytes;
 	int64_t timeout_us; /* 0: none */

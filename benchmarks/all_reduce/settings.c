@@ -15,7 +15,7 @@ enum { MANY = 1000000000 };
 static const int64_t default_bytes = 32 << 20;
 
 static const char summary[] =
-	"Ring all-reduce over a NCCL net plugin, measured and verified: nccl-tests' command line, "
+	"A collective over a NCCL net plugin, measured and verified: nccl-tests' command line, "
 	"without\n"
 	"a GPU and without NCCL. SIZE: a number, then K, M, G (powers of 1024) or nothing.\n"
 	"Without --ranks, mpirun, srun or torchrun say which rank this is; without those, 2 ranks "
@@ -53,9 +53,12 @@ struct raw {
 	int64_t fixed[NFIXED];
 };
 
+/* Whose command line is read. */
+static const char *program;
+
 static int refuse(const char *text)
 {
-	fprintf(stderr, "all_reduce_perf: %s\n", text);
+	fprintf(stderr, "%s: %s\n", program, text);
 	return -1;
 }
 
@@ -64,8 +67,8 @@ static int check_fixed(const struct raw *r)
 	for (int i = 0; i < NFIXED; i++) {
 		if (r->fixed[i] == fixed[i].value)
 			continue;
-		fprintf(stderr, "all_reduce_perf: --%s %lld is not possible with engine net: %s\n",
-			fixed[i].name, (long long)r->fixed[i], fixed[i].why);
+		fprintf(stderr, "%s: --%s %lld is not possible with engine net: %s\n",
+			program, fixed[i].name, (long long)r->fixed[i], fixed[i].why);
 		return -1;
 	}
 	return 0;
@@ -101,10 +104,10 @@ static int settle_type(const char *name, struct settings *s)
 		return refuse("--datatype: engine net has no 8-bit floats, they need a GPU");
 	if (t < 0) {
 		fprintf(stderr,
-			"all_reduce_perf: --datatype: '%s' is none of int8 uint8 int32 uint32 "
+			"%s: --datatype: '%s' is none of int8 uint8 int32 uint32 "
 			"int64 "
 			"uint64 half float double bfloat16 all\n",
-			name);
+			program, name);
 		return -1;
 	}
 	s->types[0] = (enum elem_type)t;
@@ -116,7 +119,7 @@ static int settle_op(const char *name, struct settings *s)
 {
 	int op = op_find(name);
 
-	s->all_ops = !strcmp(name, "all");
+	s->all_ops = !strcmp(name, "all") && collective_facts[s->what].reduces;
 	if (s->all_ops) {
 		for (s->nops = 0; s->nops < OP_COUNT; s->nops++)
 			s->ops[s->nops] = (enum redop)s->nops;
@@ -124,25 +127,27 @@ static int settle_op(const char *name, struct settings *s)
 	}
 	if (!strcmp(name, "mulsum"))
 		return refuse("--op mulsum: engine net has no scalars of the ranks' own");
-	if (op < 0) {
-		fprintf(stderr, "all_reduce_perf: --op: '%s' is none of sum prod max min avg all\n",
-			name);
+	if (op < 0 && strcmp(name, "all")) {
+		fprintf(stderr, "%s: --op: '%s' is none of sum prod max min avg all\n",
+			program, name);
 		return -1;
 	}
-	s->ops[0] = (enum redop)op;
+	s->ops[0] = collective_facts[s->what].reduces ? (enum redop)op : OP_NONE;
 	s->nops = 1;
 	return 0;
 }
 
-/* An all-reduce has no root, but scripts pass one. */
+/* Only a broadcast has a root, but scripts pass one. */
 static int settle_root(const char *text, struct settings *s)
 {
 	s->root = -1;
 	if (strcmp(text, "all") && (int_parse(text, &s->root) || s->root < -1)) {
-		fprintf(stderr, "all_reduce_perf: --root: '%s' is neither a rank nor -1 nor all\n",
-			text);
+		fprintf(stderr, "%s: --root: '%s' is neither a rank nor -1 nor all\n",
+			program, text);
 		return -1;
 	}
+	if (!collective_facts[s->what].rooted)
+		s->root = -1;
 	return 0;
 }
 
@@ -183,16 +188,19 @@ static int settle(const struct raw *r, struct settings *s)
 		return refuse("--per_iter_skip must leave at least one of --iters");
 	if (s->per_iter_skip && !s->per_iter)
 		return refuse("--per_iter_skip needs --per_iter_timing 1");
+	if (!s->chunk_bytes)
+		s->chunk_bytes = s->what == ALL_TO_ALL || s->what == SEND_RECV ? 128 << 10 : 512 << 10;
 	if (check_fixed(r) || settle_sizes(r, s) || settle_type(r->types, s) ||
 	    settle_op(r->ops, s) || settle_root(r->root, s) || settle_json(s->json))
 		return -1;
 	return read_environment(s);
 }
 
-int settings_parse(int argc, char **argv, struct settings *out)
+int settings_parse(enum collective what, int argc, char **argv, struct settings *out)
 {
 	struct raw r = {-1, -1, "float", "sum", "0", "net", {0}};
 	struct settings s = {
+		.what = what,
 		.step_bytes = 1 << 20,
 		.step_factor = 1,
 		.iters = 20,
@@ -202,7 +210,6 @@ int settings_parse(int argc, char **argv, struct settings *out)
 		.check = 1,
 		.average = 1,
 		.channels = 2,
-		.chunk_bytes = 512 << 10,
 		.device = -1,
 	};
 	const struct option_row rows[] = {
@@ -229,7 +236,7 @@ int settings_parse(int argc, char **argv, struct settings *out)
 		{'d', "datatype", "NAME", OPTION_TEXT, &r.types, 0, 0,
 		 "int8 uint8 int32 uint32 int64 uint64\nhalf float double bfloat16 all (float)"},
 		{'r', "root", "N", OPTION_TEXT, &r.root, 0, 0,
-		 "accepted; an all-reduce has none (0)"},
+		 "a broadcast's; -1 or all: every rank in turn; accepted where there\nis none (0)"},
 		{'a', "average", "0-3", OPTION_INT, &s.average, 0, 3,
 		 "time of a row: 0 rank 0's, 1 the ranks' mean, 2 minimum,\n3 maximum (1)"},
 		{'T', "timeout", "SECONDS", OPTION_INT, &s.timeout_s, 0, MANY,
@@ -253,15 +260,16 @@ int settings_parse(int argc, char **argv, struct settings *out)
 		{0, "device", "N", OPTION_INT, &s.device, 0, MANY,
 		 "use this device of the plugin only (all, in turn); ranks\n"
 		 "that share a host then use its network, not loopback"},
-		{0, "channels", "N", OPTION_INT, &s.channels, 1, 64, "rings side by side (2)"},
+		{0, "channels", "N", OPTION_INT, &s.channels, 1, 64, "rings side by side, or connections to each peer (2)"},
 		{0, "chunk", "SIZE", OPTION_SIZE, &s.chunk_bytes, 16, 1 << 30,
-		 "largest message; 8 are in flight on a ring (512K)"},
+		 "largest message; 8 are in flight on a ring (512K; 128K for\nalltoall_perf and sendrecv_perf)"},
 		{0, "engine", "NAME", OPTION_TEXT, &r.engine, 0, 0, "net (net)"},
 	};
 	enum { NROWS = sizeof(rows) / sizeof(rows[0]) };
 	struct option_row all[NROWS + NFIXED];
 	int result;
 
+	program = collective_facts[what].program;
 	memcpy(all, rows, sizeof(rows));
 	for (int i = 0; i < NFIXED; i++) {
 		r.fixed[i] = fixed[i].value;

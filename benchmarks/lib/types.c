@@ -18,7 +18,7 @@ const struct type_facts type_facts[TYPE_COUNT] = {
 	[TYPE_BFLOAT16] = {.name = "bfloat16", .bytes = 2, .digits = 8, .bias = 127},
 };
 
-const char *const op_names[OP_COUNT] = {"sum", "prod", "max", "min", "avg"};
+const char *const op_names[OP_COUNT + 1] = {"sum", "prod", "max", "min", "avg", "none"};
 
 int type_find(const char *name)
 {

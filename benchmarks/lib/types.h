@@ -26,7 +26,8 @@ enum elem_type {
 	TYPE_COUNT
 };
 
-enum redop { OP_SUM, OP_PROD, OP_MAX, OP_MIN, OP_AVG, OP_COUNT };
+/* OP_NONE: of what does not reduce; no operation that reduce() can do. */
+enum redop { OP_SUM, OP_PROD, OP_MAX, OP_MIN, OP_AVG, OP_COUNT, OP_NONE = OP_COUNT };
 
 struct type_facts {
 	const char *name;
@@ -37,7 +38,7 @@ struct type_facts {
 };
 
 extern const struct type_facts type_facts[TYPE_COUNT];
-extern const char *const op_names[OP_COUNT];
+extern const char *const op_names[OP_COUNT + 1]; /* the last one is OP_NONE's */
 
 /* By nccl-tests' name, in its case. The value, or -1. */
 int type_find(const char *name);

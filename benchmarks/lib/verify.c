@@ -216,7 +216,7 @@ void verify_fill(const struct verify_case *c, int rank, void *data, size_t count
 	size_t bytes = type_facts[c->type].bytes;
 
 	for (size_t i = 0; i < count; i += PIECE)
-		make(c, rank, i, (char *)data + i * bytes, piece(i, count));
+		make(c, rank, c->first + i, (char *)data + i * bytes, piece(i, count));
 }
 
 void verify_expect(const struct verify_case *c, void *data, size_t count)
@@ -228,9 +228,9 @@ void verify_expect(const struct verify_case *c, void *data, size_t count)
 		char *at = (char *)data + i * bytes;
 		size_t n = piece(i, count);
 
-		make(c, 0, i, at, n);
+		make(c, 0, c->first + i, at, n);
 		for (int r = 1; r < c->nranks; r++) {
-			make(c, r, i, other, n);
+			make(c, r, c->first + i, other, n);
 			reduce(c->type, c->op, at, at, other, n);
 		}
 		reduce_finish(c->type, c->op, c->nranks, at, n);

@@ -10,6 +10,7 @@
  *			  significand
  *	float min, max    hashed values, no NaN and no infinity
  *	float average     two ranks contribute, of one sign, the others zero
+ *	no reduction      hashed values, as for min and max
  *
  * A chunk that is stale, swapped, shifted, doubled or missing gives other bits. Comparison is of
  *bits, except that a float average may be 2 units in the last place off: 1/n is not exact, and
@@ -27,12 +28,13 @@ struct verify_case {
 	enum redop op;
 	uint64_t seed;
 	int nranks;
+	size_t first; /* index of element 0 of what is filled or expected: a share begins there */
 };
 
 /* What `rank` contributes, elements 0 to count - 1. */
 void verify_fill(const struct verify_case *c, int rank, void *data, size_t count);
 
-/* The result everyone must get. */
+/* The result of the reduction. Without one, what verify_fill gives for the rank that it comes from. */
 void verify_expect(const struct verify_case *c, void *data, size_t count);
 
 /* Makes every element wrong, given what it should be: what nobody writes to does not pass. */

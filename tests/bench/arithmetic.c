@@ -174,7 +174,7 @@ static void for_all_cases(void (*check)(const struct verify_case *))
 		for (int o = 0; o < OP_COUNT; o++)
 			for (size_t i = 0; i < COUNT(rank_counts); i++) {
 				struct verify_case c = {(enum elem_type)t, (enum redop)o, 5,
-							rank_counts[i]};
+							rank_counts[i], 0};
 
 				verify_expect(&c, want, N);
 				check(&c);
@@ -299,7 +299,7 @@ static void a_single_wrong_bit_is_one_wrong_element(void **state)
 	(void)state;
 	for (int t = 0; t < TYPE_COUNT; t++)
 		for (int o = 0; o < OP_COUNT; o++) {
-			struct verify_case c = {(enum elem_type)t, (enum redop)o, 9, 4};
+			struct verify_case c = {(enum elem_type)t, (enum redop)o, 9, 4, 0};
 			size_t bytes = N * type_facts[t].bytes;
 			uint8_t *at = (uint8_t *)a;
 
@@ -316,7 +316,7 @@ static void a_single_wrong_bit_is_one_wrong_element(void **state)
 
 static void float_averages_may_be_two_units_off(void **state)
 {
-	struct verify_case c = {TYPE_FLOAT, OP_AVG, 1, 3};
+	struct verify_case c = {TYPE_FLOAT, OP_AVG, 1, 3, 0};
 	uint32_t *got = (uint32_t *)a;
 
 	(void)state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How a ring cuts its data: every rank's plan is played in memory, and the result is an all-reduce.
+/* How a ring cuts its data: every rank's plan is played in memory, and the result is what it should be.
  */
 #include "unit/unit.h"
 
@@ -47,53 +47,55 @@ static uint32_t *pop(struct wire *w, size_t *out_count)
 }
 
 /* Takes one step if what it needs has arrived and a slot is free, on either side of the wire. */
-static bool play(struct player *p, int rank, int n, struct wire *from, struct wire *to)
+static bool play(struct player *p, struct wire *from, struct wire *to)
 {
 	const struct ring_cursor *c = &p->cursor;
-	bool receives = c->stage > 0, sends = c->stage < 2 * n - 2;
+	unsigned int does = ring_cursor_actions(&p->plan, c);
+	int rank = p->plan.task.rank;
+	struct ring_range range;
 	uint32_t *msg = NULL;
-	size_t offset, count, got;
+	const uint32_t *data;
+	size_t got;
 
-	if (c->end || (receives && !from->n) || (sends && to->n == 2 * RING_SLOTS))
+	if (c->end || (does & RING_RECV && !from->n) || (does & RING_SEND && to->n == 2 * RING_SLOTS))
 		return false;
-	count = ring_cursor_range(&p->plan, c, rank, &offset);
-	assert_true(count <= p->plan.slot);
-	assert_true(offset + count <= p->plan.offset + p->plan.count);
-	if (receives) {
-		msg = pop(from, &got);
-		assert_int_equal(got, count); /* both sides cut alike */
+	range = ring_cursor_range(&p->plan, c);
+	assert_true(range.count <= p->plan.slot);
+	assert_true(range.in + range.count <= MAX_COUNT && range.out + range.count <= MAX_COUNT);
+	data = &in[rank][range.in];
+	if (does & RING_RECV) {
+		data = msg = pop(from, &got);
+		assert_int_equal(got, range.count); /* both sides cut alike */
 		p->received++;
 	}
-	for (size_t i = 0; i < count; i++)
-		if (c->stage == 0)
-			continue;
-		else if (c->stage < n)
-			msg[i] += in[rank][offset + i];
-	if (c->stage >= n - 1)
-		memcpy(&out[rank][offset], msg, count * sizeof(*msg));
-	if (sends)
-		push(to, msg ? msg : &in[rank][offset], count);
+	for (size_t i = 0; does & RING_REDUCE && i < range.count; i++)
+		msg[i] += in[rank][range.in + i];
+	if (does & RING_KEEP)
+		memcpy(&out[rank][range.out], data, range.count * sizeof(*data));
+	if (does & RING_SEND)
+		push(to, data, range.count);
 	free(msg);
 	ring_cursor_next(&p->plan, &p->cursor);
 	return true;
 }
 
-static void play_channel(int n, size_t count, size_t slot_bytes, int channels, int channel)
+static void play_channel(struct ring_task task, size_t slot_bytes, int channels, int channel)
 {
 	struct player players[MAX_RANKS];
 	struct wire wires[MAX_RANKS] = {0};
+	int n = task.nranks;
 	bool moved = true;
 
 	for (int r = 0; r < n; r++) {
-		ring_plan_make(&players[r].plan, n, count, ELEM_BYTES, slot_bytes, channels,
-			       channel);
+		task.rank = r;
+		ring_plan_make(&players[r].plan, &task, slot_bytes, channels, channel);
 		ring_cursor_init(&players[r].plan, &players[r].cursor);
 		players[r].received = 0;
 	}
 	while (moved) {
 		moved = false;
 		for (int r = 0; r < n; r++)
-			moved |= play(&players[r], r, n, &wires[(r + n - 1) % n], &wires[r]);
+			moved |= play(&players[r], &wires[(r + n - 1) % n], &wires[r]);
 	}
 	for (int r = 0; r < n; r++) {
 		assert_true(players[r].cursor.end);
@@ -102,40 +104,79 @@ static void play_channel(int n, size_t count, size_t slot_bytes, int channels, i
 	}
 }
 
-static void check(int n, size_t count, size_t slot_bytes, int channels)
+/* What rank r should find at index i. */
+static uint32_t expected(const struct ring_task *t, int r, size_t i)
 {
-	memset(out, 0, sizeof(out));
-	for (int c = 0; c < channels; c++)
-		play_channel(n, count, slot_bytes, channels, c);
-	for (size_t i = 0; i < count; i++) {
-		uint32_t sum = 0;
+	size_t at = t->what == REDUCE_SCATTER ? (size_t)r * t->count + i : i;
+	uint32_t sum = 0;
 
-		for (int r = 0; r < n; r++)
-			sum += in[r][i];
-		for (int r = 0; r < n; r++)
-			if (out[r][i] != sum)
-				fail_msg("%d ranks, %zu elements, slots of %zu, %d channels: "
-					 "element "
-					 "%zu of rank %d",
-					 n, count, slot_bytes, channels, i, r);
-	}
+	if (t->what == ALL_GATHER)
+		return in[i / t->count][i % t->count];
+	if (t->what == BROADCAST)
+		return in[t->root][i];
+	if (!collective_facts[t->what].reduces)
+		return in[(r + t->nranks - 1) % t->nranks][i];
+	for (int from = 0; from < t->nranks; from++)
+		sum += in[from][at];
+	return sum;
 }
 
-static void plays_an_all_reduce(void **state)
+static void check(struct ring_task task, size_t slot_bytes, int channels)
+{
+	int n = task.nranks;
+	size_t results = task.count * (task.what == ALL_GATHER ? (size_t)n : 1);
+
+	memset(out, 0, sizeof(out));
+	for (int c = 0; c < channels; c++)
+		play_channel(task, slot_bytes, channels, c);
+	for (int r = 0; r < n; r++)
+		for (size_t i = 0; i < results; i++)
+			if (out[r][i] != expected(&task, r, i))
+				fail_msg("%s, root %d, %d ranks, %zu elements, slots of %zu, %d channels: "
+					 "element %zu of rank %d",
+					 collective_facts[task.what].what, task.root, n, task.count,
+					 slot_bytes, channels, i, r);
+}
+
+static void play_collective(enum collective what)
 {
 	static const size_t counts[] = {0, 1, 2, 3, 4, 5, 17, 1000, 4096, 65537, MAX_COUNT};
 	static const size_t slots[] = {16, 1024, 65536};
 	uint64_t seed = 3;
 
-	(void)state;
 	for (int r = 0; r < MAX_RANKS; r++)
 		for (size_t i = 0; i < MAX_COUNT; i++)
 			in[r][i] = unit_random(&seed);
 	for (int n = 2; n <= MAX_RANKS; n++)
 		for (size_t i = 0; i < COUNT(counts); i++)
 			for (size_t s = counts[i] > 5000 ? 1 : 0; s < COUNT(slots); s++)
-				for (int channels = 1; channels <= MAX_CHANNELS; channels += 3)
-					check(n, counts[i], slots[s], channels);
+				for (int channels = 1; channels <= MAX_CHANNELS; channels += 3) {
+					size_t shares = collective_facts[what].per_rank ? (size_t)n : 1;
+					struct ring_task task = {what,  n, 0, what == BROADCAST ? n / 2 : 0,
+								 counts[i] / shares, ELEM_BYTES};
+
+					check(task, slots[s], channels);
+				}
+}
+
+static void plays_an_all_reduce(void **state)
+{
+	(void)state;
+	play_collective(ALL_REDUCE);
+}
+
+static void plays_a_reduce_scatter_and_an_all_gather(void **state)
+{
+	(void)state;
+	play_collective(REDUCE_SCATTER);
+	play_collective(ALL_GATHER);
+}
+
+static void plays_a_broadcast_and_an_exchange(void **state)
+{
+	(void)state;
+	play_collective(BROADCAST);
+	play_collective(SEND_RECV);
 }
 
 static void large_operations_fill_the_pipe(void **state)
@@ -144,7 +185,7 @@ static void large_operations_fill_the_pipe(void **state)
 	struct ring_cursor c;
 
 	(void)state;
-	ring_plan_make(&p, 4, 64 << 20, 4, 512 << 10, 2, 1);
+	ring_plan_make(&p, &(struct ring_task){ALL_REDUCE, 4, 0, 0, 64 << 20, 4}, 512 << 10, 2, 1);
 	ring_cursor_init(&p, &c);
 	assert_int_equal(p.offset, 32 << 20);
 	assert_int_equal(p.count, 32 << 20);
@@ -154,16 +195,17 @@ static void large_operations_fill_the_pipe(void **state)
 
 static void small_operations_use_one_channel_and_one_message(void **state)
 {
+	const struct ring_task small = {ALL_REDUCE, 2, 0, 0, 1000, 4};
 	struct ring_plan p;
 	struct ring_cursor c;
 
 	(void)state;
-	ring_plan_make(&p, 2, 1000, 4, 512 << 10, 2, 0);
+	ring_plan_make(&p, &small, 512 << 10, 2, 0);
 	ring_cursor_init(&p, &c);
 	assert_int_equal(p.count, 1000);
 	assert_int_equal(c.slices, 1);
 	assert_int_equal(ring_plan_messages(&p), 2);
-	ring_plan_make(&p, 2, 1000, 4, 512 << 10, 2, 1);
+	ring_plan_make(&p, &small, 512 << 10, 2, 1);
 	assert_int_equal(p.count, 0);
 	assert_int_equal(ring_plan_messages(&p), 0);
 }
@@ -172,6 +214,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(plays_an_all_reduce),
+		cmocka_unit_test(plays_a_reduce_scatter_and_an_all_gather),
+		cmocka_unit_test(plays_a_broadcast_and_an_exchange),
 		cmocka_unit_test(large_operations_fill_the_pipe),
 		cmocka_unit_test(small_operations_use_one_channel_and_one_message),
 	};

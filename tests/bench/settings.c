@@ -9,15 +9,17 @@
 
 static struct settings s;
 
+static enum collective what = ALL_REDUCE;
+
 static int parse(const char *const *args, int n)
 {
-	static char program[] = "all_reduce_perf";
+	static char program[] = "perf";
 	char *argv[16] = {program};
 
 	memset(&s, 0, sizeof(s));
 	for (int i = 0; i < n; i++)
 		argv[i + 1] = (char *)(uintptr_t)args[i];
-	return settings_parse(n + 1, argv, &s);
+	return settings_parse(what, n + 1, argv, &s);
 }
 
 #define PARSE(...)                                                                                 \
@@ -140,6 +142,54 @@ static void the_rest(void **state)
 	REFUSED("engine", "--engine", "nccl");
 }
 
+static void collectives_differ(void **state)
+{
+	(void)state;
+	what = BROADCAST;
+	assert_int_equal(PARSE("-r", "3", "-o", "max"), 0);
+	assert_int_equal(s.root, 3);
+	assert_int_equal(s.nops, 1);
+	assert_int_equal(s.ops[0], OP_NONE);
+	assert_int_equal(parse(NULL, 0), 0);
+	assert_int_equal(s.root, 0);
+	assert_int_equal(PARSE("-r", "all", "-o", "all"), 0);
+	assert_int_equal(s.root, -1);
+	assert_int_equal(s.nops, 1);
+	REFUSED("broadcast_perf: --op: 'summ'", "-o", "summ");
+	what = ALL_TO_ALL;
+	assert_int_equal(PARSE("-r", "3"), 0);
+	assert_int_equal(s.root, -1);
+	assert_int_equal(s.chunk_bytes, 128 << 10);
+	what = REDUCE_SCATTER;
+	assert_int_equal(PARSE("-o", "all"), 0);
+	assert_int_equal(s.nops, OP_COUNT);
+	assert_int_equal(s.chunk_bytes, 512 << 10);
+	what = ALL_REDUCE;
+	assert_int_equal(PARSE("-r", "3"), 0);
+	assert_int_equal(s.root, -1);
+}
+
+/* nccl-tests' conventions: rows, and what its figures are. */
+static void counts_and_factors(void **state)
+{
+	(void)state;
+	assert_int_equal(collective_count(ALL_REDUCE, 3, 4, 1003), 250);
+	assert_int_equal(collective_count(ALL_GATHER, 3, 4, 1003), 80);
+	assert_int_equal(collective_count(ALL_GATHER, 3, 1, 1003), 320);
+	assert_int_equal(collective_count(ALL_TO_ALL, 4, 8, 63), 0);
+	assert_int_equal(collective_count(SEND_RECV, 4, 8, 63), 7);
+	assert_int_equal(collective_send_count(REDUCE_SCATTER, 4, 10), 40);
+	assert_int_equal(collective_recv_count(REDUCE_SCATTER, 4, 10), 10);
+	assert_int_equal(collective_send_count(ALL_GATHER, 4, 10), 10);
+	assert_int_equal(collective_recv_count(ALL_GATHER, 4, 10), 40);
+	assert_true(collective_bus_factor(ALL_REDUCE, 4) == 1.5);
+	assert_true(collective_bus_factor(ALL_GATHER, 4) == 0.75);
+	assert_true(collective_bus_factor(REDUCE_SCATTER, 4) == 0.75);
+	assert_true(collective_bus_factor(ALL_TO_ALL, 4) == 0.75);
+	assert_true(collective_bus_factor(SEND_RECV, 4) == 1);
+	assert_true(collective_bus_factor(BROADCAST, 4) == 1);
+}
+
 static void environment(void **state)
 {
 	(void)state;
@@ -171,6 +221,8 @@ int main(void)
 		cmocka_unit_test(types_and_operations),
 		cmocka_unit_test(what_needs_a_gpu),
 		cmocka_unit_test(the_rest),
+		cmocka_unit_test(collectives_differ),
+		cmocka_unit_test(counts_and_factors),
 		cmocka_unit_test(environment),
 	};
 

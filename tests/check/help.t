@@ -13,6 +13,7 @@ src=${TEST_SRCDIR:?}
 programs=(
 	"src/weft-info $src/src/info/*.c"
 	"benchmarks/all_reduce_perf $src/benchmarks/all_reduce/*.c"
+	"benchmarks/broadcast_perf $src/benchmarks/all_reduce/*.c"
 	"benchmarks/weft_net_perf $src/benchmarks/net_perf/*.c"
 )
 
