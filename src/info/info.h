@@ -17,6 +17,10 @@ int info_print_json(const struct dev_table *t);
 void info_print_platform(const struct dev_table *t);
 json_t *info_platform_json(const struct dev_table *t);
 
+/* The CUDA driver and its GPUs: a part of either. */
+void info_print_gpus(void);
+json_t *info_gpus_json(void);
+
 /* The README's parameter page, to stdout. Depends on the table alone, not on this machine. */
 void info_print_markdown(void);
 

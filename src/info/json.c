@@ -102,9 +102,9 @@ static json_t *parameters(const struct dev_table *t)
 
 int info_print_json(const struct dev_table *t)
 {
-	json_t *root = json_pack("{s:s, s:{s:s, s:s}, s:b, s:s, s:o, s:o, s:o, s:o, s:o}", "weft", PACKAGE_VERSION,
+	json_t *root = json_pack("{s:s, s:{s:s, s:s}, s:o, s:b, s:s, s:o, s:o, s:o, s:o, s:o}", "weft", PACKAGE_VERSION,
 				 "libfabric", "version", fab_library_version(), "path",
-				 fab_library_path(), "usable", (int)(t->count > 0), "why_not", t->why,
+				 fab_library_path(), "cuda", info_gpus_json(), "usable", (int)(t->count > 0), "why_not", t->why,
 				 "providers", providers(t), "nics", nics(t), "devices", devices(t), "platform",
 				 info_platform_json(t), "parameters",
 				 parameters(t));

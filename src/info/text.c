@@ -130,6 +130,7 @@ static void print_parameters(const struct dev_table *t)
 void info_print_text(const struct dev_table *t)
 {
 	printf("Weft %s\nlibfabric %s, %s\n", PACKAGE_VERSION, fab_library_version(), fab_library_path());
+	info_print_gpus();
 	print_providers(t);
 	print_nics(t);
 	print_devices(t);

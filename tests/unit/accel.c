@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * accel on the fake CUDA driver (tests/cuda). The driver is looked for once in a process, so each test has processes
+ * of its own, which load the fake one first: it is then what "libcuda.so.1" means.
+ */
+#include "unit/unit.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "accel/accel.h"
+#include "accel/internal.h"
+#include "cuda/fake.h"
+
+/* What the fake driver exports for tests. */
+static __typeof__(fake_cuda_alloc) *gpu_alloc;
+static __typeof__(fake_cuda_free) *gpu_free;
+static __typeof__(fake_cuda_dma) *gpu_dma;
+static __typeof__(fake_cuda_read) *gpu_read;
+static __typeof__(fake_cuda_write) *gpu_write;
+static __typeof__(fake_cuda_dma_read) *gpu_dma_read;
+static __typeof__(fake_cuda_count) *gpu_count;
+
+static void load(const char *settings)
+{
+	char path[4096], text[512], *save, *one;
+	const char *build = getenv("TEST_BUILDDIR");
+	void *lib;
+
+	snprintf(text, sizeof(text), "%s", settings);
+	for (one = strtok_r(text, " ", &save); one; one = strtok_r(NULL, " ", &save))
+		putenv(strdup(one));
+	snprintf(path, sizeof(path), "%s/tests/cuda/.libs/libcuda.so.1", build ? build : ".");
+	lib = dlopen(path, RTLD_NOW);
+	if (!lib) {
+		printf("# %s\n", dlerror());
+		_exit(2);
+	}
+	gpu_alloc = (__typeof__(gpu_alloc))(uintptr_t)dlsym(lib, "fake_cuda_alloc");
+	gpu_free = (__typeof__(gpu_free))(uintptr_t)dlsym(lib, "fake_cuda_free");
+	gpu_dma = (__typeof__(gpu_dma))(uintptr_t)dlsym(lib, "fake_cuda_dma");
+	gpu_read = (__typeof__(gpu_read))(uintptr_t)dlsym(lib, "fake_cuda_read");
+	gpu_write = (__typeof__(gpu_write))(uintptr_t)dlsym(lib, "fake_cuda_write");
+	gpu_dma_read = (__typeof__(gpu_dma_read))(uintptr_t)dlsym(lib, "fake_cuda_dma_read");
+	gpu_count = (__typeof__(gpu_count))(uintptr_t)dlsym(lib, "fake_cuda_count");
+}
+
+/* Ends the child as failed. */
+#define NEED(ok)                                                                                                      \
+	do {                                                                                                          \
+		if (!(ok)) {                                                                                          \
+			printf("# line %d: not so: %s\n", __LINE__, #ok);                                             \
+			fflush(stdout);                                                                               \
+			_exit(1);                                                                                     \
+		}                                                                                                     \
+	} while (0)
+
+/* How a process ends that does f with the fake driver so set; NULL: without any. */
+static int child(const char *settings, void (*f)(void))
+{
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		if (settings)
+			load(settings);
+		f();
+		fflush(stdout);
+		_exit(0);
+	}
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+#define PASSES(settings, f) assert_int_equal(child(settings, f), 0)
+
+static void absent(void)
+{
+	struct accel_mem m;
+	int here;
+
+	NEED(!accel_info()->gpu_count);
+	NEED(!strcmp(accel_info()->why, "libcuda.so.1 not found: host memory only"));
+	NEED(!accel_mem(&here, &m) && m.kind == ACCEL_HOST && m.gpu == -1);
+	NEED(accel_flush(&m) == -ENOTSUP && !accel_can_flush(&m));
+}
+
+static void without_a_driver_all_is_the_hosts(void **state)
+{
+	void *real = dlopen("libcuda.so.1", RTLD_LAZY);
+
+	(void)state;
+	if (real)
+		skip();
+	PASSES(NULL, absent);
+}
+
+static void old(void)
+{
+	NEED(!accel_info()->gpu_count);
+	NEED(strstr(accel_info()->why, "older than CUDA 11.3"));
+}
+
+static void no_gpu(void)
+{
+	NEED(!accel_info()->gpu_count);
+	NEED(strstr(accel_info()->why, "host memory only"));
+}
+
+static void no_export(void)
+{
+	NEED(accel_info()->gpu_count == 1);
+	NEED(!accel_info()->gpus[0].dmabuf && accel_info()->gpus[0].flush_call);
+}
+
+static void drivers_without_something_are_told_apart(void **state)
+{
+	(void)state;
+	PASSES("FAKE_CUDA_DRIVER=10000", old);
+	PASSES("FAKE_CUDA_DRIVER=11030", no_export);
+	PASSES("FAKE_CUDA_GPUS=0", no_gpu);
+	PASSES("FAKE_CUDA_FAIL_CALL=cuInit FAKE_CUDA_FAIL_NTH=1", no_gpu);
+	PASSES("FAKE_CUDA_FAIL_CALL=cuDeviceGetCount FAKE_CUDA_FAIL_NTH=1", no_gpu);
+}
+
+static void attributes(void)
+{
+	const struct accel_gpu *g = accel_info()->gpus;
+
+	NEED(accel_info()->gpu_count == 2 && accel_info()->driver == 12040);
+	NEED(!strcmp(g[0].pci, "0000:17:00.0") && !strcmp(g[1].pci, "0001:a5:02.0"));
+	NEED(g[1].capability == 90 && g[1].gdr && g[1].dmabuf && g[1].ordered && g[1].flush_call && g[1].coherent);
+	NEED(strstr(accel_info()->library, "libcuda.so.1"));
+}
+
+static void nothing_else(void)
+{
+	const struct accel_gpu *g = accel_info()->gpus;
+
+	NEED(accel_info()->gpu_count == 1);
+	NEED(!g->gdr && !g->dmabuf && !g->ordered && !g->flush_call && !g->coherent && g->capability == 80);
+}
+
+static void each_attribute_is_seen(void **state)
+{
+	(void)state;
+	PASSES("FAKE_CUDA_GPUS=2 FAKE_CUDA_PCI=0000:17:00,0001:a5:02 FAKE_CUDA_CAPABILITY=90 FAKE_CUDA_ORDER=1 "
+	       "FAKE_CUDA_COHERENT=1",
+	       attributes);
+	PASSES("FAKE_CUDA_GDR=0 FAKE_CUDA_DMABUF=0 FAKE_CUDA_FLUSH=0", nothing_else);
+}
+
+static void pointers(void)
+{
+	char *p = gpu_alloc(100000, 1, 0), *q = gpu_alloc(10, 0, 0), *again;
+	struct accel_mem m, n;
+
+	NEED(!accel_mem(p + 99999, &m) && m.kind == ACCEL_CUDA && m.gpu == 1);
+	NEED(m.start == (uintptr_t)p && m.bytes == 100000 && m.id && m.context);
+	NEED(!accel_mem(p + 100000, &n) && n.kind == ACCEL_HOST);
+	NEED(!accel_mem(q, &n) && n.gpu == 0 && n.id != m.id);
+	NEED(!accel_mem(&m, &n) && n.kind == ACCEL_HOST && n.gpu == -1 && !n.id);
+	NEED(accel_mem(gpu_alloc(10, 0, 1), &n) == -ENOTSUP);
+	gpu_free(q);
+	again = gpu_alloc(10, 0, 0);
+	NEED(!accel_mem(again, &n) && n.id > m.id);
+}
+
+static void lost(void)
+{
+	struct accel_mem m;
+
+	NEED(accel_info()->gpu_count == 1);
+	NEED(accel_mem(gpu_alloc(10, 0, 0), &m) == -EIO);
+}
+
+static void touched(void)
+{
+	signal(SIGSEGV, SIG_DFL); /* cmocka would go on with the tests */
+	*(volatile char *)gpu_alloc(10, 0, 0) = 1;
+}
+
+static void pointers_are_told_apart(void **state)
+{
+	int status;
+
+	(void)state;
+	PASSES("FAKE_CUDA_GPUS=2", pointers);
+	PASSES("FAKE_CUDA_FAIL_CALL=cuPointerGetAttributes FAKE_CUDA_FAIL_NTH=1", lost);
+	status = child("", touched); /* the fake driver keeps its word: host access is caught */
+	assert_true((WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV) || WEXITSTATUS(status));
+}
+
+static void exports(void)
+{
+	char *p = gpu_alloc(300000, 0, 0);
+	struct accel_dmabuf b;
+	struct accel_mem m;
+	struct stat st;
+
+	NEED(!accel_mem(p, &m));
+	NEED(!accel_dmabuf_open(&m, p + 5000, 100, &b)); /* the driver takes whole pages only */
+	NEED(b.offset == 5000 % 4096 && !fstat(b.fd, &st) && !close(b.fd));
+	NEED(!accel_dmabuf_open(&m, p, 300000, &b) && b.offset == 0 && !close(b.fd));
+	NEED(accel_dmabuf_open(&m, p, 10000000, &b) == -EIO && b.fd == -1);
+	NEED(gpu_count(FAKE_CUDA_EXPORTS) == 2);
+}
+
+static void exports_not(void)
+{
+	char *p = gpu_alloc(300000, 0, 0);
+	struct accel_dmabuf b;
+	struct accel_mem m;
+
+	NEED(!accel_mem(p, &m) && accel_dmabuf_open(&m, p, 100, &b) == -ENOTSUP && b.fd == -1);
+	NEED(!accel_mem(&m, &m) && accel_dmabuf_open(&m, &m, 100, &b) == -ENOTSUP);
+}
+
+static void memory_is_exported_as_dmabuf(void **state)
+{
+	(void)state;
+	PASSES("", exports);
+	PASSES("FAKE_CUDA_CAPTURING=1", exports);
+	PASSES("FAKE_CUDA_COHERENT=1", exports);
+	/* the first of the two ways over a coherent GPU fails: the other one is taken */
+	PASSES("FAKE_CUDA_COHERENT=1 FAKE_CUDA_FAIL_CALL=cuMemGetHandleForAddressRange FAKE_CUDA_FAIL_NTH=1", exports);
+	PASSES("FAKE_CUDA_DMABUF=0", exports_not);
+	PASSES("FAKE_CUDA_DRIVER=11030", exports_not);
+}
+
+static void flushes(void)
+{
+	char *p = gpu_alloc(1000, 0, 0), got = 0;
+	struct accel_mem m;
+
+	NEED(!accel_mem(p, &m) && accel_can_flush(&m));
+	gpu_write(p, "x", 1);
+	*(char *)gpu_dma(3, p, 1) = 'y';
+	gpu_read(&got, p, 1);
+	NEED(got == 'x'); /* it has landed and is not seen */
+	NEED(!accel_flush(&m));
+	gpu_read(&got, p, 1);
+	NEED(got == 'y');
+	NEED(cuda_calls.cuCtxGetDevice(&(int){0}) != 0); /* no context is left behind */
+	*(char *)gpu_dma(3, p + 500, 1) = 'z';
+	gpu_dma_read(2);
+	gpu_read(&got, p + 500, 1);
+	NEED(got != 'z'); /* another NIC's read proves nothing */
+	gpu_dma_read(3);
+	gpu_read(&got, p + 500, 1);
+	NEED(got == 'z');
+}
+
+static void no_flush(void)
+{
+	struct accel_mem m;
+
+	NEED(!accel_mem(gpu_alloc(1000, 0, 0), &m));
+	NEED(!accel_can_flush(&m) && accel_flush(&m) == -ENOTSUP);
+}
+
+static void flush_by_current(void)
+{
+	struct accel_mem m, with;
+
+	NEED(!accel_mem(gpu_alloc(1000, 1, 0), &m));
+	with = m;
+	m.context = NULL;
+	NEED(!accel_can_flush(&m) && accel_flush(&m) == -ENOTSUP);
+	cuda_calls.cuCtxPushCurrent(with.context);
+	NEED(accel_can_flush(&m) && !accel_flush(&m));
+}
+
+static void flush_fails(void)
+{
+	struct accel_mem m;
+
+	NEED(!accel_mem(gpu_alloc(1000, 0, 0), &m));
+	NEED(accel_flush(&m) == -EIO && !accel_flush(&m));
+}
+
+static void what_has_landed_is_flushed(void **state)
+{
+	(void)state;
+	PASSES("FAKE_CUDA_DELAY=1", flushes);
+	PASSES("FAKE_CUDA_DELAY=1 FAKE_CUDA_CAPTURING=1", flushes);
+	PASSES("FAKE_CUDA_FLUSH=0", no_flush);
+	PASSES("FAKE_CUDA_CONTEXT=0", no_flush);
+	PASSES("FAKE_CUDA_DRIVER=11020", old);
+	PASSES("FAKE_CUDA_GPUS=2", flush_by_current);
+	PASSES("FAKE_CUDA_FAIL_CALL=cuFlushGPUDirectRDMAWrites FAKE_CUDA_FAIL_NTH=1", flush_fails);
+}
+
+/* Whatever call fails, nothing crashes, and what is told stays within bounds. */
+static void whatever(void)
+{
+	char *p = gpu_alloc(100000, 0, 0);
+	struct accel_dmabuf b = {.fd = -1};
+	struct accel_mem m;
+
+	NEED(accel_info()->gpu_count <= 1);
+	if (accel_mem(p, &m) || m.kind != ACCEL_CUDA)
+		return;
+	NEED(m.gpu == 0);
+	if (!accel_dmabuf_open(&m, p, 4096, &b))
+		close(b.fd);
+	accel_can_flush(&m);
+	accel_flush(&m);
+}
+
+static void any_call_may_fail(void **state)
+{
+	char settings[64];
+	int i;
+
+	(void)state;
+	for (i = 1; i <= 30; i++) {
+		snprintf(settings, sizeof(settings), "FAKE_CUDA_FAIL_NTH=%d", i);
+		PASSES(settings, whatever);
+	}
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(without_a_driver_all_is_the_hosts),
+		cmocka_unit_test(drivers_without_something_are_told_apart),
+		cmocka_unit_test(each_attribute_is_seen),
+		cmocka_unit_test(pointers_are_told_apart),
+		cmocka_unit_test(memory_is_exported_as_dmabuf),
+		cmocka_unit_test(what_has_landed_is_flushed),
+		cmocka_unit_test(any_call_may_fail),
+	};
+
+	return unit_run("accel", tests);
+}
