@@ -115,6 +115,24 @@ static weft_nccl_result get_properties_v12(int dev, struct weft_nccl_props_v8 *p
 	return r;
 }
 
+bool plugin_abi_force_flush(int dev)
+{
+	struct weft_nccl_props_v9 p9;
+	struct weft_nccl_props_v11 p11;
+	struct weft_nccl_props_v12 p12;
+
+	memset(&p9, 0, sizeof(p9));
+	memset(&p11, 0, sizeof(p11));
+	memset(&p12, 0, sizeof(p12));
+	switch (version) {
+	case 9: return !inner.v9->get_properties(dev, &p9) && p9.force_flush;
+	case 10: return !inner.v10->get_properties(dev, &p9) && p9.force_flush;
+	case 11: return !inner.v11->get_properties(dev, &p11) && p11.force_flush;
+	case 12: return !inner.v12->get_properties(dev, &p12) && p12.force_flush;
+	default: return false;
+	}
+}
+
 static weft_nccl_result listen_v11(int dev, void *handle, void **listen_comm)
 {
 	return inner.v11->listen(plugin_abi_context(), dev, handle, listen_comm);

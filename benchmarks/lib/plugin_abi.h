@@ -7,6 +7,8 @@
 #ifndef WEFT_BENCH_PLUGIN_ABI_H
 #define WEFT_BENCH_PLUGIN_ABI_H
 
+#include <stdbool.h>
+
 #include "weft/nccl_net_v8.h"
 
 #define PLUGIN_ABI_MIN 8
@@ -29,5 +31,8 @@ void *plugin_abi_context(void);
 
 /* Finalizes all contexts. */
 void plugin_abi_end(void);
+
+/* forceFlush of a device's properties; version 8 has none. */
+bool plugin_abi_force_flush(int dev);
 
 #endif

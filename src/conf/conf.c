@@ -75,6 +75,23 @@ const struct param conf_table[] = {
 	 .doc = "Whether a message of up to 8 KiB that finds no receive announced is sent at once and copied by "
 		"the receiver (RMA protocol only). `adaptive`: besides, a receiver that gets small messages "
 		"only stops announcing its buffers until a larger message asks for it."},
+	{.name = "WEFT_GDR",
+	 .type = PARAM_CHOICE,
+	 .offset = FIELD(gdr),
+	 .value = "auto",
+	 .choices = {"auto", "off"},
+	 .doc = "Whether NICs read and write the memory of GPUs themselves (GPUDirect RDMA). `auto`: where the provider, "
+		"the CUDA driver and every GPU of the device can; weft-info tells what is missing. `off`: NCCL stages "
+		"everything through host memory."},
+	{.name = "WEFT_FLUSH",
+	 .type = PARAM_CHOICE,
+	 .offset = FIELD(flush),
+	 .value = "auto",
+	 .choices = {"auto", "read", "call", "none"},
+	 .doc = "How data that a NIC has written become visible to the GPU. `read`: the NICs that carried them read a few "
+		"bytes of it back; `call`: by cuFlushGPUDirectRDMAWrites; `none`: not at all, which corrupts data "
+		"where the GPU does not see writes in order. `auto`: `none` where the driver says that the GPU does, and "
+		"it has compute capability 9.0 and no memory in common with the CPU; else `read`, else `call`."},
 	{.name = "WEFT_CONNECT_TIMEOUT",
 	 .type = PARAM_TIME,
 	 .offset = FIELD(connect_timeout_us),

@@ -12,6 +12,10 @@ enum conf_protocol { CONF_PROTOCOL_AUTO, CONF_PROTOCOL_TAGGED, CONF_PROTOCOL_RMA
 
 enum conf_nccl_topology { CONF_NCCL_TOPOLOGY_AUTO, CONF_NCCL_TOPOLOGY_OFF, CONF_NCCL_TOPOLOGY_ON };
 
+enum conf_gdr { CONF_GDR_AUTO, CONF_GDR_OFF };
+
+enum conf_flush { CONF_FLUSH_AUTO, CONF_FLUSH_READ, CONF_FLUSH_CALL, CONF_FLUSH_NONE };
+
 enum conf_eager { CONF_EAGER_OFF, CONF_EAGER_ON, CONF_EAGER_ADAPTIVE };
 
 struct conf {
@@ -30,6 +34,8 @@ struct conf {
 	int64_t cq_depth;
 	int64_t ctrl_buffers;
 	int64_t eager; /* enum conf_eager */
+	int64_t gdr;   /* enum conf_gdr */
+	int64_t flush; /* enum conf_flush */
 	int64_t test_rails; /* WEFT_TEST_RAILS */
 	int64_t test_seq; /* number of each channel's first message */
 	int64_t log; /* enum log_level */

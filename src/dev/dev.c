@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dev/gdr.h"
 #include "peer/ident.h"
 #include "topo/machine.h"
 #include "topo/nic.h"
@@ -168,7 +169,10 @@ int dev_table_load(struct dev_table *out)
 	out->user_error = out->report.user_error;
 	if (!out->report.nic_count)
 		return 0;
-	return make_devices(out, out->conf.test_rails == 1 && can_group(out));
+	ret = make_devices(out, out->conf.test_rails == 1 && can_group(out));
+	if (!ret)
+		gdr_decide(out);
+	return ret;
 }
 
 /* The NICs of a machine that is not this one. */

@@ -17,6 +17,22 @@
 
 #define DEV_RAILS_MAX 8
 
+/* How received data become visible to a GPU. */
+enum dev_flush {
+	DEV_FLUSH_NONE, /* they are */
+	DEV_FLUSH_READ, /* by a remote read of them, on every NIC that carried some */
+	DEV_FLUSH_CALL, /* by a call of the driver's */
+};
+
+/* Memory of GPUs: see gdr.h. Each `why` is a clause that says why not, or "". */
+struct dev_gdr {
+	bool cuda;   /* NCCL may register it by pointers ... */
+	bool dmabuf; /* ... and by dma-bufs */
+	char cuda_why[FAB_WHY_BYTES], dmabuf_why[FAB_WHY_BYTES];
+	enum dev_flush flush; /* with cuda */
+	char flush_why[128];  /* the reason for it */
+};
+
 struct dev {
 	const struct fab_nic *nic; /* the leader: rails[0] */
 	const struct fab_nic *rails[DEV_RAILS_MAX];
@@ -26,6 +42,7 @@ struct dev {
 	int speed_mbps; /* of all rails together; never 0 */
 	int gpus;	/* how many it is nearest to, as far as that is known; the first of them: */
 	topo_pci gpu[TOPO_GPUS_MAX];
+	struct dev_gdr gdr;
 
 	pthread_mutex_t lock;			   /* covers what follows */
 	struct fab_domain *domains[DEV_RAILS_MAX]; /* one per rail; open while users > 0 */

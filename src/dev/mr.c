@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <search.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -15,7 +16,16 @@ static int by_pages(const void *a, const void *b)
 
 	if (x->base != y->base)
 		return x->base < y->base ? -1 : 1;
-	return x->len < y->len ? -1 : x->len > y->len;
+	if (x->len != y->len)
+		return x->len < y->len ? -1 : 1;
+	/* The same address may have been another GPU's memory, or the host's, before it was freed. */
+	if (x->mem.id != y->mem.id)
+		return x->mem.id < y->mem.id ? -1 : 1;
+	if (x->mem.gpu != y->mem.gpu)
+		return x->mem.gpu < y->mem.gpu ? -1 : 1;
+	if (x->mem.kind != y->mem.kind)
+		return x->mem.kind < y->mem.kind ? -1 : 1;
+	return x->dmabuf < y->dmabuf ? -1 : x->dmabuf > y->dmabuf;
 }
 
 static void pages(struct dev_mr *out, const void *base, size_t len)
@@ -46,8 +56,18 @@ static int check_key(const struct dev *d, int rail, const struct fab_mr *mr)
 	return -EOVERFLOW;
 }
 
+/* With one rail. */
+static int reg(struct fab_domain *d, const struct dev_mr *key, int fd, uint64_t offset, struct fab_mr **out)
+{
+	void *base = (void *)key->base;
+
+	if (key->mem.kind == ACCEL_HOST)
+		return fab_mr_reg(d, base, key->len, out);
+	return fab_mr_reg_gpu(d, &key->mem, base, key->len, fd, offset, out);
+}
+
 /* Registers what `key` says; in nobody's sight yet. */
-static int create(struct dev *d, const struct dev_mr *key, struct dev_mr **out)
+static int create(struct dev *d, const struct dev_mr *key, int fd, uint64_t offset, struct dev_mr **out)
 {
 	struct dev_mr *mr = malloc(sizeof(*mr));
 	int i, ret = 0;
@@ -55,8 +75,9 @@ static int create(struct dev *d, const struct dev_mr *key, struct dev_mr **out)
 	if (!mr)
 		return -ENOMEM;
 	*mr = *key;
+	memset(mr->rail, 0, sizeof(mr->rail));
 	for (i = 0; i < d->rail_count && !ret; i++) {
-		ret = fab_mr_reg(d->domains[i], (void *)mr->base, mr->len, &mr->rail[i]);
+		ret = reg(d->domains[i], mr, fd, offset, &mr->rail[i]);
 		if (!ret)
 			ret = check_key(d, i, mr->rail[i]);
 	}
@@ -79,28 +100,53 @@ static struct dev_mr *share(struct dev *d, const struct dev_mr *key)
 	return *at;
 }
 
-int dev_mr_get(struct dev *d, void *base, size_t len, struct dev_mr **out)
+static int get(struct dev *d, const struct dev_mr *key, int fd, uint64_t offset, struct dev_mr **out)
 {
-	struct dev_mr key = {.refs = 1}, *fresh = NULL;
+	struct dev_mr *fresh = NULL;
 	int ret;
 
-	pages(&key, base, len);
 	pthread_mutex_lock(&d->lock);
-	*out = share(d, &key);
+	*out = share(d, key);
 	pthread_mutex_unlock(&d->lock);
 	if (*out)
 		return 0;
-	ret = create(d, &key, &fresh);
+	ret = create(d, key, fd, offset, &fresh);
 	if (ret)
 		return ret;
 	pthread_mutex_lock(&d->lock);
-	*out = share(d, &key); /* another thread may have been faster */
+	*out = share(d, key); /* another thread may have been faster */
 	if (!*out && tsearch(fresh, &d->mrs, by_pages))
 		*out = fresh;
 	pthread_mutex_unlock(&d->lock);
 	if (*out != fresh)
 		destroy(d, fresh);
 	return *out ? 0 : -ENOMEM;
+}
+
+int dev_mr_get(struct dev *d, void *base, size_t len, struct dev_mr **out)
+{
+	struct dev_mr key = {.refs = 1, .mem = {.gpu = -1}};
+
+	pages(&key, base, len);
+	return get(d, &key, -1, 0, out);
+}
+
+int dev_mr_get_gpu(struct dev *d, const struct accel_mem *m, void *base, size_t len, int fd, uint64_t offset,
+		   struct dev_mr **out)
+{
+	struct dev_mr key = {.refs = 1, .mem = *m, .base = (uintptr_t)base, .len = len, .dmabuf = fd >= 0};
+
+	*out = NULL;
+	if (!d->gdr.cuda) {
+		log_warn("memory of a GPU can't be registered with NIC %s: %s", d->nic->name, d->gdr.cuda_why);
+		return -ENOTSUP;
+	}
+	if (!accel_info()->gpus[m->gpu].gdr) {
+		log_warn("memory of GPU %d (%s) can't be registered: the CUDA driver says that it has no GPUDirect RDMA", m->gpu,
+			 accel_info()->gpus[m->gpu].pci);
+		return -ENOTSUP;
+	}
+	return get(d, &key, fd, offset, out);
 }
 
 void dev_mr_put(struct dev *d, struct dev_mr *mr)

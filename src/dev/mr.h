@@ -12,6 +12,8 @@
 struct dev_mr {
 	uintptr_t base; /* of the first page */
 	size_t len;	/* of the pages */
+	struct accel_mem mem; /* of GPUs: exactly what was asked for, in place of pages */
+	bool dmabuf;
 	int refs;
 	struct fab_mr *rail[DEV_RAILS_MAX]; /* NULL where the provider wants no registration */
 };
@@ -22,6 +24,13 @@ struct dev_mr {
  * 0 or a negative errno (logged).
  */
 int dev_mr_get(struct dev *d, void *base, size_t len, struct dev_mr **out);
+
+/*
+ * The same for memory of a GPU, of a device with gdr.cuda. fd: a dma-buf that has it from `offset` on, of which this
+ * keeps nothing; -1: none. -ENOTSUP: this GPU or this device can't.
+ */
+int dev_mr_get_gpu(struct dev *d, const struct accel_mem *m, void *base, size_t len, int fd, uint64_t offset,
+		   struct dev_mr **out);
 void dev_mr_put(struct dev *d, struct dev_mr *mr);
 
 #endif

@@ -20,6 +20,7 @@
 #include "base/text.h"
 #include "fabric/fab.h"
 #include "fabric/pick.h"
+#include "fabric/probe.h"
 #include "fabric/provider.h"
 
 /* Bridges of container runtimes: listed like any NIC, but two hosts may share the same address there. */
@@ -53,7 +54,7 @@ const char *fab_library_path(void)
 }
 
 /* What Weft needs of a provider; see libfabric's fi_getinfo(3). */
-static struct fi_info *make_hints(bool rma)
+static struct fi_info *make_hints(bool rma, bool hmem)
 {
 	struct fi_info *hints = fi_allocinfo();
 
@@ -68,6 +69,10 @@ static struct fi_info *make_hints(bool rma)
 	hints->domain_attr->mr_mode =
 		FI_MR_LOCAL | FI_MR_VIRT_ADDR | FI_MR_ALLOCATED | FI_MR_PROV_KEY;
 	hints->domain_attr->resource_mgmt = FI_RM_ENABLED;
+	if (!hmem)
+		return hints;
+	hints->caps |= FI_HMEM | FI_RMA | FI_READ | FI_REMOTE_READ; /* reads flush */
+	hints->domain_attr->mr_mode |= FI_MR_HMEM;
 	return hints;
 }
 
@@ -93,7 +98,7 @@ static int address_preference(const struct fi_info *info)
 	return !IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr);
 }
 
-static void nic_fill(struct fab_nic *nic, const struct fi_info *info)
+static void nic_fill(struct fab_nic *nic, const struct fi_info *info, bool rma)
 {
 	memset(nic, 0, sizeof(*nic));
 	snprintf(nic->name, sizeof(nic->name), "%s", info->domain_attr->name);
@@ -101,7 +106,9 @@ static void nic_fill(struct fab_nic *nic, const struct fi_info *info)
 	snprintf(nic->fabric, sizeof(nic->fabric), "%s",
 		 info->fabric_attr->name ? info->fabric_attr->name : "");
 	nic->loopback = is_loopback(info);
-	nic->rma = info->caps & FI_RMA && info->domain_attr->cq_data_size >= 4;
+	nic->rma = rma && info->caps & FI_RMA && info->domain_attr->cq_data_size >= 4;
+	nic->hmem = info->caps & FI_HMEM;
+	nic->reads = info->caps & FI_HMEM && info->caps & FI_RMA;
 	if (info->nic && info->nic->bus_attr && info->nic->bus_attr->bus_type == FI_BUS_PCI) {
 		const struct fi_pci_attr *pci = &info->nic->bus_attr->attr.pci;
 
@@ -135,13 +142,13 @@ static struct fab_candidate *candidate(struct fab_report *r, const char *provide
 }
 
 /* Puts `info` into the report's list, or lets it replace a worse address of the same NIC. */
-static int nic_add(struct fab_report *r, const struct fi_info *info)
+static int nic_add(struct fab_report *r, const struct fi_info *info, bool rma)
 {
 	struct fab_nic nic, *grown;
 	struct fi_info *copy;
 	int i;
 
-	nic_fill(&nic, info);
+	nic_fill(&nic, info, rma);
 	for (i = 0; i < r->nic_seen; i++)
 		if (!strcmp(r->nics[i].name, nic.name))
 			break;
@@ -329,38 +336,99 @@ static bool first_of_domain(const struct fi_info *all, const struct fi_info *inf
 	return true;
 }
 
-/* The chosen provider's entries with remote writes, where its row prefers those; NULL: without. */
-static struct fi_info *best_by_rma(const struct conf *conf, const struct fab_candidate *best)
+/* A provider's entries that can do what is asked for; NULL: none can. */
+static struct fi_info *ask(const char *provider, bool rma, bool hmem)
 {
-	struct fi_info *hints, *list = NULL;
+	struct fi_info *hints = make_hints(rma, hmem), *list = NULL;
 
-	if (conf->protocol != CONF_PROTOCOL_AUTO || !provider_facts(best->provider)->rma)
-		return NULL;
-	hints = make_hints(true);
 	if (!hints)
 		return NULL;
-	hints->fabric_attr->prov_name = strdup(best->provider);
+	hints->fabric_attr->prov_name = strdup(provider);
 	if (fi_getinfo(api_version(), NULL, NULL, 0, hints, &list))
 		list = NULL;
 	fi_freeinfo(hints);
 	return list;
 }
 
-bool fab_offers_hmem(const char *provider)
+/* What is missing before the provider is even asked for memory of GPUs, or NULL. */
+static const char *no_gpus(const struct conf *conf)
 {
-	struct fi_info *hints = make_hints(false), *list = NULL;
-	int err;
+	if (conf->gdr == CONF_GDR_OFF)
+		return "WEFT_GDR=off";
+	return accel_info()->gpu_count ? NULL : accel_info()->why;
+}
 
-	if (!hints)
-		return false;
-	hints->caps |= FI_HMEM;
-	hints->domain_attr->mr_mode |= FI_MR_HMEM;
-	hints->fabric_attr->prov_name = strdup(provider);
-	err = fi_getinfo(api_version(), NULL, NULL, 0, hints, &list);
-	fi_freeinfo(hints);
-	if (!err)
-		fi_freeinfo(list);
-	return !err;
+/* The chosen provider's NICs: with memory of GPUs, or with remote writes, where its row prefers those. */
+static int list_nics(struct fab_report *r, const struct fi_info *all, const struct conf *conf, const char *provider,
+		     bool hmem)
+{
+	bool rma = conf->protocol == CONF_PROTOCOL_RMA ||
+		   (conf->protocol == CONF_PROTOCOL_AUTO && provider_facts(provider)->rma);
+	struct fi_info *own = hmem || rma ? ask(provider, rma, hmem) : NULL;
+	const struct fi_info *info;
+	int ret = 0;
+
+	if (hmem && !own) {
+		snprintf(r->hmem_why, sizeof(r->hmem_why),
+			 "provider %s offers no FI_HMEM here: %s may be built without CUDA", provider, fab_library_path());
+		return list_nics(r, all, conf, provider, false);
+	}
+	for (info = own ? own : all; info && !ret; info = info->next)
+		if (usable(info) && !strcmp(info->fabric_attr->prov_name, provider))
+			ret = nic_add(r, info, rma);
+	if (own)
+		fi_freeinfo(own);
+	return ret;
+}
+
+static void nics_free(struct fab_report *r)
+{
+	while (r->nic_seen)
+		fi_freeinfo(r->nics[--r->nic_seen].info);
+	free(r->nics);
+	r->nics = NULL;
+	r->nic_count = 0;
+}
+
+/* The NICs of a provider are alike: one is asked. False: `hmem_why` is said, and they are to be listed without GPUs. */
+static bool ask_nics(struct fab_report *r)
+{
+	char why[sizeof(r->hmem_why)];
+	bool keep;
+	int i;
+
+	if (!r->nic_count)
+		return true;
+	probe_nic(&r->nics[0], why, sizeof(why));
+	keep = !r->nics[0].hmem || !*why;
+	if (!keep)
+		memcpy(r->hmem_why, why, sizeof(why));
+	for (i = 0; i < r->nic_seen; i++) {
+		r->nics[i].order = r->nics[0].order;
+		r->nics[i].hmem_why = r->hmem_why;
+	}
+	return keep;
+}
+
+static int take_nics(struct fab_report *r, const struct fi_info *all, const struct conf *conf, const char *provider)
+{
+	const char *why = no_gpus(conf);
+	int ret;
+
+	snprintf(r->hmem_why, sizeof(r->hmem_why), "%s", why ? why : "");
+	ret = list_nics(r, all, conf, provider, !why);
+	if (ret)
+		return ret;
+	filter_nics(r, conf);
+	if (ask_nics(r))
+		return 0;
+	nics_free(r);
+	ret = list_nics(r, all, conf, provider, false);
+	if (ret)
+		return ret;
+	filter_nics(r, conf);
+	ask_nics(r);
+	return 0;
 }
 
 static int collect(struct fab_report *r, const struct fi_info *all, const struct conf *conf,
@@ -368,8 +436,7 @@ static int collect(struct fab_report *r, const struct fi_info *all, const struct
 {
 	struct fab_candidate *c, *best;
 	const struct fi_info *info;
-	struct fi_info *rma;
-	int ret = 0;
+	int ret;
 
 	for (info = all; info; info = info->next) {
 		if (!usable(info) || !first_of_domain(all, info))
@@ -385,17 +452,9 @@ static int collect(struct fab_report *r, const struct fi_info *all, const struct
 	explain_absent(r);
 	if (!best)
 		return 0;
-	rma = best_by_rma(conf, best);
-	for (info = rma ? rma : all; info && !ret; info = info->next)
-		if (usable(info) && !strcmp(info->fabric_attr->prov_name, best->provider))
-			ret = nic_add(r, info);
-	if (rma)
-		fi_freeinfo(rma);
-	if (ret)
-		return ret;
+	ret = take_nics(r, all, conf, best->provider);
 	best->nics = r->nic_seen;
-	filter_nics(r, conf);
-	return 0;
+	return ret;
 }
 
 int fab_discover(const struct conf *conf, struct fab_report *out)
@@ -404,7 +463,7 @@ int fab_discover(const struct conf *conf, struct fab_report *out)
 	int ret, err;
 
 	memset(out, 0, sizeof(*out));
-	hints = make_hints(conf->protocol == CONF_PROTOCOL_RMA);
+	hints = make_hints(conf->protocol == CONF_PROTOCOL_RMA, false);
 	if (!hints)
 		return -ENOMEM;
 	err = fi_getinfo(api_version(), NULL, NULL, 0, hints, &all);
@@ -417,9 +476,7 @@ int fab_discover(const struct conf *conf, struct fab_report *out)
 
 void fab_report_fini(struct fab_report *r)
 {
-	while (r->nic_seen)
-		fi_freeinfo(r->nics[--r->nic_seen].info);
-	free(r->nics);
+	nics_free(r);
 	memset(r, 0, sizeof(*r));
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Domains and memory regions. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <rdma/fabric.h>
@@ -91,18 +92,28 @@ void fab_domain_close(struct fab_domain *d)
 	free(d);
 }
 
-int fab_mr_reg(struct fab_domain *d, void *buf, size_t len, struct fab_mr **out)
+/* What a registration is for. 0: the provider wants none. */
+static uint64_t access_of(const struct fab_domain *d)
 {
 	uint64_t access = FI_SEND | FI_RECV;
+
+	if (d->nic->rma)
+		access |= FI_WRITE | FI_REMOTE_WRITE;
+	if (d->nic->hmem && d->nic->reads)
+		access |= FI_READ | FI_REMOTE_READ; /* flushes */
+	else if (!d->nic->rma && !(d->nic->info->domain_attr->mr_mode & FI_MR_LOCAL))
+		return 0;
+	return access;
+}
+
+int fab_mr_reg(struct fab_domain *d, void *buf, size_t len, struct fab_mr **out)
+{
+	uint64_t access = access_of(d);
 	struct fid_mr *mr;
 	int ret;
 
 	*out = NULL;
-	if (d->nic->rma)
-		access |= FI_WRITE | FI_REMOTE_WRITE;
-	else if (!(d->nic->info->domain_attr->mr_mode & FI_MR_LOCAL))
-		return 0;
-	if (!len)
+	if (!access || !len)
 		return 0;
 	gate_shut(d);
 	ret = fi_mr_reg(d->domain, buf, len, access, 0, atomic_fetch_add(&d->next_key, 1), 0, &mr, d);
@@ -111,6 +122,65 @@ int fab_mr_reg(struct fab_domain *d, void *buf, size_t len, struct fab_mr **out)
 		log_warn("registering %zu bytes at %p failed on NIC %s: %s (%d); with ENOMEM look at "
 			 "`ulimit -l`, it must be unlimited",
 			 len, buf, d->nic->name, fi_strerror(-ret), ret);
+		return fab_errno(ret);
+	}
+	*out = (struct fab_mr *)mr;
+	return 0;
+}
+
+const char *fab_dmabuf_why(void)
+{
+#ifdef HAVE_FI_MR_DMABUF
+	static char text[128];
+
+	if (fi_version() >= FI_VERSION(1, 20))
+		return "";
+	snprintf(text, sizeof(text), "libfabric %s knows no dma-buf, 1.20 and newer do", fab_library_version());
+	return text;
+#else
+	return "this Weft was built with a libfabric older than 1.20, which knows no dma-buf";
+#endif
+}
+
+int fab_mr_reg_gpu(struct fab_domain *d, const struct accel_mem *m, void *buf, size_t len, int fd, uint64_t offset,
+		   struct fab_mr **out)
+{
+	struct iovec iov = {.iov_base = buf, .iov_len = len};
+	struct fi_mr_attr attr = {.mr_iov = &iov,
+				  .iov_count = 1,
+				  .access = access_of(d),
+				  .requested_key = atomic_fetch_add(&d->next_key, 1),
+				  .context = d,
+				  .iface = FI_HMEM_CUDA,
+				  .device.cuda = m->gpu};
+	struct fid_mr *mr;
+	uint64_t flags = 0;
+	int ret;
+#ifdef HAVE_FI_MR_DMABUF
+	struct fi_mr_dmabuf dmabuf = {
+		.fd = fd, .offset = offset, .len = len, .base_addr = (void *)((uintptr_t)buf - offset)};
+
+	if (fd >= 0) {
+		attr.dmabuf = &dmabuf;
+		flags = FI_MR_DMABUF;
+	}
+#endif
+	(void)offset;
+	*out = NULL;
+	if (fd >= 0 && *fab_dmabuf_why()) {
+		log_warn("a dma-buf can't be registered: %s; NCCL_DMABUF_ENABLE=0 does without", fab_dmabuf_why());
+		return -EOPNOTSUPP;
+	}
+	if (!len)
+		return 0;
+	gate_shut(d);
+	ret = fi_mr_regattr(d->domain, &attr, flags, &mr);
+	fab_gate_leave(d);
+	if (ret) {
+		log_warn("registering %zu bytes at %p of GPU %d%s failed on NIC %s of provider %s: %s (%d); WEFT_GDR=off does "
+			 "without",
+			 len, buf, m->gpu, fd >= 0 ? " by a dma-buf" : "", d->nic->name, d->nic->provider,
+			 fi_strerror(-ret), ret);
 		return fab_errno(ret);
 	}
 	*out = (struct fab_mr *)mr;

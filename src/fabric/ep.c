@@ -32,6 +32,7 @@ struct fab_ep {
 	size_t expected; /* of in_flight: writes of peers that are to come */
 	fab_arrival arrival;
 	void *arrival_arg;
+	struct fab_ep_says says;
 };
 
 /*
@@ -51,29 +52,70 @@ static int failed(const struct fab_ep *ep, const char *what, int ret)
 	return fab_errno(ret);
 }
 
+/* 0, or why the option is refused. */
+__attribute__((unused)) /* with an old libfabric */
+static int set_bool(struct fab_ep *ep, int option, bool value)
+{
+	return fi_setopt(&ep->ep->fid, FI_OPT_ENDPOINT, option, &value, sizeof(value));
+}
+
+/* CUDA calls from inside the provider can deadlock with NCCL's kernels. */
+static void forbid_cuda(struct fab_ep *ep)
+{
+#ifdef HAVE_FI_OPT_CUDA_API_PERMITTED
+	ep->says.cuda_forbidden = !set_bool(ep, FI_OPT_CUDA_API_PERMITTED, false);
+	ep->says.cuda_why = ep->says.cuda_forbidden ? "" : "the provider reaches GPUs by calls of CUDA only: no GPUDirect RDMA "
+							    "with this NIC, its driver or its libfabric";
+#else
+	ep->says.cuda_why = "this Weft was built with a libfabric older than 1.18, which can't be kept from calling CUDA";
+#endif
+}
+
+/* Whatever the wire: an order that was not asked for is not kept. */
+static void ask_order(struct fab_ep *ep)
+{
+#ifdef HAVE_FI_OPT_EFA_WRITE_IN_ORDER_ALIGNED_128_BYTES
+	int option = ep->domain->nic->rma ? FI_OPT_EFA_WRITE_IN_ORDER_ALIGNED_128_BYTES
+					  : FI_OPT_EFA_SENDRECV_IN_ORDER_ALIGNED_128_BYTES;
+
+	ep->says.order = set_bool(ep, option, true) ? FAB_ORDER_LOST : FAB_ORDER_KEPT;
+#else
+	ep->says.order = FAB_ORDER_UNKNOWN;
+#endif
+}
+
 /* Refusals are fine: an option the provider does not know does not apply to it. */
 static void set_options(struct fab_ep *ep)
 {
+	ep->says.cuda_why = "";
 	if (!provider_facts(ep->domain->nic->provider)->efa_options)
 		return;
 #ifdef HAVE_FI_OPT_SHARED_MEMORY_PERMITTED
-	{
-		/* The shm shortcut leaves files behind when a process is killed and defeats flushes. */
-		bool permitted = false;
-
-		fi_setopt(&ep->ep->fid, FI_OPT_ENDPOINT, FI_OPT_SHARED_MEMORY_PERMITTED, &permitted,
-			  sizeof(permitted));
-	}
+	/* The shm shortcut leaves files behind when a process is killed and defeats flushes. */
+	set_bool(ep, FI_OPT_SHARED_MEMORY_PERMITTED, false);
 #endif
-#ifdef HAVE_FI_OPT_CUDA_API_PERMITTED
-	{
-		/* CUDA calls from inside the provider can deadlock with NCCL's kernels. */
-		bool permitted = false;
+	forbid_cuda(ep);
+	ask_order(ep);
+}
 
-		fi_setopt(&ep->ep->fid, FI_OPT_ENDPOINT, FI_OPT_CUDA_API_PERMITTED, &permitted,
-			  sizeof(permitted));
-	}
+/* Known only of an endpoint that is enabled. */
+static void ask_writes(struct fab_ep *ep)
+{
+#ifdef HAVE_FI_OPT_EFA_EMULATED_WRITE
+	bool emulated = false;
+	size_t bytes = sizeof(emulated);
+
+	if (provider_facts(ep->domain->nic->provider)->efa_options &&
+	    !fi_getopt(&ep->ep->fid, FI_OPT_ENDPOINT, FI_OPT_EFA_EMULATED_WRITE, &emulated, &bytes))
+		ep->says.writes_emulated = emulated;
+#else
+	(void)ep;
 #endif
+}
+
+void fab_ep_says(const struct fab_ep *ep, struct fab_ep_says *out)
+{
+	*out = ep->says;
 }
 
 static int open_parts(struct fab_ep *ep)
@@ -103,6 +145,8 @@ static int open_parts(struct fab_ep *ep)
 		fi_ep_bind(ep->ep, &d->eq->fid, 0); /* where the provider takes one */
 	set_options(ep);
 	ret = fi_enable(ep->ep);
+	if (!ret)
+		ask_writes(ep);
 	return ret ? failed(ep, "fi_enable", ret) : 0;
 }
 
@@ -245,6 +289,14 @@ int fab_write_imm(struct fab_ep *ep, struct fab_op *op, const void *buf, size_t 
 	if (!fab_imm_is_long(ep))
 		imm = (uint32_t)imm;
 	return posted(ep, fi_writedata(ep->ep, buf, len, desc, imm, peer, addr, key, op));
+}
+
+int fab_read(struct fab_ep *ep, struct fab_op *op, void *buf, size_t len, void *desc, uint64_t peer, uint64_t addr,
+	     uint64_t key)
+{
+	if (full(ep, SHARE_CONTROL))
+		return -EAGAIN;
+	return posted(ep, fi_read(ep->ep, buf, len, desc, peer, addr, key, op));
 }
 
 int fab_write_inject(struct fab_ep *ep, const void *buf, size_t len, uint64_t peer, uint64_t addr,

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "accel/accel.h"
 #include "conf/conf.h"
 
 #define FAB_NAME_BYTES 64
@@ -23,6 +24,9 @@
 #define FAB_WHY_BYTES  768
 
 struct fi_info;
+
+/* Do the 128 bytes of a line of LL128, or the 8 of LL, arrive together or in their order? */
+enum fab_order { FAB_ORDER_KEPT, FAB_ORDER_LOST, FAB_ORDER_UNKNOWN };
 
 /* One NIC as a provider offers it. */
 struct fab_nic {
@@ -34,6 +38,10 @@ struct fab_nic {
 	int number;		       /* among all of the provider: by PCI address, then name; loopback last */
 	bool loopback;
 	bool rma; /* remote writes with immediate data are to be used */
+	bool hmem;  /* it reaches memory of GPUs ... */
+	bool reads; /* ... and can read it back */
+	enum fab_order order;
+	const char *hmem_why; /* why it does not reach it, or "" */
 	struct fi_info *info;
 };
 
@@ -55,6 +63,7 @@ struct fab_report {
 	int candidate_count;
 	char why[FAB_WHY_BYTES]; /* when there is no NIC: one complete sentence or two for the user */
 	bool user_error;	 /* `why` is the fault of a setting, not of the machine */
+	char hmem_why[FAB_WHY_BYTES]; /* what NICs point to */
 	char missed[FAB_WHY_BYTES]; /* one warning when part of WEFT_NICS means no NIC, or "" */
 };
 
@@ -69,8 +78,8 @@ void fab_report_fini(struct fab_report *r);
 const char *fab_library_version(void);
 const char *fab_library_path(void);
 
-/* Does this libfabric offer the provider with FI_HMEM, so for memory of GPUs? */
-bool fab_offers_hmem(const char *provider);
+/* Why dma-bufs can't be registered with this libfabric: a clause, or "" if they can. */
+const char *fab_dmabuf_why(void);
 
 /* An IP address the NIC's own endpoints use: family 4 or 6, or 0 when it is not an IP provider. */
 int fab_nic_ip(const struct fab_nic *nic, uint8_t out_ip[16]);
@@ -92,6 +101,13 @@ struct fab_mr;
  * The memory stays the caller's.
  */
 int fab_mr_reg(struct fab_domain *d, void *buf, size_t len, struct fab_mr **out);
+
+/*
+ * The same for memory of a GPU, on a NIC with `hmem`; with `reads`, it may be read remotely, too. fd: a dma-buf that has
+ * it from `offset` on, or -1: the provider finds its way by the pointer. -EOPNOTSUPP: no dma-bufs with this libfabric.
+ */
+int fab_mr_reg_gpu(struct fab_domain *d, const struct accel_mem *m, void *buf, size_t len, int fd, uint64_t offset,
+		   struct fab_mr **out);
 void fab_mr_close(struct fab_mr *mr);	   /* accepts NULL */
 void *fab_mr_desc(const struct fab_mr *mr); /* accepts NULL */
 
@@ -130,6 +146,16 @@ int fab_ep_open(struct fab_domain *d, size_t cq_depth, fab_arrival arrival, void
 /* Operations in flight are dropped without `done`; afterwards libfabric touches no buffer of theirs. */
 void fab_ep_close(struct fab_ep *ep); /* accepts NULL */
 
+/* What the provider answered when the endpoint was opened. */
+struct fab_ep_says {
+	bool cuda_forbidden;  /* it calls no CUDA, so it reaches GPUs by itself */
+	bool writes_emulated;
+	enum fab_order order;
+	const char *cuda_why; /* a clause: why cuda_forbidden is false, or "" */
+};
+
+void fab_ep_says(const struct fab_ep *ep, struct fab_ep_says *out);
+
 /* The endpoint's own address, at most FAB_ADDR_BYTES. */
 int fab_ep_addr(struct fab_ep *ep, uint8_t *out, size_t *out_bytes);
 
@@ -161,6 +187,10 @@ int fab_write(struct fab_ep *ep, struct fab_op *op, const void *buf, size_t len,
 	      uint64_t peer, uint64_t addr, uint64_t key);
 int fab_write_imm(struct fab_ep *ep, struct fab_op *op, const void *buf, size_t len, void *desc,
 		  uint64_t peer, uint64_t addr, uint64_t key, uint64_t imm);
+
+/* A remote read into buf, like fab_write; only on a NIC with `reads`. */
+int fab_read(struct fab_ep *ep, struct fab_op *op, void *buf, size_t len, void *desc, uint64_t peer, uint64_t addr,
+	     uint64_t key);
 
 /* A small write that leaves no completion and has copied buf; see fab_inject_bytes. */
 int fab_write_inject(struct fab_ep *ep, const void *buf, size_t len, uint64_t peer, uint64_t addr,

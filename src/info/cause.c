@@ -323,18 +323,21 @@ void cause_speed(struct cause *c, int64_t wanted)
 
 void cause_gdr(struct cause *c, int64_t wanted)
 {
-	const struct fab_candidate *here = offered(c->t, c->provider);
 	char path[PATH_MAX];
+	int i;
 
 	(void)wanted;
+	if (no_device(c))
+		return;
 	*c->text = 0;
-	say(c, "this version of Weft moves host memory only");
+	for (i = 0; i < c->t->count; i++)
+		if (!c->t->devs[i].gdr.cuda) {
+			say(c, "%s", c->t->devs[i].gdr.cuda_why);
+			break;
+		}
 	snprintf(path, sizeof(path), "%s/proc/driver/nvidia/version", c->root);
-	if (access(path, F_OK))
+	if (!accel_info()->gpu_count && access(path, F_OK))
 		say(c, "; %s is missing: no NVIDIA driver, or a container without it", path);
-	if (here && !fab_offers_hmem(here->provider))
-		say(c, "; libfabric's %s offers no FI_HMEM here: %s may be built without CUDA", here->provider,
-		    fab_library_path());
 }
 
 void cause_memlock(struct cause *c, int64_t wanted)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weft-info: the CUDA driver and what its GPUs can do. */
+/* weft-info: the CUDA driver, what its GPUs can do, and what devices do with their memory. */
 #include <stdio.h>
 
 #include "accel/accel.h"
+#include "dev/gdr.h"
 #include "info/info.h"
 
 void info_print_gpus(void)
@@ -39,4 +40,26 @@ json_t *info_gpus_json(void)
 	}
 	return json_pack("{s:s, s:i, s:s, s:o}", "library", a->library, "driver", a->driver, "why_not", a->why, "gpus",
 			 list);
+}
+
+void info_print_gdr(const struct dev *d)
+{
+	const struct dev_gdr *g = &d->gdr;
+
+	if (!g->cuda) {
+		printf("       %-14s host memory only: %s\n", "", g->cuda_why);
+		return;
+	}
+	printf("       %-14s GPU memory (GPUDirect RDMA) by pointer: yes; by dma-buf: %s%s\n", "", g->dmabuf ? "yes" : "no: ",
+	       g->dmabuf_why);
+	printf("       %-14s flush of what GPUs receive: %s, as %s\n", "", gdr_flush_text(g->flush), g->flush_why);
+}
+
+json_t *info_gdr_json(const struct dev *d)
+{
+	const struct dev_gdr *g = &d->gdr;
+
+	return json_pack("{s:b, s:s, s:b, s:s, s:s, s:s}", "cuda", (int)g->cuda, "cuda_why_not", g->cuda_why, "dmabuf",
+			 (int)g->dmabuf, "dmabuf_why_not", g->dmabuf_why, "flush",
+			 g->cuda ? gdr_flush_text(g->flush) : "none", "flush_why", g->flush_why);
 }

@@ -21,6 +21,10 @@ json_t *info_platform_json(const struct dev_table *t);
 void info_print_gpus(void);
 json_t *info_gpus_json(void);
 
+/* What a device does with memory of GPUs, and why: a part of either. */
+void info_print_gdr(const struct dev *d);
+json_t *info_gdr_json(const struct dev *d);
+
 /* The README's parameter page, to stdout. Depends on the table alone, not on this machine. */
 void info_print_markdown(void);
 

@@ -138,11 +138,18 @@ static bool met_speed(struct check *c)
 	return c->t->count;
 }
 
-/* The day a device can move GPU memory, this is where it is asked. */
 static bool met_gdr(struct check *c)
 {
-	found(c, "GPU memory is staged through host memory");
-	return false;
+	int i;
+
+	found(c, "there is no device");
+	for (i = 0; i < c->t->count; i++)
+		if (!c->t->devs[i].gdr.cuda) {
+			found(c, "device %d (%s) moves host memory only: GPU memory is staged through host memory", i,
+			      c->t->devs[i].nic->name);
+			return false;
+		}
+	return c->t->count;
 }
 
 static bool met_libfabric(struct check *c)

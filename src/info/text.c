@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "dev/gdr.h"
 #include "info/info.h"
 #include "topo/nic.h"
 
@@ -82,8 +83,11 @@ static void print_devices(const struct dev_table *t)
 		printf("       %-14s PCI %s", "", d->pci_path ? d->pci_path : "none");
 		if (numa >= 0)
 			printf(", NUMA node %d", numa);
-		printf("\n       %-14s host memory only (no GPUDirect in this version)\n", "");
+		printf("\n");
+		info_print_gdr(d);
 	}
+	if (*gdr_order_text(t))
+		printf("    NCCL_PROTO=simple, unless it is set: %s, which LL and LL128 need\n", gdr_order_text(t));
 	if (*t->note)
 		printf("    %s\n", t->note);
 	if (!t->count)

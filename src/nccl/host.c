@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "dev/gdr.h"
 #include "dev/nccl_topology.h"
 #include "dev/tuning.h"
 
@@ -32,6 +33,22 @@ static void to_nccl(enum log_level level, const char *file, int line, const char
 		       "NET/weft: %s", text);
 	else
 		logger(WEFT_NCCL_LOG_TRACE, WEFT_NCCL_SUB_NET, file, line, "NET/weft: %s", text);
+}
+
+/* Per device only where they differ in what can be said of them. */
+static void announce_gdr(void)
+{
+	int d;
+
+	for (d = 0; d < devs.count; d++) {
+		const struct dev_gdr *g = &devs.devs[d].gdr;
+
+		if (g->cuda)
+			log_info("device %d: memory of GPUs by pointer%s; flush: %s, as %s", d, g->dmabuf ? " and dma-buf" : "",
+				 gdr_flush_text(g->flush), g->flush_why);
+		else
+			log_info("device %d: no memory of GPUs: %s", d, g->cuda_why);
+	}
 }
 
 static void announce(void)
@@ -57,7 +74,9 @@ static void announce(void)
 			 devs.devs[d].rail_count, devs.devs[d].nic->provider, devs.devs[d].speed_mbps,
 			 devs.devs[d].pci_path ? devs.devs[d].pci_path : "none");
 	if (devs.count) {
+		announce_gdr();
 		tuning_apply(&devs);
+		gdr_guard_order(&devs);
 		nccl_topology_give(&devs);
 		return;
 	}

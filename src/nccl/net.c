@@ -32,6 +32,11 @@ weft_nccl_result net_devices(int *ndev)
 	return WEFT_NCCL_SUCCESS;
 }
 
+static int pointers(const struct dev *d)
+{
+	return WEFT_NCCL_PTR_HOST | (d->gdr.cuda ? WEFT_NCCL_PTR_CUDA : 0) | (d->gdr.dmabuf ? WEFT_NCCL_PTR_DMABUF : 0);
+}
+
 weft_nccl_result net_get_properties(int dev, struct weft_nccl_props_v12 *out)
 {
 	struct dev *d = host_dev(dev);
@@ -44,9 +49,10 @@ weft_nccl_result net_get_properties(int dev, struct weft_nccl_props_v12 *out)
 		.name = (char *)d->nic->name,
 		.pci_path = d->pci_path,
 		.guid = d->guid,
-		.ptr_support = WEFT_NCCL_PTR_HOST,
+		.ptr_support = pointers(d),
 		.reg_is_global = 0,
-		.force_flush = 0, /* host memory is visible when its receive is done */
+		/* NCCL asks for none from Hopper on unless it is told to; of host memory it never asks. */
+		.force_flush = d->gdr.cuda && d->gdr.flush != DEV_FLUSH_NONE,
 		.speed_mbps = d->speed_mbps,
 		.port = 1,
 		.latency_us = (float)dev_latency_us(host_devs()),
@@ -146,6 +152,44 @@ weft_nccl_result net_accept(void *listen_comm, void **recv_comm, struct weft_ncc
 	return host_result(ret);
 }
 
+/* fd: -1 without a dma-buf. */
+static int reg(struct xfer_chan *chan, void *data, size_t size, int type, int fd, uint64_t offset,
+	       struct xfer_region **out)
+{
+	struct accel_mem m;
+	int ret;
+
+	*out = NULL;
+	if (type == WEFT_NCCL_PTR_HOST && fd < 0)
+		return xfer_region_open(chan, data, size, out);
+	ret = accel_mem(data, &m);
+	if (ret)
+		return ret;
+	if (m.kind != ACCEL_CUDA) {
+		log_warn("regMr: %p is no memory of a GPU%s%s", data, *accel_info()->why ? ": " : "", accel_info()->why);
+		return -EINVAL;
+	}
+	return xfer_region_open_gpu(chan, &m, data, size, fd, offset, out);
+}
+
+weft_nccl_result net_reg_mr_dmabuf(void *comm, void *data, size_t size, int type, uint64_t offset, int fd,
+				   void **mhandle)
+{
+	struct xfer_region *region;
+	int ret;
+
+	if (!mhandle)
+		return bad_argument("regMrDmaBuf", "no place for the handle");
+	*mhandle = NULL;
+	if (!comm || (!data && size) || fd < 0)
+		return bad_argument("regMrDmaBuf", "no comm, no memory or no dma-buf");
+	if (type != WEFT_NCCL_PTR_CUDA)
+		return bad_argument("regMrDmaBuf", "memory that is not a GPU's");
+	ret = reg(comm, data, size, type, fd, offset, &region);
+	*mhandle = region;
+	return host_result(ret);
+}
+
 weft_nccl_result net_reg_mr(void *comm, void *data, size_t size, int type, void **mhandle)
 {
 	struct xfer_region *region;
@@ -156,13 +200,11 @@ weft_nccl_result net_reg_mr(void *comm, void *data, size_t size, int type, void 
 	*mhandle = NULL;
 	if (!comm || (!data && size))
 		return bad_argument("regMr", "no comm or no memory");
-	if (type != WEFT_NCCL_PTR_HOST) {
-		log_warn("regMr: memory of type %d is not supported: this Weft moves host memory only "
-			 "(ptrSupport says so)",
-			 type);
+	if (type != WEFT_NCCL_PTR_HOST && type != WEFT_NCCL_PTR_CUDA) {
+		log_warn("regMr: there is no memory of type %d", type);
 		return WEFT_NCCL_INVALID_ARGUMENT;
 	}
-	ret = xfer_region_open(comm, data, size, &region);
+	ret = reg(comm, data, size, type, -1, 0, &region);
 	*mhandle = region;
 	return host_result(ret);
 }
@@ -230,19 +272,32 @@ weft_nccl_result net_irecv(void *recv_comm, int n, void **data, size_t *sizes, i
 	return started(ret, req, request);
 }
 
-/* Host memory is visible when its receive is done: nothing to wait for. */
+/* `sizes` may not line up with the buffers when some of a group have ended: only zero is told from the rest. */
 weft_nccl_result net_iflush(void *recv_comm, int n, void **data, int *sizes, void **mhandles,
 			    void **request)
 {
-	(void)recv_comm;
-	(void)n;
-	(void)data;
-	(void)sizes;
-	(void)mhandles;
+	struct xfer_req *req = NULL;
+	int i, ret = 0;
+
 	if (!request)
 		return bad_argument("iflush", "no place for the request");
 	*request = NULL;
-	return WEFT_NCCL_SUCCESS;
+	for (i = 0; recv_comm && data && mhandles && i < n; i++)
+		if (mhandles[i] && (!sizes || sizes[i])) {
+			ret = xfer_flush(recv_comm, data[i], mhandles[i], &req);
+			break; /* what one buffer got, and what all did before, takes the same ways */
+		}
+	*request = req;
+	return host_result(ret);
+}
+
+weft_nccl_result net_accept_unflushed(void *listen_comm, void **recv_comm, struct weft_nccl_device_handle **recv_dev)
+{
+	weft_nccl_result r = net_accept(listen_comm, recv_comm, recv_dev);
+
+	if (!r && *recv_comm)
+		xfer_chan_self_flush(*recv_comm);
+	return r;
 }
 
 weft_nccl_result net_test(void *request, int *done, int *sizes)

@@ -35,12 +35,20 @@ weft_nccl_result net_irecv(void *recv_comm, int n, void **data, size_t *sizes, i
 weft_nccl_result net_devices(int *ndev);
 weft_nccl_result net_accept(void *listen_comm, void **recv_comm, struct weft_nccl_device_handle **recv_dev);
 weft_nccl_result net_reg_mr(void *comm, void *data, size_t size, int type, void **mhandle);
+weft_nccl_result net_reg_mr_dmabuf(void *comm, void *data, size_t size, int type, uint64_t offset, int fd,
+				   void **mhandle);
 weft_nccl_result net_dereg_mr(void *comm, void *mhandle);
 weft_nccl_result net_iflush(void *recv_comm, int n, void **data, int *sizes, void **mhandles,
 			    void **request);
 weft_nccl_result net_test(void *request, int *done, int *sizes);
 weft_nccl_result net_close_chan(void *comm);
 weft_nccl_result net_close_listen(void *listen_comm);
+
+/*
+ * Of version 8, which can't ask NCCL for flushes (forceFlush): where NCCL would not flush, a receive does it before it
+ * is done.
+ */
+weft_nccl_result net_accept_unflushed(void *listen_comm, void **recv_comm, struct weft_nccl_device_handle **recv_dev);
 
 /* Without contexts (versions 8 to 10). */
 weft_nccl_result net_init_plain(weft_nccl_logger logger);

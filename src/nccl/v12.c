@@ -14,6 +14,7 @@ __attribute__((visibility("default"))) const struct weft_nccl_net_v12 ncclNetPlu
 	.connect = net_connect,
 	.accept = net_accept,
 	.reg_mr = net_reg_mr,
+	.reg_mr_dmabuf = net_reg_mr_dmabuf,
 	.dereg_mr = net_dereg_mr,
 	.isend = net_isend_profiled,
 	.irecv = net_irecv_profiled,

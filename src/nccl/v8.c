@@ -46,7 +46,7 @@ static weft_nccl_result v8_irecv(void *recv_comm, int n, void **data, int *sizes
 
 extern const struct weft_nccl_net_v8 ncclNetPlugin_v8;
 
-/* Entries left NULL: no dma-buf is offered, no device offload, and irecvConsumed would only cost a call. */
+/* Entries left NULL: there is no device offload, and irecvConsumed would only cost a call. */
 __attribute__((visibility("default"))) const struct weft_nccl_net_v8 ncclNetPlugin_v8 = {
 	.name = NET_NAME,
 	.init = net_init_plain,
@@ -54,8 +54,9 @@ __attribute__((visibility("default"))) const struct weft_nccl_net_v8 ncclNetPlug
 	.get_properties = v8_get_properties,
 	.listen = net_listen_plain,
 	.connect = net_connect_plain,
-	.accept = net_accept,
+	.accept = net_accept_unflushed,
 	.reg_mr = net_reg_mr,
+	.reg_mr_dmabuf = net_reg_mr_dmabuf,
 	.dereg_mr = net_dereg_mr,
 	.isend = v8_isend,
 	.irecv = v8_irecv,

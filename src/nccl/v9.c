@@ -14,6 +14,7 @@ __attribute__((visibility("default"))) const struct weft_nccl_net_v9 ncclNetPlug
 	.connect = net_connect_plain,
 	.accept = net_accept,
 	.reg_mr = net_reg_mr,
+	.reg_mr_dmabuf = net_reg_mr_dmabuf,
 	.dereg_mr = net_dereg_mr,
 	.isend = net_isend,
 	.irecv = net_irecv,

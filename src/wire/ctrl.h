@@ -65,6 +65,8 @@ struct wire_ctrl {
 #define WIRE_CLOSE_GROUPED 0x100 /* `seq` counts groups */
 #define WIRE_CLOSE_LOST	   0x200 /* the eager message of the number in the upper 32 bits will never come */
 
+#define WIRE_WHO_NO_EAGER 1 /* what this side receives may be for a GPU, where no CPU may put it */
+
 /* Who speaks: follows wire_ctrl in connect request and response. */
 struct wire_who {
 	uint8_t uuid[16];
@@ -78,7 +80,8 @@ struct wire_who {
 	uint8_t addr[WIRE_ADDR_BYTES];
 	char host[WIRE_HOST_BYTES];
 	uint8_t rails; /* 1 to WIRE_RAILS_MAX; addr is the first one's */
-	uint8_t reserved[7];
+	uint8_t flags; /* WIRE_WHO_ */
+	uint8_t reserved[6];
 };
 
 struct wire_connect {

@@ -40,6 +40,7 @@ int xfer_chan_open(struct xfer_port *port, enum xfer_kind kind, const struct wir
 	list_init(&chan->done);
 	list_init(&chan->groups_out);
 	list_init(&chan->regions);
+	list_init(&chan->flushes);
 	ret = peer_get(port, who, &chan->peer);
 	if (!ret)
 		ret = idmap_add(&port->chans, chan, &chan->id);
@@ -66,6 +67,8 @@ int xfer_chan_send_connect(struct xfer_chan *chan, enum wire_type type, uint32_t
 	wire_ctrl_init(&msg.ctrl, type, to, chan->id);
 	xfer_port_who(chan->port, &msg.who);
 	msg.who.status = status;
+	if (chan->port->dev->gdr.cuda)
+		msg.who.flags |= WIRE_WHO_NO_EAGER;
 	msg.who.rails = (uint8_t)chan->port->rail_count;
 	for (i = 1; i < chan->port->rail_count; i++)
 		memcpy(msg.rail_addr[i - 1], chan->port->rails[i].addr, WIRE_ADDR_BYTES);
@@ -89,6 +92,7 @@ int xfer_chan_connected(struct xfer_chan *chan, const struct wire_connect *msg)
 	if (ret)
 		return ret;
 	chan->remote_id = msg->ctrl.from;
+	chan->no_eager = msg->who.flags & WIRE_WHO_NO_EAGER;
 	chan->waiter = NULL;
 	if (chan->rma) {
 		chan->rma->ring_addr = msg->who.ring_addr;
@@ -312,6 +316,7 @@ void xfer_chan_close(struct xfer_chan *chan)
 		region_free(owner_of(chan->regions.next, struct xfer_region, link));
 	free_reqs(port, &chan->done);
 	free_reqs(port, &chan->reqs);
+	free_reqs(port, &chan->flushes);
 	free_reqs(port, &chan->groups_out);
 	group_close(chan);
 	rma_close(chan);

@@ -12,6 +12,9 @@
  * messages with the tag of the first receive go eagerly: others may have to wait for their turn (group.c). A
  * stash holds at most WIRE_EAGER_WINDOW messages beyond the receives posted, which is what `told` bounds.
  *
+ * No CPU may read a GPU's memory, nor write it: a message out of it is never eager, and a device that may receive into it
+ * says when it connects that it takes none (WIRE_WHO_NO_EAGER).
+ *
  * Adaptive: after a run of small messages the receiver falls quiet: it announces nothing more, which saves
  * a write per message, and says so with a credit. The sender of a message that can't be eager then says
  * `want`, and the receiver announces again.
@@ -28,22 +31,22 @@
 
 /* --- sending --- */
 
-static bool is_eager(const struct xfer_chan *chan, size_t len, uint32_t tag)
+static bool is_eager(const struct xfer_chan *chan, size_t len, uint32_t tag, const struct xfer_region *region)
 {
-	return chan->ring && len <= WIRE_EAGER_MAX && chan->has_tag && chan->tag == tag &&
+	return chan->ring && !chan->no_eager && !(region && region->mr->mem.kind != ACCEL_HOST) && len <= WIRE_EAGER_MAX && chan->has_tag && chan->tag == tag &&
 	       chan->port->conf->eager != CONF_EAGER_OFF &&
 	       !(chan->grouped && seq_at_or_after(chan->next_seq, chan->grouped_from));
 }
 
 /* Receives known to be posted may well lie ahead. */
-bool eager_may(const struct xfer_chan *chan, size_t len, uint32_t tag)
+bool eager_may(const struct xfer_chan *chan, size_t len, uint32_t tag, const struct xfer_region *region)
 {
-	return is_eager(chan, len, tag) && !seq_at_or_after(chan->next_seq, chan->told + WIRE_EAGER_WINDOW);
+	return is_eager(chan, len, tag, region) && !seq_at_or_after(chan->next_seq, chan->told + WIRE_EAGER_WINDOW);
 }
 
-bool eager_first(const struct xfer_chan *chan, size_t len, uint32_t tag)
+bool eager_first(const struct xfer_chan *chan, size_t len, uint32_t tag, const struct xfer_region *region)
 {
-	return chan->peer_quiet && eager_may(chan, len, tag);
+	return chan->peer_quiet && eager_may(chan, len, tag, region);
 }
 
 int eager_send(struct xfer_req *req, const void *buf)
@@ -62,12 +65,12 @@ int eager_send(struct xfer_req *req, const void *buf)
 	return ret;
 }
 
-void eager_want(struct xfer_chan *chan, size_t len, uint32_t tag)
+void eager_want(struct xfer_chan *chan, size_t len, uint32_t tag, const struct xfer_region *region)
 {
 	struct wire_ctrl msg;
 
 	/* One that is only too far ahead waits for a credit, which comes before its receive matters. */
-	if (!chan->peer_quiet || is_eager(chan, len, tag))
+	if (!chan->peer_quiet || is_eager(chan, len, tag, region))
 		return;
 	wire_ctrl_init(&msg, WIRE_WANT, chan->remote_id, chan->id);
 	msg.seq = chan->next_seq;
@@ -116,7 +119,7 @@ void eager_received(struct xfer_chan *chan, size_t len)
 	struct rma_recv *r = chan->rma;
 
 	r->small = len <= WIRE_EAGER_MAX ? r->small + 1 : 0;
-	if (chan->grp || r->quiet || r->small < QUIET_AFTER || chan->port->conf->eager != CONF_EAGER_ADAPTIVE)
+	if (chan->grp || r->quiet || chan->port->dev->gdr.cuda || r->small < QUIET_AFTER || chan->port->conf->eager != CONF_EAGER_ADAPTIVE)
 		return;
 	r->quiet = true;
 	send_credit(chan);
@@ -141,6 +144,11 @@ static void copy(struct xfer_req *req, const void *data, size_t len)
 			  "message number %" PRIu32 " has %zu bytes, the receive posted for it %zu", req->seq,
 			  len, req->posted);
 		req_finish(req, -EMSGSIZE, 0);
+		return;
+	}
+	if (len && req->region->mr->mem.kind != ACCEL_HOST) {
+		chan_fail(chan, -EPROTO, "message number %" PRIu32 " came eagerly, for a GPU", req->seq);
+		req_finish(req, -EPROTO, 0);
 		return;
 	}
 	if (len)

@@ -27,6 +27,8 @@ struct rail {
 	int index; /* in the device */
 	struct fab_ep *ep; /* NULL once it is shut down */
 	uint8_t addr[FAB_ADDR_BYTES];
+	uint64_t self;	       /* flushes: the endpoint's own address, among its peers, ... */
+	struct fab_mr *sink_mr; /* ... and where what it reads goes */
 
 	/* Of a device with several: see rail.c. */
 	uint64_t outstanding; /* bytes posted and not completed */
@@ -102,6 +104,7 @@ struct xfer_port {
 	struct list rx_unposted;
 	void *ctrl_memory; /* of rx buffers, registered as one */
 	struct fab_mr *ctrl_mr;
+	char *sinks; /* flushes: a few bytes a rail, or NULL */
 };
 
 /* A remote endpoint. Lives while a channel or a control message in flight needs it. */
@@ -206,6 +209,11 @@ struct xfer_chan {
 	struct list reqs;      /* requests the provider holds */
 	struct list done;      /* requests completed and not yet taken by test */
 	struct list regions;
+	struct list flushes;   /* requests of xfer_flush */
+	int reads;	       /* of flushes, with the provider */
+	uint8_t rails;	       /* receiving: those that have carried data, a bit each */
+	bool self_flush;       /* receives are flushed before they are done */
+	bool no_eager;	       /* sending: the peer takes no eager messages */
 	unsigned idle_polls;   /* fruitless looks since the last look at the clock */
 	uint32_t completions;  /* ever */
 	uint32_t completions_seen;
@@ -246,6 +254,12 @@ struct xfer_req {
 	bool copied;	 /* the provider does not know the user's buffer */
 	uint32_t tag;
 	struct xfer_req *group;		    /* receiving: of a part, or NULL */
+	struct xfer_region *flush_region;   /* what is read back ... */
+	char *flush_at;
+	uint8_t flush_todo; /* ... on these rails, a bit each, still to be posted */
+	uint8_t flush_left; /* reads with the provider */
+	bool flush;	    /* of xfer_flush, and no message */
+	bool flushing, flushed; /* a receive that is flushed before it is done */
 	uint8_t parts, posted_parts, left; /* of a group: all, with the provider, not done; else 0 */
 	int err;
 };
@@ -322,6 +336,19 @@ void chan_send_close(struct xfer_chan *chan);
 void chan_idle(struct xfer_chan *chan);
 
 #define IDLE_LOOK 16 /* fruitless looks between two looks at the clock */
+
+/* --- flush.c --- */
+
+/* What flushes need of a port whose endpoints are open; flush_close after they are closed. */
+int flush_open(struct xfer_port *port);
+void flush_close(struct xfer_port *port);
+
+/* A receive that is done but for its flush, if it needs one. 1: it is done, 0: not yet; or the channel's error. */
+int flush_self(struct xfer_req *req);
+/* xfer_test of a flush. */
+int flush_test(struct xfer_req *req);
+/* Waits for the channel's reads; if need be, the port is broken. */
+void flush_drain(struct xfer_chan *chan);
 
 /* --- region.c --- */
 
@@ -423,12 +450,12 @@ void rma_abandon(struct xfer_chan *chan);
 /* --- eager.c --- */
 
 /* May the next message go at once, receive or not? First: even without a look for its clear-to-send. */
-bool eager_may(const struct xfer_chan *chan, size_t len, uint32_t tag);
-bool eager_first(const struct xfer_chan *chan, size_t len, uint32_t tag);
+bool eager_may(const struct xfer_chan *chan, size_t len, uint32_t tag, const struct xfer_region *region);
+bool eager_first(const struct xfer_chan *chan, size_t len, uint32_t tag, const struct xfer_region *region);
 /* Sends a copy of it. 0 or -ENOMEM. */
 int eager_send(struct xfer_req *req, const void *buf);
 /* The next message can't go: asks for its clear-to-send if it needs one. */
-void eager_want(struct xfer_chan *chan, size_t len, uint32_t tag);
+void eager_want(struct xfer_chan *chan, size_t len, uint32_t tag, const struct xfer_region *region);
 
 void eager_arrived(struct xfer_chan *chan, const struct wire_ctrl *msg, const void *data);
 void eager_credit(struct xfer_chan *chan, const struct wire_ctrl *msg);

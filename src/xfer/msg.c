@@ -74,7 +74,8 @@ struct xfer_req *req_new(struct xfer_chan *chan, void *buf, size_t len, struct x
 	req->buf = buf;
 	req->posted = req->len = len;
 	req->seq = chan->next_seq;
-	req->done = req->copied = false;
+	req->done = req->copied = req->flush = req->flushing = req->flushed = false;
+	req->flush_todo = req->flush_left = 0;
 	req->pieces = req->arrived = req->parts = 0;
 	req->place = REQ_WHOLE;
 	req->group = NULL;
@@ -148,14 +149,14 @@ static int send_locked(struct xfer_chan *chan, void *buf, size_t len, uint32_t t
 		xfer_port_poll(chan->port);
 		return chan->err ? chan->err : -EAGAIN;
 	}
-	cleared = !eager_first(chan, len, tag) && next_clear(chan, tag, &clear, &place);
-	eager = !cleared && eager_may(chan, len, tag);
+	cleared = !eager_first(chan, len, tag, region) && next_clear(chan, tag, &clear, &place);
+	eager = !cleared && eager_may(chan, len, tag, region);
 	if (!chan->err && !cleared && !eager)
 		chan_idle(chan);
 	if (chan->err || chan->peer_closed)
 		return start_in_vain(chan, len, region, out);
 	if (!cleared && !eager) {
-		eager_want(chan, len, tag);
+		eager_want(chan, len, tag, region);
 		return -EAGAIN;
 	}
 	if (cleared && len > clear.len) {
@@ -287,9 +288,15 @@ static int test_locked(struct xfer_req *req, size_t out_lens[])
 {
 	struct xfer_chan *chan = req->chan;
 
-	if (!req->done)
+	if (req->flush)
+		return flush_test(req);
+	if (!req->done || req->flushing)
 		xfer_port_poll(chan->port);
 	if (req->done && !req->err) {
+		int ret = chan->self_flush ? flush_self(req) : 1;
+
+		if (ret <= 0)
+			return ret;
 		chan->outstanding--;
 		if (req->parts) {
 			group_take(req, out_lens);

@@ -215,8 +215,10 @@ static void leave_orphans(struct xfer_chan *chan, const struct xfer_region *regi
 
 void chan_quiesce(struct xfer_chan *chan, const struct xfer_region *region)
 {
-	int n = count(chan, region);
+	int n;
 
+	flush_drain(chan);
+	n = count(chan, region);
 	if (!n)
 		return;
 	chan->quiescing = true;

@@ -118,6 +118,8 @@ static int port_open_parts(struct xfer_port *port)
 	if (!ret)
 		ret = ctrl_open(port);
 	if (!ret)
+		ret = flush_open(port);
+	if (!ret)
 		open_lifeline(port);
 	return ret;
 }
@@ -137,6 +139,7 @@ static void port_free(struct xfer_port *port)
 {
 	port_shut(port);
 	ctrl_close(port);
+	flush_close(port);
 	orphans_close(port);
 	rings_close(port);
 	while (!list_empty(&port->peers)) {

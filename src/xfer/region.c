@@ -6,7 +6,9 @@
 #include "base/log.h"
 #include "xfer/internal.h"
 
-int xfer_region_open(struct xfer_chan *chan, void *base, size_t len, struct xfer_region **out)
+/* With the host's memory if m is NULL. */
+static int open_region(struct xfer_chan *chan, const struct accel_mem *m, void *base, size_t len, int fd, uint64_t offset,
+		       struct xfer_region **out)
 {
 	struct xfer_region *region = calloc(1, sizeof(*region));
 	int ret;
@@ -17,7 +19,8 @@ int xfer_region_open(struct xfer_chan *chan, void *base, size_t len, struct xfer
 	region->chan = chan;
 	region->base = base;
 	region->len = len;
-	ret = dev_mr_get(chan->port->dev, base, len, &region->mr);
+	ret = m ? dev_mr_get_gpu(chan->port->dev, m, base, len, fd, offset, &region->mr)
+		: dev_mr_get(chan->port->dev, base, len, &region->mr);
 	if (ret) {
 		free(region);
 		return ret;
@@ -27,6 +30,17 @@ int xfer_region_open(struct xfer_chan *chan, void *base, size_t len, struct xfer
 	xfer_port_unlock(chan->port);
 	*out = region;
 	return 0;
+}
+
+int xfer_region_open(struct xfer_chan *chan, void *base, size_t len, struct xfer_region **out)
+{
+	return open_region(chan, NULL, base, len, -1, 0, out);
+}
+
+int xfer_region_open_gpu(struct xfer_chan *chan, const struct accel_mem *m, void *base, size_t len, int fd,
+			 uint64_t offset, struct xfer_region **out)
+{
+	return open_region(chan, m, base, len, fd, offset, out);
 }
 
 void region_free(struct xfer_region *region)

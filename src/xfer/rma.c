@@ -345,6 +345,7 @@ void rma_arrival(void *arg, uint64_t imm, size_t len)
 		log_debug("NIC %s: a write arrived that no receive waits for", port->dev->rails[rail->index]->name);
 		return;
 	}
+	chan->rails |= (uint8_t)(1u << rail->index);
 	if (!whole(req, imm, &len))
 		return;
 	if (fab_imm_is_long(port->ep))

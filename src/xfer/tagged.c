@@ -69,6 +69,7 @@ static int post_recv(struct xfer_req *req)
 	struct xfer_chan *chan = req->chan;
 	const struct path *p = tagged_path(chan, req->seq);
 
+	chan->rails |= (uint8_t)(1u << p->rail->index);
 	return fab_trecv(p->rail->ep, &req->op, req->buf, req->posted, desc(req, p),
 			 tagged_tag(chan->id, req->seq, req->place));
 }

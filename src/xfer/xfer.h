@@ -120,6 +120,13 @@ enum xfer_kind xfer_chan_kind(const struct xfer_chan *chan);
 int xfer_region_open(struct xfer_chan *chan, void *base, size_t len, struct xfer_region **out);
 
 /*
+ * The same for memory of a GPU, which no CPU may touch. fd: a dma-buf that has it from `offset` on, or -1. -ENOTSUP: the
+ * device or this GPU can't (logged).
+ */
+int xfer_region_open_gpu(struct xfer_chan *chan, const struct accel_mem *m, void *base, size_t len, int fd,
+			 uint64_t offset, struct xfer_region **out);
+
+/*
  * Ends a registration. Messages still moving through it are given up and the channel is dead; afterwards
  * nothing touches the memory. Never fails.
  */
@@ -142,6 +149,15 @@ struct xfer_sub {
 int xfer_isend(struct xfer_chan *chan, void *buf, size_t len, uint32_t tag, struct xfer_region *region,
 	       struct xfer_req **out);
 int xfer_irecv(struct xfer_chan *chan, int n, const struct xfer_sub subs[], struct xfer_req **out);
+
+/*
+ * Makes what was received into a GPU's memory `buf` visible to the GPU: everything whose receive is done. *out is NULL
+ * when that is so already, else a request to be tested. 0, or an error.
+ */
+int xfer_flush(struct xfer_chan *chan, void *buf, struct xfer_region *region, struct xfer_req **out);
+
+/* From now on receives are flushed before they are done, for GPUs that NCCL asks no flush for. */
+void xfer_chan_self_flush(struct xfer_chan *chan);
 
 /* How many messages the request is for. */
 int xfer_count(const struct xfer_req *req);

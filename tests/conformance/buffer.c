@@ -1,13 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The memory part of drive.h: guarded buffers, patterns, canaries. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "drive.h"
+#include "gpu.h"
 
 #define PAGE        4096ul
 #define CANARY_BYTE 0xc3
+
+static void place(struct drive_buf *b, size_t size, unsigned misalign)
+{
+	b->data = b->map + 2 * PAGE + misalign;
+	b->size = size;
+	drive_canary(b->data - DRIVE_GUARD_BYTES, size + 2 * DRIVE_GUARD_BYTES);
+}
 
 /* Layout: inaccessible page | guard page, misalign | data | guard | fill to a page | inaccessible
  * page */
@@ -17,17 +26,24 @@ void drive_buf_open(struct drive_buf *b, size_t size, unsigned misalign)
 
 	inner = (inner + PAGE - 1) & ~(PAGE - 1);
 	b->map_bytes = inner + 2 * PAGE;
+	if (gpu_used()) { /* no CPU may touch any of it */
+		b->map = gpu_alloc(b->map_bytes);
+		check(b->map != NULL, "out of memory");
+		place(b, size, misalign);
+		return;
+	}
 	b->map = mmap(NULL, b->map_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	check(b->map != MAP_FAILED, "out of memory");
 	check(!mprotect(b->map + PAGE, inner, PROT_READ | PROT_WRITE), "out of memory");
-	b->data = b->map + 2 * PAGE + misalign;
-	b->size = size;
-	drive_canary(b->data - DRIVE_GUARD_BYTES, size + 2 * DRIVE_GUARD_BYTES);
+	place(b, size, misalign);
 }
 
 void drive_buf_close(struct drive_buf *b)
 {
-	munmap(b->map, b->map_bytes);
+	if (gpu_is(b->map))
+		gpu_free(b->map);
+	else
+		munmap(b->map, b->map_bytes);
 	memset(b, 0, sizeof(*b));
 }
 
@@ -50,11 +66,37 @@ static uint64_t pattern_word(uint64_t key, size_t i)
 	return z ^ (z >> 32);
 }
 
+/* A copy of what a GPU sees there, to be freed; NULL for the host's memory. */
+static unsigned char *copy_of(const unsigned char *data, size_t size)
+{
+	unsigned char *copy;
+
+	if (!gpu_is(data) || !size)
+		return NULL;
+	copy = malloc(size);
+	check(copy != NULL, "out of memory");
+	gpu_read(copy, data, size);
+	return copy;
+}
+
+/* Writes `size` bytes as if from host memory. */
+static void put(unsigned char *data, unsigned char *copy, size_t size)
+{
+	gpu_write(data, copy, size);
+	free(copy);
+}
+
 void drive_fill(unsigned char *data, size_t size, uint64_t key)
 {
+	unsigned char *copy = copy_of(data, size);
 	size_t i;
 	uint64_t w;
 
+	if (copy) {
+		drive_fill(copy, size, key);
+		put(data, copy, size);
+		return;
+	}
 	for (i = 0; i + 8 <= size; i += 8) {
 		w = pattern_word(key, i / 8);
 		memcpy(data + i, &w, 8);
@@ -90,9 +132,15 @@ static void report_difference(const unsigned char *data, size_t size, uint64_t k
 
 void drive_expect(const unsigned char *data, size_t size, uint64_t key, const char *what)
 {
+	unsigned char *copy = copy_of(data, size);
 	uint64_t w, got;
 	size_t i;
 
+	if (copy) {
+		drive_expect(copy, size, key, what);
+		free(copy);
+		return;
+	}
 	for (i = 0; i + 8 <= size; i += 8) {
 		w = pattern_word(key, i / 8);
 		memcpy(&got, data + i, 8);
@@ -108,14 +156,30 @@ void drive_expect(const unsigned char *data, size_t size, uint64_t key, const ch
 		report_difference(data, size, key, what);
 }
 
+void drive_set(unsigned char *data, int byte, size_t size)
+{
+	unsigned char *copy = copy_of(data, size);
+
+	memset(copy ? copy : data, byte, size);
+	if (copy)
+		put(data, copy, size);
+}
+
 void drive_canary(unsigned char *data, size_t size)
 {
-	memset(data, CANARY_BYTE, size);
+	drive_set(data, CANARY_BYTE, size);
 }
 
 size_t drive_canary_broken_at(const unsigned char *data, size_t size)
 {
+	unsigned char *copy = copy_of(data, size);
 	size_t i;
+
+	if (copy) {
+		i = drive_canary_broken_at(copy, size);
+		free(copy);
+		return i;
+	}
 
 	if (!size || (data[0] == CANARY_BYTE && !memcmp(data, data + 1, size - 1)))
 		return size;
@@ -126,8 +190,10 @@ size_t drive_canary_broken_at(const unsigned char *data, size_t size)
 
 void drive_expect_canary(const unsigned char *data, size_t size, const char *what)
 {
-	size_t at = drive_canary_broken_at(data, size);
+	unsigned char *copy = copy_of(data, size);
+	size_t at = drive_canary_broken_at(copy ? copy : data, size);
 
 	check(at == size, "%s changed at offset %zu of %zu: 0x%02x", what, at, size,
-	      at < size ? data[at] : 0);
+	      at < size ? (copy ? copy : data)[at] : 0);
+	free(copy);
 }

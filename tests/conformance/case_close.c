@@ -24,7 +24,7 @@ static struct patch patch_open(size_t size)
 
 	p.data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	check(p.data != MAP_FAILED, "out of memory");
-	memset(p.data, 0x11, size);
+	drive_set(p.data, 0x11, size);
 	return p;
 }
 

@@ -270,7 +270,12 @@ static void run_test_without_sizes(struct side *s)
 }
 
 enum { GROUP_MOST = 32, GROUP_EACH = 3000 };
-static unsigned char group_data[GROUP_MOST][GROUP_EACH];
+static struct drive_buf group;
+
+static unsigned char *group_data(int i)
+{
+	return group.data + (size_t)i * GROUP_EACH;
+}
 
 /* The sends of one grouped receive, in an order that changes with the round. */
 static void send_group(struct side *s, void *comm, void *mhandle, int n, int round)
@@ -280,9 +285,9 @@ static void send_group(struct side *s, void *comm, void *mhandle, int n, int rou
 
 	for (i = 0; i < n; i++) {
 		tag = (n - 1 - i + round) % n;
-		drive_fill(group_data[i], (size_t)(tag * 90), (uint64_t)(round * n + tag));
+		drive_fill(group_data(i), (size_t)(tag * 90), (uint64_t)(round * n + tag));
 		do {
-			check_ok(s->net->isend(comm, group_data[i], tag * 90, 1000 + tag, mhandle,
+			check_ok(s->net->isend(comm, group_data(i), tag * 90, 1000 + tag, mhandle,
 					       &reqs[i]),
 				 "isend");
 		} while (!reqs[i]);
@@ -297,7 +302,7 @@ static void receive_group(struct side *s, void *comm, void *mhandle, int n, int 
 	int i, done, rooms[GROUP_MOST], tags[GROUP_MOST], sizes[64];
 
 	for (i = 0; i < n; i++) {
-		bufs[i] = group_data[i];
+		bufs[i] = group_data(i);
 		rooms[i] = GROUP_EACH;
 		tags[i] = 1000 + i;
 		mhandles[i] = mhandle;
@@ -309,10 +314,11 @@ static void receive_group(struct side *s, void *comm, void *mhandle, int n, int 
 		memset(sizes, 0, sizeof(sizes));
 		check_ok(s->net->test(req, &done, sizes), "test");
 	} while (!done);
+	drive_flush(s, comm, n, bufs, sizes, mhandles);
 	for (i = 0; i < n; i++) {
 		check(sizes[i] == i * 90, "buffer %d got %d bytes instead of %d", i, sizes[i],
 		      i * 90);
-		drive_expect(group_data[i], (size_t)(i * 90), (uint64_t)(round * n + i),
+		drive_expect(group_data(i), (size_t)(i * 90), (uint64_t)(round * n + i),
 			     "a buffer of a grouped receive");
 	}
 }
@@ -329,7 +335,8 @@ static void run_grouped(struct side *s)
 		side_skip("maxRecvs is 1: no grouped receives");
 	n = p.max_recvs < GROUP_MOST ? p.max_recvs : GROUP_MOST;
 	comm = drive_one(s);
-	mhandle = drive_reg(s, comm, group_data, sizeof(group_data));
+	drive_buf_open(&group, (size_t)GROUP_MOST * GROUP_EACH, 0);
+	mhandle = drive_reg(s, comm, group.data, group.size);
 	for (round = 0; round < 40; round++) {
 		side_step("grouped receive %d of %d buffers", round, n);
 		if (s->rank == A)
@@ -338,6 +345,7 @@ static void run_grouped(struct side *s)
 			receive_group(s, comm, mhandle, n, round);
 	}
 	drive_dereg(s, comm, mhandle);
+	drive_buf_close(&group);
 	drive_close_one(s, comm);
 }
 
@@ -357,10 +365,11 @@ static void run_tags(struct side *s)
 	if (p.max_recvs == 1)
 		side_skip("maxRecvs is 1: tags mean nothing");
 	comm = drive_one(s);
-	mhandle = drive_reg(s, comm, group_data, sizeof(group_data));
+	drive_buf_open(&group, (size_t)GROUP_MOST * GROUP_EACH, 0);
+	mhandle = drive_reg(s, comm, group.data, group.size);
 	for (round = 0; round < 100; round++) {
 		for (i = 0; i < N; i++) {
-			void *buf = group_data[i];
+			void *buf = group_data(i);
 			int room = GROUP_EACH, tag = tags[i];
 
 			if (s->rank == A)
@@ -373,10 +382,17 @@ static void run_tags(struct side *s)
 		}
 		for (i = 0; i < N; i++)
 			drive_wait(s, reqs[i]);
+		for (i = 0; i < N && s->rank == B; i++) {
+			void *buf = group_data(i);
+			int got = 200;
+
+			drive_flush(s, comm, 1, &buf, &got, &mhandle);
+		}
 		for (i = 0; i < N && s->rank == B; i++)
-			drive_expect(group_data[i], 200, (uint64_t)(round * N + i), "a buffer with its own tag");
+			drive_expect(group_data(i), 200, (uint64_t)(round * N + i), "a buffer with its own tag");
 	}
 	drive_dereg(s, comm, mhandle);
+	drive_buf_close(&group);
 	drive_close_one(s, comm);
 }
 

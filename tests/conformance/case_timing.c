@@ -119,7 +119,7 @@ static void done_means_delivered(struct side *s, bool late)
 			drive_fill(b.data, (size_t)size, (uint64_t)i);
 			req = drive_isend(s, comm, b.data, size, mhandle);
 			drive_wait(s, req);
-			memset(b.data, 0, b.size);
+			drive_set(b.data, 0, b.size);
 		} else {
 			if (late)
 				sleep_ms(50);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Single calls into the plugin, each with the checks that hold for every call of its kind. */
 #include "drive.h"
+#include "gpu.h"
 
 #include <limits.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +43,69 @@ void check_ok(weft_nccl_result r, const char *call)
 {
 	check(!r, "%s returned %d (%s); last warning: %s", call, (int)r, bench_result_text(r),
 	      bench_last_warn()[0] ? bench_last_warn() : "none");
+}
+
+/* Receives into a GPU's memory that are to be flushed. */
+struct unflushed {
+	void *req, *comm, *data, *mhandle;
+};
+
+static struct unflushed unflushed[4096];
+static pthread_mutex_t unflushed_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* The entry of a request, or with NULL a free one. */
+static struct unflushed *unflushed_of(const void *req)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(unflushed) / sizeof(unflushed[0]); i++)
+		if (unflushed[i].req == req)
+			return &unflushed[i];
+	return NULL;
+}
+
+static void note_receive(void *req, void *comm, void *data, void *mhandle)
+{
+	struct unflushed *u;
+
+	if (!req || !gpu_is(data))
+		return;
+	pthread_mutex_lock(&unflushed_lock);
+	u = unflushed_of(NULL);
+	check(u != NULL, "more receives than the suite has room for");
+	*u = (struct unflushed){.req = req, .comm = comm, .data = data, .mhandle = mhandle};
+	pthread_mutex_unlock(&unflushed_lock);
+}
+
+void drive_flush(struct side *s, void *comm, int n, void **data, int *sizes, void **mhandles)
+{
+	void *req = STALE;
+	int done = 0;
+
+	if (!gpu_is(data[0]) || !gpu_nccl_flushes(s))
+		return;
+	check_ok(s->net->iflush(comm, n, data, sizes, mhandles, &req), "iflush");
+	check(req != STALE, "iflush left a stale request pointer");
+	for (done = !req; !done; drive_relax())
+		check_ok(s->net->test(req, &done, NULL), "test of a flush");
+}
+
+/* The request is done with so many bytes. */
+static void flush_received(struct side *s, const void *req, int size)
+{
+	struct unflushed *u, mine = {0};
+
+	if (!gpu_used())
+		return;
+	pthread_mutex_lock(&unflushed_lock);
+	u = unflushed_of(req);
+	if (u) {
+		mine = *u;
+		u->req = NULL;
+	}
+	pthread_mutex_unlock(&unflushed_lock);
+	if (mine.req && size)
+		drive_flush(s, mine.comm, 1, &mine.data, &size, &mine.mhandle);
 }
 
 weft_nccl_result drive_connect_r(struct side *s, struct drive_handle *h, void **out_comm)
@@ -93,6 +158,7 @@ weft_nccl_result drive_irecv_r(struct side *s, void *comm, void *data, int size,
 	*out_req = STALE;
 	r = s->net->irecv(comm, 1, &data, &size, &tag, &mhandle, out_req);
 	check(*out_req != STALE, "irecv returned %d and left a stale request pointer", (int)r);
+	note_receive(*out_req, comm, data, mhandle);
 	note_progress(*out_req);
 	return r;
 }
@@ -113,6 +179,8 @@ weft_nccl_result drive_test_r(struct side *s, void *req, bool *out_done, int *ou
 	*out_done = done;
 	if (done)
 		idle = 0;
+	if (done)
+		flush_received(s, req, out_size ? sizes[0] : 1);
 	if (!done || !out_size)
 		return r;
 	check(sizes[0] != STALE_INT, "test said done without writing the size");
@@ -155,7 +223,10 @@ void *drive_reg(struct side *s, void *comm, void *data, size_t size)
 {
 	void *mhandle = NULL;
 
-	check_ok(s->net->reg_mr(comm, data, size, WEFT_NCCL_PTR_HOST, &mhandle), "regMr");
+	if (gpu_is(data))
+		check_ok(gpu_register(s, comm, data, size, &mhandle), "regMr or regMrDmaBuf of a GPU's memory");
+	else
+		check_ok(s->net->reg_mr(comm, data, size, WEFT_NCCL_PTR_HOST, &mhandle), "regMr");
 	/* NCCL takes a NULL handle of a user's buffer for a failure. */
 	check(mhandle || !s->is_weft, "regMr succeeded with a NULL handle");
 	return mhandle;

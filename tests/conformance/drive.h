@@ -40,6 +40,9 @@ void drive_buf_check_guards(const struct drive_buf *b, const char *what);
 void drive_fill(unsigned char *data, size_t size, uint64_t key);
 void drive_expect(const unsigned char *data, size_t size, uint64_t key, const char *what);
 
+/* memset */
+void drive_set(unsigned char *data, int byte, size_t size);
+
 /* The same for the canary, which says "nobody has written here". */
 void drive_canary(unsigned char *data, size_t size);
 void drive_expect_canary(const unsigned char *data, size_t size, const char *what);
@@ -57,6 +60,12 @@ weft_nccl_result drive_irecv_r(struct side *s, void *comm, void *data, int size,
 			       void **out_req);
 /* out_size may be NULL: then the plugin gets NULL too. */
 weft_nccl_result drive_test_r(struct side *s, void *req, bool *out_done, int *out_size);
+
+/*
+ * What NCCL does when a receive of n buffers is done: flushes what a GPU has got, if it would. The drive_ functions do it
+ * by themselves.
+ */
+void drive_flush(struct side *s, void *comm, int n, void **data, int *sizes, void **mhandles);
 
 /* ---- calls that must not fail ---- */
 

@@ -127,7 +127,7 @@ static void finish(struct flow *f, int i, int size)
 	slot->req = NULL;
 	slot->ready = false;
 	if (f->sends) {
-		memset(slot->data, SCRAMBLED, (size_t)slot->size);
+		drive_set(slot->data, SCRAMBLED, (size_t)slot->size);
 		return;
 	}
 	drive_expect(slot->data, (size_t)slot->size, message_key(f, i, 0), what);

@@ -58,6 +58,8 @@ static void usage(FILE *out)
 		"  --timeout S           seconds until a case counts as hung (default 120)\n"
 		"  --device N            device used by cases that use one (default 0)\n"
 		"  --jobs N              cases that run at the same time (default 1, at most 8)\n"
+		"  --memory KIND         where buffers are: host (default), cuda or dmabuf; the latter two on the fake\n"
+		"                        CUDA driver of tests/cuda\n"
 		"  --soak N              long cases too, and N times the messages\n"
 		"  --provider-only       leave out cases for which the provider makes no "
 		"difference\n"
@@ -89,6 +91,17 @@ static long number(const char *option, const char *text, long min, long max)
 		exit(2);
 	}
 	return n;
+}
+
+static enum suite_memory memory(const char *text)
+{
+	if (!strcmp(text, "host"))
+		return SUITE_HOST;
+	if (!strcmp(text, "cuda"))
+		return SUITE_CUDA;
+	if (strcmp(text, "dmabuf"))
+		wrong_use("--memory takes host, cuda or dmabuf, not", text);
+	return SUITE_DMABUF;
 }
 
 static void add_pattern(struct patterns *p, char *text)
@@ -207,6 +220,7 @@ static void parse(int argc, char **argv, bool *out_list)
 		{"timeout", required_argument, NULL, 't'},
 		{"device", required_argument, NULL, 'd'},
 		{"jobs", required_argument, NULL, 'j'},
+		{"memory", required_argument, NULL, 'm'},
 		{"soak", required_argument, NULL, 'S'},
 		{"strict", no_argument, NULL, 'w'},
 		{"provider-only", no_argument, NULL, 'P'},
@@ -232,6 +246,7 @@ static void parse(int argc, char **argv, bool *out_list)
 		case 't': options.timeout_s = (int)number("--timeout", optarg, 1, 86400); break;
 		case 'd': options.dev = (int)number("--device", optarg, 0, 1023); break;
 		case 'j': njobs = (int)number("--jobs", optarg, 1, MAX_JOBS); break;
+		case 'm': options.memory = memory(optarg); break;
 		case 'S': options.soak = (int)number("--soak", optarg, 1, 100000); break;
 		case 'P': provider_only = true; break;
 		case 'w': options.strict = true; break;

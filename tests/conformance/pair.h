@@ -40,6 +40,9 @@ struct suite_case {
 	const char *env; /* "NAME=value" set in every process of the case, or NULL */
 };
 
+/* Where the cases' buffers are: see gpu.h. */
+enum suite_memory { SUITE_HOST, SUITE_CUDA, SUITE_DMABUF };
+
 /* What the command line says. */
 struct suite_options {
 	const char *plugin_path;
@@ -48,6 +51,7 @@ struct suite_options {
 	int timeout_s; /* per case */
 	int dev;       /* device all cases use unless they use each */
 	int soak;      /* 0: quick set; n: long cases too, and n times the messages */
+	enum suite_memory memory;
 	bool strict;   /* hold every plugin to what only Weft promises */
 	bool verbose;  /* show what the processes print even when the case passes */
 };

@@ -2,6 +2,8 @@
 /* The processes' half of pair.h: talking to the other processes, failing, being hung. */
 #include "side.h"
 
+#include "gpu.h"
+
 #include <errno.h>
 #include <execinfo.h>
 #include <poll.h>
@@ -156,6 +158,7 @@ void side_await_death(void)
 
 void side_load(struct side *s)
 {
+	gpu_load(s->opt->memory);
 	side_step("loading the plugin");
 	check(!bench_plugin_open(&s->plugin, s->opt->plugin_path, s->opt->abi), "the plugin cannot be used");
 	s->net = s->plugin.net;

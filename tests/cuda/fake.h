@@ -40,8 +40,14 @@ int fake_cuda_is_gpu(const void *p);
 /* Where NIC `nic` finds the bytes at p; NULL if they are not a GPU's. */
 void *fake_cuda_dma(int nic, const void *p, size_t bytes);
 
-/* A read of a GPU's memory by that NIC is over: what it wrote before is seen. */
-void fake_cuda_dma_read(int nic);
+/*
+ * That NIC has read at p: what it wrote before is seen, of the same allocation (a GPU would show it all, but to look
+ * everywhere takes a while).
+ */
+void fake_cuda_dma_read(int nic, const void *p);
+
+/* A dma-buf of [p, p + bytes), which must be whole pages of one allocation; the caller closes it. -1 otherwise. */
+int fake_cuda_dmabuf(const void *p, size_t bytes);
 
 unsigned long fake_cuda_count(enum fake_cuda_count what);
 

@@ -197,13 +197,14 @@ static void settle(struct fake_memory *m, int nic)
 	}
 }
 
-FAKE_EXPORT void fake_cuda_dma_read(int nic)
+FAKE_EXPORT void fake_cuda_dma_read(int nic, const void *p)
 {
 	struct fake_memory *m;
 
 	fake_count(FAKE_CUDA_READS);
 	fake_lock();
-	for (m = all; m; m = m->next)
+	m = fake_find(p);
+	if (m)
 		settle(m, nic);
 	fake_unlock();
 }
@@ -232,4 +233,9 @@ int fake_export(uint64_t p, size_t bytes)
 		fd = dup(m->fd);
 	fake_unlock();
 	return fd;
+}
+
+FAKE_EXPORT int fake_cuda_dmabuf(const void *p, size_t bytes)
+{
+	return fake_export((uintptr_t)p, bytes);
 }

@@ -96,6 +96,8 @@ static void take_good(struct fault_cq *cq, struct fault_held *h)
 	} else if (!rx && fault_error_now()) {
 		into_error(h, fault_setup.fail_errno);
 	}
+	if (op->call == CALL_READ)
+		fault_hmem_read(ep->domain->nic, op->target);
 	due = fault_pass(ep->domain->nic, rx || op->call == CALL_READ, rx ? h->e.len : op->len);
 	if (due)
 		fault_count(COUNT_LIMITED);

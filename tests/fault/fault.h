@@ -84,6 +84,7 @@ struct fault_setup {
 	int fail_errno;	     /* positive */
 	uint64_t error_nth;
 	bool mr_local;
+	bool hmem;
 	struct fault_nic nics[FAULT_NICS_MAX];
 	int nic_count;
 	const char *log; /* NULL: none, "1": stderr, else a file */
@@ -187,6 +188,7 @@ struct fault_op {
 	bool multi; /* completes several times */
 	bool stuck; /* posted to a dead endpoint: the inner provider does not know it */
 	size_t len;
+	const void *target; /* of a read, if it is this process's */
 	struct fault_op *next, **at; /* in the endpoint's list, or (next only) the domain's free list */
 };
 
@@ -224,6 +226,24 @@ int fault_mr_regattr(struct fid *fid, const struct fi_mr_attr *attr, uint64_t fl
  */
 int fault_mr_check(struct fault_domain *d, enum fault_call call, const struct iovec *iov, void **desc,
 		   size_t count, void **out_desc);
+
+/* The memory with that key, of those watched; NULL: none, or not ours. */
+const void *fault_mr_base(struct fault_domain *d, uint64_t key);
+
+/* ---- hmem.c: memory of GPUs ---- */
+
+/* Finds the fake CUDA driver. */
+bool fault_hmem_load(void);
+
+/* Where NIC `nic` finds these pieces: the same but for those of a GPU. True: there is one of a GPU. */
+bool fault_hmem_translate(int nic, const struct iovec *from, size_t count, struct iovec *to);
+
+/* Registers one piece, of the host or a GPU; *out_own is what the application named. */
+int fault_hmem_reg(struct fault_domain *d, struct fid *fid, const struct fi_mr_attr *attr, uint64_t flags,
+		   struct fid_mr **mr, struct iovec *out_own);
+
+/* A remote read by this NIC, of this process's memory at `target`, is over. */
+void fault_hmem_read(int nic, const void *target);
 
 /* ---- ep.c: endpoints; post.c: their data operations; op.c: operations in flight ---- */
 

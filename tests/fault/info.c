@@ -56,7 +56,7 @@ static bool refused(const struct fi_info *hints)
 	/* ofi_rxm and ofi_rxd would stack themselves on us */
 	if (hints->ep_attr && hints->ep_attr->type != FI_EP_UNSPEC && hints->ep_attr->type != FI_EP_RDM)
 		return true;
-	if (hints->caps & CAPS_WITHHELD)
+	if (hints->caps & CAPS_WITHHELD || (hints->caps & FI_HMEM && !fault_setup.hmem))
 		return true;
 	if (hints->fabric_attr && hints->fabric_attr->name && strcmp(hints->fabric_attr->name, FABRIC))
 		return true;
@@ -79,6 +79,9 @@ static struct fi_info *inner_hints(const struct fi_info *hints)
 		h->domain_attr->mr_mode = FI_MR_LOCAL | FI_MR_VIRT_ADDR | FI_MR_ALLOCATED | FI_MR_PROV_KEY;
 	}
 	h->mode &= ~MODE_WITHHELD;
+	h->caps &= ~FI_HMEM;
+	if (h->domain_attr)
+		h->domain_attr->mr_mode &= ~FI_MR_HMEM;
 	if (h->nic) {
 		fi_close(&h->nic->fid);
 		h->nic = NULL;
@@ -131,7 +134,7 @@ static void remember(const struct fi_info *info)
 }
 
 /* The inner provider's info as NIC number i of ours. */
-static struct fi_info *dress(const struct fi_info *info, int i)
+static struct fi_info *dress(const struct fi_info *info, int i, bool hmem)
 {
 	struct fi_info *own = fault_lib.dupinfo(info);
 	char name[32];
@@ -150,6 +153,10 @@ static struct fi_info *dress(const struct fi_info *info, int i)
 	own->domain_attr->max_ep_stx_ctx = own->domain_attr->max_ep_srx_ctx = 0;
 	if (fault_setup.mr_local)
 		own->domain_attr->mr_mode |= FI_MR_LOCAL;
+	if (hmem) {
+		own->caps |= FI_HMEM;
+		own->domain_attr->mr_mode |= FI_MR_HMEM;
+	}
 	if (own->nic)
 		fi_close(&own->nic->fid);
 	own->nic = fault_nic_new(i);
@@ -179,7 +186,7 @@ int fault_getinfo(uint32_t version, const char *node, const char *service, uint6
 	for (i = 0; one && i < fault_setup.nic_count; i++) {
 		if (domain && nic_number(domain) != i)
 			continue;
-		*tail = dress(one, i);
+		*tail = dress(one, i, hints && hints->caps & FI_HMEM);
 		if (*tail)
 			tail = &(*tail)->next;
 	}
@@ -221,6 +228,8 @@ struct fi_info *fault_info_inner(const struct fi_info *info, int *out_nic)
 	replace(&inner->fabric_attr->name, from->fabric_attr->name);
 	inner->fabric_attr->prov_version = from->fabric_attr->prov_version;
 	replace(&inner->domain_attr->name, from->domain_attr->name);
+	inner->caps &= ~FI_HMEM;
+	inner->domain_attr->mr_mode &= ~FI_MR_HMEM;
 	if (!(from->domain_attr->mr_mode & FI_MR_LOCAL))
 		inner->domain_attr->mr_mode &= ~FI_MR_LOCAL;
 	if (inner->nic)

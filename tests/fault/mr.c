@@ -16,7 +16,7 @@ struct fault_mr {
 	struct fault_domain *domain;
 	const char *base;
 	size_t len;
-	uint64_t access;
+	uint64_t access, key;
 	struct fault_mr *next;
 };
 
@@ -65,6 +65,7 @@ static int watch(struct fault_domain *d, struct fid_mr *fid, const void *base, s
 	mr->base = base;
 	mr->len = len;
 	mr->access = access;
+	mr->key = fid->key;
 	fid->fid.ops = &mr->fid_ops;
 	fid->mem_desc = mr;
 	pthread_mutex_lock(&d->lock);
@@ -78,9 +79,18 @@ int fault_mr_reg(struct fid *fid, const void *buf, size_t len, uint64_t access, 
 		 uint64_t requested_key, uint64_t flags, struct fid_mr **mr, void *context)
 {
 	struct fault_domain *d = domain_of(fid);
+	struct iovec iov = {(void *)buf, len};
+	struct fi_mr_attr attr = {.mr_iov = &iov,
+				  .iov_count = 1,
+				  .access = access,
+				  .offset = offset,
+				  .requested_key = requested_key,
+				  .context = context};
 	int ret = fault_fail(CALL_MR_REG);
 
-	if (!ret)
+	if (!ret && fault_setup.hmem)
+		ret = fault_hmem_reg(d, fid, &attr, flags, mr, &iov);
+	else if (!ret)
 		ret = d->inner_mr->reg(fid, buf, len, access, offset, requested_key, flags, mr, context);
 	return ret ? ret : watch(d, *mr, buf, len, access);
 }
@@ -102,12 +112,15 @@ int fault_mr_regattr(struct fid *fid, const struct fi_mr_attr *attr, uint64_t fl
 {
 	struct fault_domain *d = domain_of(fid);
 	int ret = fault_fail(CALL_MR_REG);
+	struct iovec own = fault_setup.hmem ? (struct iovec){0} : attr->mr_iov[0];
 
 	if (!ret && fault_setup.mr_local && attr->iov_count != 1)
 		ret = -FI_ENOSYS;
-	if (!ret)
+	if (!ret && fault_setup.hmem)
+		ret = fault_hmem_reg(d, fid, attr, flags, mr, &own);
+	else if (!ret)
 		ret = d->inner_mr->regattr(fid, attr, flags, mr);
-	return ret ? ret : watch(d, *mr, attr->mr_iov[0].iov_base, attr->mr_iov[0].iov_len, attr->access);
+	return ret ? ret : watch(d, *mr, own.iov_base, own.iov_len, attr->access);
 }
 
 static uint64_t access_needed(enum fault_call call)
@@ -160,4 +173,17 @@ int fault_mr_check(struct fault_domain *d, enum fault_call call, const struct io
 	fprintf(stderr, "fault: a post of %zu bytes at %p %s\n", iov[i - 1].iov_len, iov[i - 1].iov_base, what);
 	fault_count(COUNT_UNREGISTERED);
 	return -FI_EINVAL;
+}
+
+const void *fault_mr_base(struct fault_domain *d, uint64_t key)
+{
+	const struct fault_mr *mr;
+	const void *base;
+
+	pthread_mutex_lock(&d->lock);
+	for (mr = d->mrs; mr && mr->key != key; mr = mr->next)
+		;
+	base = mr ? mr->base : NULL;
+	pthread_mutex_unlock(&d->lock);
+	return base;
 }

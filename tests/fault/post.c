@@ -10,13 +10,14 @@
 /* One post, whatever its form. */
 struct post {
 	enum fault_call call;
-	const struct iovec *iov;
+	const struct iovec *iov; /* the inner provider's once begin has succeeded */
 	size_t count;
 	void **desc; /* the inner provider's once begin has succeeded */
 	uint64_t flags;
 	void *context;
 	struct fault_op *op;
 	void *own_desc[IOV_MOST];
+	struct iovec own_iov[IOV_MOST];
 };
 
 static struct fault_ep *of_msg(struct fid_ep *fid)
@@ -89,6 +90,11 @@ static int begin(struct fault_ep *ep, struct post *p)
 		return ret;
 	if (fault_setup.mr_local)
 		p->desc = p->own_desc;
+	if (fault_setup.hmem) {
+		if (fault_hmem_translate(ep->domain->nic, p->iov, p->count, p->own_iov) && p->flags & FI_INJECT)
+			return -FI_EINVAL; /* the CPU would have to copy it */
+		p->iov = p->own_iov;
+	}
 	if (fault_percent(DICE_EAGAIN, fault_setup.eagain_percent)) {
 		fault_count(COUNT_EAGAIN);
 		return -FI_EAGAIN;
@@ -139,6 +145,7 @@ static ssize_t post_msg(struct fid_ep *fid, enum fault_call call, const struct f
 		return begun(ret);
 	inner.context = &p.op->inner;
 	inner.desc = p.desc;
+	inner.msg_iov = p.iov;
 	return end(ep, &p,
 		   call == CALL_SEND ? ep->inner_msg->sendmsg(fid, &inner, flags)
 				     : ep->inner_msg->recvmsg(fid, &inner, flags));
@@ -220,6 +227,7 @@ static ssize_t post_tagged(struct fid_ep *fid, enum fault_call call, const struc
 		return begun(ret);
 	inner.context = &p.op->inner;
 	inner.desc = p.desc;
+	inner.msg_iov = p.iov;
 	return end(ep, &p,
 		   call == CALL_TSEND ? ep->inner_tagged->sendmsg(fid, &inner, flags)
 				      : ep->inner_tagged->recvmsg(fid, &inner, flags));
@@ -313,6 +321,8 @@ static ssize_t post_rma(struct fid_ep *fid, enum fault_call call, const struct f
 		return begun(ret);
 	inner.context = &p.op->inner;
 	inner.desc = p.desc;
+	inner.msg_iov = p.iov;
+	p.op->target = call == CALL_READ ? fault_mr_base(ep->domain, msg->rma_iov[0].key) : NULL;
 	return end(ep, &p,
 		   call == CALL_WRITE ? ep->inner_rma->writemsg(fid, &inner, flags)
 				      : ep->inner_rma->readmsg(fid, &inner, flags));

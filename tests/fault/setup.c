@@ -20,7 +20,7 @@ extern char **environ;
 
 static const char *const known[] = {
 	"DELAY",    "DUPLICATE",  "EAGAIN",   "ERROR_NTH", "FAIL_CALL", "FAIL_ERRNO",
-	"FAIL_NTH", "INNER",	  "KILL_AFTER", "LOG",	   "MR_LOCAL",	"NICS",
+	"FAIL_NTH", "HMEM", "INNER",	  "KILL_AFTER", "LOG",	   "MR_LOCAL",	"NICS",
 	"RATE",	    "REORDER",	  "SEED",     "SEED_PER_PROCESS", "TRUNCATE_CQ",
 };
 
@@ -263,7 +263,10 @@ void fault_setup_load(const char *native)
 	s->fail_calls = get_calls();
 	s->fail_errno = get_errno();
 	s->error_nth = get_number("ERROR_NTH", UINT64_MAX);
-	s->mr_local = get_number("MR_LOCAL", 1);
+	s->hmem = get_number("HMEM", 1);
+	s->mr_local = get_number("MR_LOCAL", 1) || s->hmem; /* descriptors tell the kind of memory */
+	if (s->hmem && !fault_hmem_load())
+		bad("HMEM", "1", "wants tests/cuda/.libs on LD_LIBRARY_PATH");
 	get_nics();
 	get_per_nic("KILL_AFTER", offsetof(struct fault_nic, kill_after));
 	get_per_nic("RATE", offsetof(struct fault_nic, rate));

@@ -117,7 +117,8 @@ limited() { # kind of limit, requirement, words
 limited soft memlock=17K 'only the soft limit is low'
 limited hard memlock=17K LimitMEMLOCK=infinity
 limited hard memlock LimitMEMLOCK=infinity
-unmet 'GPUDirect' gdr 'staged through host memory' "$root/proc/driver/nvidia/version is missing" 'no FI_HMEM'
+unmet 'GPUDirect' gdr 'staged through host memory' "$root/proc/driver/nvidia/version is missing" \
+	'libcuda.so.1 not found: host memory only'
 mkdir -p "$root/proc/driver/nvidia"
 touch "$root/proc/driver/nvidia/version"
 check gdr

@@ -253,10 +253,10 @@ static void flushes(void)
 	NEED(got == 'y');
 	NEED(cuda_calls.cuCtxGetDevice(&(int){0}) != 0); /* no context is left behind */
 	*(char *)gpu_dma(3, p + 500, 1) = 'z';
-	gpu_dma_read(2);
+	gpu_dma_read(2, p);
 	gpu_read(&got, p + 500, 1);
 	NEED(got != 'z'); /* another NIC's read proves nothing */
-	gpu_dma_read(3);
+	gpu_dma_read(3, p);
 	gpu_read(&got, p + 500, 1);
 	NEED(got == 'z');
 }
