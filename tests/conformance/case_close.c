@@ -8,6 +8,7 @@
 
 #include "cases.h"
 #include "flow.h"
+#include "gpu.h"
 
 #define OUT   8 /* operations left outstanding */
 #define CHUNK (256 * 1024)
@@ -22,14 +23,22 @@ static struct patch patch_open(size_t size)
 {
 	struct patch p = {.size = size};
 
-	p.data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	check(p.data != MAP_FAILED, "out of memory");
+	if (gpu_used())
+		p.data = gpu_alloc(size);
+	else
+		p.data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	check(p.data && p.data != MAP_FAILED, "out of memory");
 	drive_set(p.data, 0x11, size);
 	return p;
 }
 
+/* A GPU's memory that is freed is gone: what still comes for it crashes the process. */
 static void patch_free_and_watch(struct patch *p)
 {
+	if (gpu_is(p->data)) {
+		gpu_free(p->data);
+		return;
+	}
 	check(!munmap(p->data, p->size), "munmap failed");
 	check(mmap(p->data, p->size, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == p->data,
@@ -39,6 +48,8 @@ static void patch_free_and_watch(struct patch *p)
 
 static void patch_check_and_close(struct patch *p)
 {
+	if (gpu_used())
+		return;
 	drive_expect_canary(p->data, p->size, "memory that was deregistered and freed");
 	munmap(p->data, p->size);
 }
