@@ -90,6 +90,7 @@ static int poll_one(struct soft_cq *cq, bool progress)
 	pthread_mutex_unlock(&cq->context->lock);
 	if (err)
 		return err;
+	soft_time_reach(cq->now.stamp);
 	cq->ibv.wr_id = cq->now.wr_id;
 	cq->ibv.status = wc_status(cq->now.status);
 	return 0;

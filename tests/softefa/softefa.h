@@ -6,6 +6,7 @@
  *
  * The rooms, each of which may call those above it:
  *   setup.c     what the environment asks for; log lines; dice
+ *   time.c      virtual time
  *   port.c      ports: opened devices as others see them, by files
  *   wire.c      peers, and rings of packets between ports in shared memory
  *   sysfs.c     the files that describe the devices, and their counters
@@ -88,6 +89,8 @@ struct soft_setup {
 	unsigned window; /* of reordering; 1: in order */
 	unsigned rnr_percent, loss_percent, duplicate_percent;
 	uint64_t dead_ms;
+	bool timed; /* virtual time, with the two that follow */
+	int64_t latency_ns, request_ns;
 	struct soft_nic nics[SOFT_NICS_MAX];
 	int nic_count;
 };
@@ -152,7 +155,7 @@ struct soft_packet {
 	uint64_t offset; /* of this payload in the message */
 	uint64_t total;
 	uint32_t rkey, qkey;
-	uint64_t unused;
+	int64_t stamp; /* in virtual time: when its last byte arrives */
 };
 _Static_assert(sizeof(struct soft_packet) == 64, "rings keep packets on 64-byte boundaries");
 
@@ -231,6 +234,20 @@ void soft_tree_remove(const char *path);
 /* Makes a file and locks it until the process ends. A descriptor, or -1 and errno. */
 int soft_lock_file(const char *path);
 
+/* ---- time.c: virtual time, in ns; without it all stamps are 0 ---- */
+
+/* This process's clock, and its moving on to a stamp. Any thread. */
+int64_t soft_time_now(void);
+void soft_time_reach(int64_t stamp);
+/* A request that was posted then: when the NIC takes it. */
+int64_t soft_time_start(struct soft_context *c, int64_t posted);
+/* A packet with `bytes` of payload of a request that started then: its stamp. */
+int64_t soft_time_leave(struct soft_context *c, int64_t start, uint64_t bytes);
+/* A packet is here: when it is in place. */
+int64_t soft_time_arrive(struct soft_context *c, const struct soft_packet *packet);
+/* Exported. */
+int64_t softefa_time_ns(void);
+
 /* ---- memory.c ---- */
 
 struct soft_pd {
@@ -277,6 +294,7 @@ struct soft_completion {
 	bool has_imm, unsolicited;
 	uint16_t ah;
 	union ibv_gid gid;
+	int64_t stamp; /* in virtual time; 0: none */
 };
 
 struct soft_cq {
@@ -322,6 +340,7 @@ struct soft_op {
 	uint32_t rkey;
 	unsigned tries; /* after receiver not ready */
 	int64_t due_us; /* not before, while it rests */
+	int64_t start_ns, end_ns; /* in virtual time; the end: as far as it is known */
 	uint64_t got;	/* of a read */
 	uint64_t remote_id; /* of a reply: the reader's */
 	/* Its packets: those in `window` have had their turn in the count but are not yet sent. */
@@ -426,6 +445,7 @@ struct soft_context {
 	struct soft_ops sending, resting, waiting;
 	int64_t watched_us;
 	uint64_t posted;
+	int64_t request_ns, tx_ns, rx_ns; /* in virtual time: busy until then */
 	atomic_uint_fast64_t counts[SOFT_COUNTERS];
 	struct verbs_context verbs;
 };

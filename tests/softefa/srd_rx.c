@@ -51,7 +51,8 @@ static void acknowledge(struct soft_context *c, struct soft_peer *p, const struc
 			enum soft_status status)
 {
 	const struct soft_packet packet = {.type = PACKET_ACK, .status = (uint8_t)status, .id = to->id,
-					   .src_qpn = to->dst_qpn, .dst_qpn = to->src_qpn};
+					   .src_qpn = to->dst_qpn, .dst_qpn = to->src_qpn,
+					   .stamp = to->stamp + soft_setup.latency_ns};
 
 	soft_count(c, NOT_READY, status == SOFT_RNR);
 	soft_reply(c, p, &packet);
@@ -122,7 +123,7 @@ static struct soft_completion arrival(struct soft_context *c, struct soft_qp *qp
 	struct soft_completion done = {
 		.qp = qp, .qpn = qp->ibv.qp_base.qp_num, .src_qpn = packet->src_qpn, .opcode = IBV_WC_RECV,
 		.bytes = (uint32_t)packet->total, .imm = packet->imm, .has_imm = packet->flags & PACKET_HAS_IMM,
-		.ah = soft_ah_number(c, &p->gid), .gid = p->gid};
+		.ah = soft_ah_number(c, &p->gid), .gid = p->gid, .stamp = packet->stamp};
 
 	return done;
 }
@@ -201,8 +202,11 @@ static enum soft_status write_done(struct soft_context *c, struct soft_qp *qp, s
 	struct soft_recv *r;
 
 	soft_count(c, RDMA_WRITE_RECV_BYTES, packet->total);
-	if (!done.has_imm)
+	if (!done.has_imm) {
+		/* Whoever looks at the memory knows from now on. */
+		soft_time_reach(packet->stamp);
 		return SOFT_OK;
+	}
 	done.opcode = IBV_WC_RECV_RDMA_WITH_IMM;
 	done.unsolicited = qp->unsolicited;
 	if (!qp->unsolicited) {
@@ -271,6 +275,7 @@ static void take_read(struct soft_context *c, struct soft_peer *p, const struct 
 	op->peer = p;
 	p->flying++;
 	op->remote_id = packet->id;
+	op->start_ns = packet->stamp;
 	op->len = packet->total;
 	op->sge[0] = (struct ibv_sge){packet->addr, (uint32_t)packet->total, packet->rkey};
 	op->sges = 1;
@@ -291,6 +296,7 @@ static void take_read_data(struct soft_context *c, const struct soft_packet *pac
 		return;
 	why = scatter(c, op->qp, op->sge, op->sges, packet->offset, (const char *)(packet + 1), packet->len);
 	op->got += packet->len;
+	op->end_ns = packet->stamp;
 	if (why) {
 		soft_log("%s: what was read cannot be placed: %s", c->device->ibv.name, why);
 		soft_op_finish(c, op, SOFT_BAD_LKEY);
@@ -305,6 +311,7 @@ static void take_ack(struct soft_context *c, const struct soft_packet *packet)
 
 	if (!op || op->kind == OP_READ_REPLY || op->list == &c->resting)
 		return;
+	op->end_ns = packet->stamp;
 	if (packet->status == SOFT_RNR && (op->qp->rnr_retry == 7 || op->tries < op->qp->rnr_retry)) {
 		soft_op_again(c, op, RNR_WAIT_US << (op->tries < 6 ? op->tries : 6));
 		op->tries++;
@@ -313,7 +320,7 @@ static void take_ack(struct soft_context *c, const struct soft_packet *packet)
 	soft_op_finish(c, op, packet->status);
 }
 
-static void take(struct soft_context *c, struct soft_peer *p, const struct soft_packet *packet)
+static void take(struct soft_context *c, struct soft_peer *p, struct soft_packet *packet)
 {
 	soft_count(c, RX_PKTS, 1);
 	soft_count(c, RX_BYTES, sizeof(*packet) + packet->len);
@@ -322,6 +329,8 @@ static void take(struct soft_context *c, struct soft_peer *p, const struct soft_
 		return;
 	}
 	p->responded = true;
+	if (packet->type != PACKET_ACK && packet->type != PACKET_CANCEL)
+		packet->stamp = soft_time_arrive(c, packet);
 	switch ((enum soft_packet_type)packet->type) {
 	case PACKET_SEND: acknowledge(c, p, packet, take_send(c, p, packet)); break;
 	case PACKET_DATAGRAM:

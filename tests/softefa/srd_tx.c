@@ -86,7 +86,7 @@ void soft_op_finish(struct soft_context *c, struct soft_op *op, enum soft_status
 {
 	/* As libefa reports it: a finished read looks like a send. */
 	struct soft_completion done = {
-		.qp = op->qp, .wr_id = op->wr_id, .status = status, .ah = SOFT_NO_AH,
+		.qp = op->qp, .wr_id = op->wr_id, .status = status, .ah = SOFT_NO_AH, .stamp = op->end_ns,
 		.opcode = op->kind == OP_WRITE ? IBV_WC_RDMA_WRITE : IBV_WC_SEND};
 
 	if (status != SOFT_OK) {
@@ -108,6 +108,7 @@ void soft_op_again(struct soft_context *c, struct soft_op *op, int64_t after_us)
 {
 	op->next = op->windowed = 0;
 	op->got = 0;
+	op->start_ns = op->end_ns + after_us * 1000;
 	op->due_us = soft_now_us() + after_us;
 	op_move(op, &c->resting);
 }
@@ -182,6 +183,7 @@ void soft_op_start(struct soft_context *c, struct soft_op *op)
 	bool known;
 
 	count_request(c, op);
+	op->start_ns = soft_time_start(c, soft_time_now());
 	if (++c->posted == c->device->nic->kill_after)
 		soft_port_down(c);
 	if (status != SOFT_OK) {
@@ -291,6 +293,7 @@ static bool send_packet(struct soft_context *c, struct soft_op *op, uint32_t i, 
 	}
 	if (op->kind == OP_READ_REPLY)
 		soft_count(c, RDMA_READ_RESP_BYTES, packet->len);
+	packet->stamp = soft_time_leave(c, op->start_ns, packet->len);
 	soft_ring_push(c, op->peer, packet);
 	return true;
 }
