@@ -12,6 +12,8 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/check/tap.bash
 . "$here/../check/tap.bash"
+# shellcheck source=tests/nccl/libraries.bash
+. "$here/libraries.bash"
 builddir=${TEST_BUILDDIR:?run by make check}
 loader=$builddir/tests/nccl/loader
 libs=$builddir/src/.libs
@@ -35,23 +37,6 @@ if [ "${TEST_SANITIZER-}" = address ] && [ -z "${LSAN_OPTIONS-}" ]; then
 	printf 'leak:libfabric.so\nleak:libnccl.so\n' >"$tmp/lsan"
 	export LSAN_OPTIONS="suppressions=$tmp/lsan:print_suppressions=0"
 fi
-
-find_libraries() {
-	local dir
-	if [ -n "${NCCL_LIBRARY-}" ]; then
-		tr : '\n' <<<"$NCCL_LIBRARY"
-		return
-	fi
-	tr : '\n' <<<"$base_path" | sed -n 's|..*|&/libnccl.so.2|p'
-	PATH=$PATH:/usr/sbin:/sbin ldconfig -p 2>/dev/null | awk '$1 == "libnccl.so.2" { print $NF }'
-	for dir in /usr/local/cuda*/lib* /usr/local/cuda*/targets/*/lib /usr/lib/*-linux-gnu \
-		/usr/lib64 /usr/local/lib; do
-		echo "$dir/libnccl.so.2"
-	done
-	python3 -c 'import site
-for d in site.getsitepackages() + [site.getusersitepackages()]:
-    print(d + "/nvidia/nccl/lib/libnccl.so.2")' 2>/dev/null
-}
 
 # A default plugin that every process of this machine would get.
 system_has_default_plugin() {
