@@ -260,7 +260,8 @@ int settings_parse(enum collective what, int argc, char **argv, struct settings 
 		{0, "device", "N", OPTION_INT, &s.device, 0, MANY,
 		 "use this device of the plugin only (all, in turn); ranks\n"
 		 "that share a host then use its network, not loopback"},
-		{0, "channels", "N", OPTION_INT, &s.channels, 1, 64, "rings side by side, or connections to each peer (2)"},
+		{0, "channels", "N", OPTION_INT, &s.channels, 1, 64,
+		 "rings side by side, or connections to each peer (2)"},
 		{0, "chunk", "SIZE", OPTION_SIZE, &s.chunk_bytes, 16, 1 << 30,
 		 "largest message; 8 are in flight on a ring (512K; 128K for\nalltoall_perf and sendrecv_perf)"},
 		{0, "engine", "NAME", OPTION_TEXT, &r.engine, 0, 0, "net (net)"},

@@ -36,8 +36,8 @@ struct settings {
 };
 
 /*
- * Reads the command line of the program that measures `what`, and NCCL_TESTS_*. 0; 1: the help was printed, exit 0; -1: one message is
- * on stderr, exit 2.
+ * Reads the command line of the program that measures `what`, and NCCL_TESTS_*. 0; 1: the help was printed,
+ * exit 0; -1: one message is on stderr, exit 2.
  */
 int settings_parse(enum collective what, int argc, char **argv, struct settings *out);
 

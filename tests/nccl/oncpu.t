@@ -65,7 +65,8 @@ works() { # description
 		! grep -q 'via P2P\|via SHM\|via NET/Socket' "$work/out"; then
 		ok "$1"
 	else
-		bad "$1" "exit $status, network weft $used times" "$(grep -v 'NCCL INFO' "$work/out")" "$(tail -n 30 "$work/out")"
+		bad "$1" "exit $status, network weft $used times" "$(grep -v 'NCCL INFO' "$work/out")" \
+			"$(tail -n 30 "$work/out")"
 	fi
 }
 

@@ -9,9 +9,9 @@ struct patch {
 };
 
 /*
- * Replaces every function in `patches` (up to one without a name), and everything else whose name begins with "cuda" and a
- * capital letter by a function that prints the name on stderr and returns `unsupported`. `dl` is of dlopen. Returns
- * the number of functions replaced, or -1 after one line on stderr.
+ * Replaces every function in `patches` (up to one without a name), and everything else whose name begins with
+ * "cuda" and a capital letter by a function that prints the name on stderr and returns `unsupported`. `dl` is of
+ * dlopen. Returns the number of functions replaced, or -1 after one line on stderr.
  */
 int patch_library(void *dl, const struct patch *patches, int unsupported);
 
