@@ -37,8 +37,15 @@ static enum ibv_wc_status wc_status(enum soft_status status)
 	return IBV_WC_GENERAL_ERR;
 }
 
+static struct soft_completion *slot(struct soft_cq *cq, uint32_t i)
+{
+	return &cq->ring[(cq->head + i) & (cq->size - 1)];
+}
+
 void soft_cq_add(struct soft_cq *cq, const struct soft_completion *done)
 {
+	uint32_t i;
+
 	if (!cq)
 		return;
 	if (cq->count == cq->size) {
@@ -48,7 +55,10 @@ void soft_cq_add(struct soft_cq *cq, const struct soft_completion *done)
 		cq->overrun = true;
 		return;
 	}
-	cq->ring[(cq->head + cq->count++) & (cq->size - 1)] = *done;
+	/* In the order of virtual time, where there is one. */
+	for (i = cq->count++; i && slot(cq, i - 1)->stamp > done->stamp; i--)
+		*slot(cq, i) = *slot(cq, i - 1);
+	*slot(cq, i) = *done;
 	soft_count(cq->context, COMPLETIONS, 1);
 	if (cq->armed && cq->ibv.channel) {
 		struct ibv_cq *ibv = ibv_cq_ex_to_cq(&cq->ibv);
@@ -66,10 +76,10 @@ void soft_cq_purge(struct soft_cq *cq, const struct soft_qp *qp)
 	if (!cq)
 		return;
 	for (i = 0; i < cq->count; i++) {
-		struct soft_completion *one = &cq->ring[(cq->head + i) & (cq->size - 1)];
+		struct soft_completion *one = slot(cq, i);
 
 		if (one->qp != qp)
-			cq->ring[(cq->head + kept++) & (cq->size - 1)] = *one;
+			*slot(cq, kept++) = *one;
 	}
 	cq->count = kept;
 }
@@ -81,8 +91,8 @@ static int poll_one(struct soft_cq *cq, bool progress)
 	pthread_mutex_lock(&cq->context->lock);
 	if (progress && !cq->count)
 		soft_progress(cq->context);
-	if (cq->count) {
-		cq->now = cq->ring[cq->head];
+	if (cq->count && soft_time_may_see(slot(cq, 0)->stamp, progress)) {
+		cq->now = *slot(cq, 0);
 		cq->head = (cq->head + 1) & (cq->size - 1);
 		cq->count--;
 		err = 0;

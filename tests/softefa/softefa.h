@@ -239,6 +239,12 @@ int soft_lock_file(const char *path);
 /* This process's clock, and its moving on to a stamp. Any thread. */
 int64_t soft_time_now(void);
 void soft_time_reach(int64_t stamp);
+/*
+ * Whether the process may see already what has this stamp: it looks a few times before its clock moves on, and does in the
+ * meantime what it can. `looks`: this is such a look. And what it does is a reason to wait again.
+ */
+bool soft_time_may_see(int64_t stamp, bool looks);
+void soft_time_acts(void);
 /* A request that was posted then: when the NIC takes it. */
 int64_t soft_time_start(struct soft_context *c, int64_t posted);
 /* A packet with `bytes` of payload of a request that started then: its stamp. */

@@ -8,10 +8,17 @@
  * at the clock of its post, but not before the NIC has taken the one before. Its packets leave one after the other at
  * the NIC's speed, are under way for the latency, and arrive one after the other at the target's speed. The last one
  * makes the stamp of the target's completion, and the acknowledgement that of the sender's, a latency later.
+ *
+ * Here a message arrives at once, so a process could see an answer before it has sent the rest of a burst, which would
+ * then seem to leave after that answer. So completions are shown in the order of their stamps, and one of the future
+ * only to a process that has looked several times and done nothing.
  */
 #include "softefa.h"
 
+#define PATIENCE 16 /* looks */
+
 static atomic_int_fast64_t process_ns;
+static atomic_uint looked;
 
 int64_t soft_time_now(void)
 {
@@ -22,8 +29,22 @@ void soft_time_reach(int64_t stamp)
 {
 	int_fast64_t now = soft_time_now();
 
+	if (now < stamp)
+		soft_time_acts();
 	while (now < stamp && !atomic_compare_exchange_weak(&process_ns, &now, stamp))
 		;
+}
+
+bool soft_time_may_see(int64_t stamp, bool looks)
+{
+	if (stamp <= soft_time_now())
+		return true;
+	return looks && atomic_fetch_add_explicit(&looked, 1, memory_order_relaxed) >= PATIENCE;
+}
+
+void soft_time_acts(void)
+{
+	atomic_store_explicit(&looked, 0, memory_order_relaxed);
 }
 
 static int64_t later(int64_t a, int64_t b)

@@ -206,6 +206,7 @@ static int wr_complete(struct ibv_qp_ex *ibv)
 		}
 		qp->batched = 0;
 		soft_count(c, DOORBELLS, 1);
+		soft_time_acts();
 		soft_tx_run(c);
 	}
 	soft_qp_drop(qp, 0);
