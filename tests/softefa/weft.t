@@ -72,6 +72,17 @@ if [ -n "${SEEDS-}" ]; then
 	tap_done
 fi
 
+# Each message of 4 KiB is one request and, tagged, one more announces its receive; of raw libfabric one, and the counting
+# sees what more there is.
+unset SOFTEFA_NICS WEFT_TOPOLOGY
+counted=$(softefa_preload="$softefa_preload" COUNT_SIZES=4096 SOFTEFA_GENERATION=0 WEFT_PROTOCOL=tagged "$here/counts.sh" 2>&1)
+if awk -F'|' '/Weft/ { w = $4; bytes = $7 } /raw/ { r = $4 }
+	END { exit !(w >= 1.8 && w < 2.5 && r >= 0.8 && r < 1.6 && bytes > 4096 && bytes < 4800) }' <<<"$counted"; then
+	ok "work requests and bytes per message are counted"
+else
+	bad "work requests and bytes per message are counted" "$counted"
+fi
+
 # All eight devices of a P5 at work: 32 NICs in each of two processes.
 machine p5.48xlarge
 for device in 0 7; do
