@@ -41,7 +41,12 @@ int accel_mem(const void *p, struct accel_mem *out)
 		log_warn("%p belongs to GPU %d, of which the CUDA driver did not tell", p, gpu);
 		return -EIO;
 	}
-	*out = (struct accel_mem){.kind = ACCEL_CUDA, .gpu = gpu, .start = (uintptr_t)start, .bytes = bytes, .id = id, .context = context};
+	*out = (struct accel_mem){.kind = ACCEL_CUDA,
+				  .gpu = gpu,
+				  .start = (uintptr_t)start,
+				  .bytes = bytes,
+				  .id = id,
+				  .context = context};
 	return 0;
 }
 

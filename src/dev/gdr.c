@@ -73,7 +73,9 @@ static void choose_flush(struct dev *d, int64_t wish, const struct accel_gpu *co
 		because(g->flush_why, "%s", wish == CONF_FLUSH_AUTO ? "the GPU may see writes late" : "WEFT_FLUSH=read");
 	} else if (call && wish != CONF_FLUSH_READ) {
 		g->flush = DEV_FLUSH_CALL;
-		because(g->flush_why, "%s", wish == CONF_FLUSH_AUTO ? "the GPU may see writes late, and the provider can't read" : "WEFT_FLUSH=call");
+		because(g->flush_why, "%s",
+			wish == CONF_FLUSH_AUTO ? "the GPU may see writes late, and the provider can't read"
+						: "WEFT_FLUSH=call");
 	} else {
 		g->cuda = false;
 		because(g->cuda_why, "there is no way to flush: %s",
@@ -92,7 +94,9 @@ static void decide(struct dev *d, const struct conf *conf)
 	for (i = 0; i < d->rail_count && g->cuda; i++)
 		if (!d->rails[i]->hmem) {
 			g->cuda = false;
-			because(g->cuda_why, "%s", d->rails[i]->hmem_why ? d->rails[i]->hmem_why : "not this machine");
+			because(g->cuda_why, "%s", d->rails[i]->hmem_why && *d->rails[i]->hmem_why
+							  ? d->rails[i]->hmem_why
+							  : "the provider does not say that it reaches it");
 		}
 	n = g->cuda ? own_gpus(d, gpus) : 0;
 	for (i = 0; i < n && g->cuda; i++)

@@ -43,6 +43,7 @@ static void ask(struct fab_nic *nic, struct fab_domain *d, char *why, size_t why
 	struct fab_ep_says says = {.order = FAB_ORDER_KEPT};
 	struct fab_ep *ep;
 
+	nic->order = FAB_ORDER_UNKNOWN;
 	if (fab_ep_open(d, PROBE_DEPTH, no_arrival, NULL, &ep)) {
 		snprintf(why, why_bytes, "an endpoint on NIC %s can't be opened to ask", nic->name);
 		return;

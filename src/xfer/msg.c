@@ -288,8 +288,10 @@ static int test_locked(struct xfer_req *req, size_t out_lens[])
 {
 	struct xfer_chan *chan = req->chan;
 
-	if (req->flush)
+	if (req->flush) {
+		out_lens[0] = 0;
 		return flush_test(req);
+	}
 	if (!req->done || req->flushing)
 		xfer_port_poll(chan->port);
 	if (req->done && !req->err) {
