@@ -48,7 +48,7 @@ says "a provider without memory of GPUs" src/weft-info 'host memory only: provid
 # ---- what weft-info says of each attribute
 
 use_fault_provider
-export FAULT_HMEM=1
+export FAULT_HMEM=1 WEFT_PROTOCOL=rma
 dmabuf_here=$(src/weft-info --json | grep -c '"dmabuf_why_not": ""')
 yes='GPU memory (GPUDirect RDMA) by pointer: yes'
 says "all is there" src/weft-info "$yes" 'flush of what GPUs receive: read, as the GPU may see writes late' \
