@@ -358,24 +358,28 @@ static const char *no_gpus(const struct conf *conf)
 	return accel_info()->gpu_count ? NULL : accel_info()->why;
 }
 
-/* The chosen provider's NICs: with memory of GPUs, or with remote writes, where its row prefers those. */
-static int list_nics(struct fab_report *r, const struct fi_info *all, const struct conf *conf, const char *provider,
-		     bool hmem)
+/* What the chosen provider's NICs are to do. */
+struct wishes {
+	bool hmem;   /* reach memory of GPUs */
+	bool rma;    /* remote writes ... */
+	bool native; /* ... by the NIC itself, else rather none */
+};
+
+static int list_nics(struct fab_report *r, const struct fi_info *all, const char *provider, struct wishes *w)
 {
-	bool rma = conf->protocol == CONF_PROTOCOL_RMA ||
-		   (conf->protocol == CONF_PROTOCOL_AUTO && provider_facts(provider)->rma);
-	struct fi_info *own = hmem || rma ? ask(provider, rma, hmem) : NULL;
+	struct fi_info *own = w->hmem || w->rma ? ask(provider, w->rma, w->hmem) : NULL;
 	const struct fi_info *info;
 	int ret = 0;
 
-	if (hmem && !own) {
+	if (w->hmem && !own) {
+		w->hmem = false;
 		snprintf(r->hmem_why, sizeof(r->hmem_why),
 			 "provider %s offers no FI_HMEM here: %s may be built without CUDA", provider, fab_library_path());
-		return list_nics(r, all, conf, provider, false);
+		return list_nics(r, all, provider, w);
 	}
 	for (info = own ? own : all; info && !ret; info = info->next)
 		if (usable(info) && !strcmp(info->fabric_attr->prov_name, provider))
-			ret = nic_add(r, info, rma);
+			ret = nic_add(r, info, w->rma);
 	if (own)
 		fi_freeinfo(own);
 	return ret;
@@ -390,45 +394,54 @@ static void nics_free(struct fab_report *r)
 	r->nic_count = 0;
 }
 
-/* The NICs of a provider are alike: one is asked. False: `hmem_why` is said, and they are to be listed without GPUs. */
-static bool ask_nics(struct fab_report *r)
+/* The NICs of a provider are alike: one is asked. False: they are to be listed without the wish that it can't grant. */
+static bool ask_nics(struct fab_report *r, struct wishes *w)
 {
 	char why[sizeof(r->hmem_why)];
-	bool keep;
 	int i;
 
 	if (!r->nic_count)
 		return true;
 	probe_nic(&r->nics[0], why, sizeof(why));
-	keep = !r->nics[0].hmem || !*why;
-	if (!keep)
+	if (w->native && r->nics[0].rma && !r->nics[0].writes_native) {
+		w->rma = w->native = false;
+		return false;
+	}
+	if (r->nics[0].hmem && *why) {
 		memcpy(r->hmem_why, why, sizeof(why));
+		w->hmem = false;
+		return false;
+	}
 	for (i = 0; i < r->nic_seen; i++) {
 		r->nics[i].order = r->nics[0].order;
+		r->nics[i].writes_native = r->nics[0].writes_native;
 		r->nics[i].hmem_why = r->hmem_why;
 	}
-	return keep;
+	return true;
 }
 
 static int take_nics(struct fab_report *r, const struct fi_info *all, const struct conf *conf, const char *provider)
 {
+	const struct provider_facts *facts = provider_facts(provider);
 	const char *why = no_gpus(conf);
+	bool by_row = conf->protocol == CONF_PROTOCOL_AUTO;
+	struct wishes w = {
+		.hmem = !why,
+		.rma = conf->protocol == CONF_PROTOCOL_RMA || (by_row && (facts->rma || facts->rma_native)),
+		.native = by_row && !facts->rma,
+	};
 	int ret;
 
 	snprintf(r->hmem_why, sizeof(r->hmem_why), "%s", why ? why : "");
-	ret = list_nics(r, all, conf, provider, !why);
-	if (ret)
-		return ret;
-	filter_nics(r, conf);
-	if (ask_nics(r))
-		return 0;
-	nics_free(r);
-	ret = list_nics(r, all, conf, provider, false);
-	if (ret)
-		return ret;
-	filter_nics(r, conf);
-	ask_nics(r);
-	return 0;
+	for (;;) {
+		ret = list_nics(r, all, provider, &w);
+		if (ret)
+			return ret;
+		filter_nics(r, conf);
+		if (ask_nics(r, &w))
+			return 0;
+		nics_free(r);
+	}
 }
 
 static int collect(struct fab_report *r, const struct fi_info *all, const struct conf *conf,

@@ -107,7 +107,7 @@ static void ask_writes(struct fab_ep *ep)
 
 	if (provider_facts(ep->domain->nic->provider)->efa_options &&
 	    !fi_getopt(&ep->ep->fid, FI_OPT_ENDPOINT, FI_OPT_EFA_EMULATED_WRITE, &emulated, &bytes))
-		ep->says.writes_emulated = emulated;
+		ep->says.writes_told = true, ep->says.writes_emulated = emulated;
 #else
 	(void)ep;
 #endif

@@ -40,6 +40,7 @@ struct fab_nic {
 	bool rma; /* remote writes with immediate data are to be used */
 	bool hmem;  /* it reaches memory of GPUs ... */
 	bool reads; /* ... and can read it back */
+	bool writes_native; /* the NIC itself does remote writes, as far as the provider tells */
 	enum fab_order order;
 	const char *hmem_why; /* why it does not reach it, or "" */
 	struct fi_info *info;
@@ -149,7 +150,7 @@ void fab_ep_close(struct fab_ep *ep); /* accepts NULL */
 /* What the provider answered when the endpoint was opened. */
 struct fab_ep_says {
 	bool cuda_forbidden;  /* it calls no CUDA, so it reaches GPUs by itself */
-	bool writes_emulated;
+	bool writes_told, writes_emulated;
 	enum fab_order order;
 	const char *cuda_why; /* a clause: why cuda_forbidden is false, or "" */
 };

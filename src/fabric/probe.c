@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a NIC can only be asked by opening it: whether its provider really reaches GPUs, and whether 128 bytes come in
- * order. Providers that claim FI_HMEM whatever the machine has are asked here; others are believed.
+ * What a NIC can only be asked by opening it: whether its provider really reaches GPUs, whether 128 bytes come in order,
+ * and who does remote writes. Providers that claim FI_HMEM whatever the machine has are asked here; others are believed.
  */
 #include "fabric/probe.h"
 
@@ -51,6 +51,7 @@ static void ask(struct fab_nic *nic, struct fab_domain *d, char *why, size_t why
 	fab_ep_says(ep, &says);
 	fab_ep_close(ep);
 	nic->order = says.order;
+	nic->writes_native = says.writes_told && !says.writes_emulated;
 	if (!says.cuda_forbidden)
 		snprintf(why, why_bytes, "%s", says.cuda_why);
 	else if (nic->rma && says.writes_emulated)

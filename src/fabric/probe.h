@@ -5,7 +5,7 @@
 
 #include "fabric/fab.h"
 
-/* Fills nic->order; `why` becomes the clause that says why it reaches no memory of GPUs after all, or "". */
+/* Fills nic->order and writes_native; `why` becomes the clause that says why it reaches no memory of GPUs after all, or "". */
 void probe_nic(struct fab_nic *nic, char *why, size_t why_bytes);
 
 #endif

@@ -16,6 +16,7 @@ static const struct provider_devices rdma_devices = {0};
 static const struct provider_facts table[] = {
 	{.name = "efa",
 	 .rank = 100,
+	 .rma_native = true,
 	 .efa_options = true,
 	 .inject_lossy = true,
 	 .devices = &efa_devices,

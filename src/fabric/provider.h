@@ -22,7 +22,8 @@ struct provider_facts {
 	int rank;	      /* by default the highest rank present wins; 0: only when asked for */
 	bool ip;	      /* one domain per network interface */
 	bool local_only;      /* reaches this host only */
-	bool rma;	      /* remote writes with immediate data carry Weft better than tagged messages */
+	bool rma;	      /* remote writes with immediate data carry Weft better than tagged messages ... */
+	bool rma_native;      /* ... where the NIC itself does them */
 	/*
 	 * Below this release of libfabric (FI_VERSION; 0: never) the provider takes no lock for its table of memory
 	 * regions, whatever the threading level; tcp's was added in 1.20.

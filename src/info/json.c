@@ -70,8 +70,9 @@ static json_t *devices(const struct dev_table *t)
 
 		snprintf(guid, sizeof(guid), "%016llx", (unsigned long long)d->guid);
 		json_array_append_new(
-			list, json_pack("{s:i, s:s, s:o, s:o, s:s, s:s, s:i, s:s, s:s?, s:i, s:b, s:o}", "number", i, "nic",
-					d->nic->name, "rails", rails(d), "gpus", gpus(d), "provider", d->nic->provider, "fabric",
+			list, json_pack("{s:i, s:s, s:o, s:o, s:s, s:s, s:s, s:i, s:s, s:s?, s:i, s:b, s:o}", "number", i, "nic",
+					d->nic->name, "rails", rails(d), "gpus", gpus(d), "provider", d->nic->provider,
+					"protocol", d->nic->rma ? "rma" : "tagged", "fabric",
 					d->nic->fabric, "speed_mbps", d->speed_mbps, "guid", guid,
 					"pci_path", d->pci_path, "numa_node",
 					topo_nic_numa(t->conf.topology, d->nic->pci, d->pci_path),

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "dev/gdr.h"
+#include "fabric/provider.h"
 #include "info/info.h"
 #include "topo/nic.h"
 
@@ -65,6 +66,16 @@ static void print_gpus(const struct dev *d)
 	printf("\n");
 }
 
+/* Which wire, and why not the other. */
+static const char *wire_text(const struct conf *conf, const struct dev *d)
+{
+	if (d->nic->rma)
+		return "remote writes (rma)";
+	if (conf->protocol == CONF_PROTOCOL_AUTO && provider_facts(d->nic->provider)->rma_native)
+		return "the provider's tagged messages: it does not say that this NIC does remote writes itself";
+	return "the provider's tagged messages";
+}
+
 static void print_devices(const struct dev_table *t)
 {
 	int i;
@@ -76,6 +87,7 @@ static void print_devices(const struct dev_table *t)
 
 		printf("    %d  %-14s provider %s, %d Mbit/s, guid %016llx\n", i, d->nic->name,
 		       d->nic->provider, d->speed_mbps, (unsigned long long)d->guid);
+		printf("       %-14s messages go by %s\n", "", wire_text(&t->conf, d));
 		if (d->rail_count > 1)
 			print_rails(d);
 		if (d->gpus)
