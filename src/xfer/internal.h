@@ -147,12 +147,22 @@ struct stash {
 	char data[WIRE_EAGER_MAX];
 };
 
+#define ANNOUNCEMENTS 4 /* in flight on a channel */
+
+/* A write of clear-to-sends. */
+struct announcement {
+	struct fab_op op; /* first */
+	struct xfer_chan *chan;
+	uint32_t first; /* number, whose entry and those after it are not to be changed while it is flying */
+	bool flying;
+};
+
 /* The receiving half on the RMA wire. */
 struct rma_recv {
-	struct fab_op op; /* first: the announcement in flight, at most one */
+	struct announcement out[ANNOUNCEMENTS];
+	int flying;	  /* of them */
 	struct list link; /* in port->announcing */
 	struct xfer_chan *chan;
-	bool flying;
 	uint32_t announced; /* the first number not announced yet */
 	uint32_t open;	    /* receives announced and not met by a message */
 	uint32_t patience;  /* so much longer may a receive wait for others to be announced with it */

@@ -25,7 +25,7 @@ static void announced(struct fab_op *op, const struct fab_result *r);
 
 int rma_open(struct xfer_chan *chan)
 {
-	int ret = ring_get(chan->port, &chan->ring);
+	int i, ret = ring_get(chan->port, &chan->ring);
 
 	chan->told = chan->next_seq;
 	if (ret || chan->kind == XFER_SEND)
@@ -33,7 +33,10 @@ int rma_open(struct xfer_chan *chan)
 	chan->rma = calloc(1, sizeof(*chan->rma));
 	if (!chan->rma)
 		return -ENOMEM;
-	chan->rma->op.done = announced;
+	for (i = 0; i < ANNOUNCEMENTS; i++) {
+		chan->rma->out[i].op.done = announced;
+		chan->rma->out[i].chan = chan;
+	}
 	chan->rma->chan = chan;
 	chan->rma->announced = chan->rma->credited = chan->rma->here = chan->next_seq;
 	list_init(&chan->rma->link);
@@ -195,8 +198,9 @@ static void fill_entry(const struct xfer_req *req)
 
 #define PATIENCE 64 /* looks at the completion queue */
 
-static int write_entries(struct xfer_chan *chan, uint32_t first, uint32_t n)
+static int write_entries(struct announcement *a, uint32_t first, uint32_t n)
 {
+	struct xfer_chan *chan = a->chan;
 	struct rma_recv *r = chan->rma;
 	struct fab_ep *ep = chan->port->ep;
 	const void *from = &chan->ring->entries[first % WIRE_WINDOW];
@@ -209,10 +213,30 @@ static int write_entries(struct xfer_chan *chan, uint32_t first, uint32_t n)
 		fill_entry(r->at[(first + i) % WIRE_WINDOW]);
 	if (bytes <= fab_inject_bytes(ep))
 		return fab_write_inject(ep, from, bytes, chan->peer->paths[0].fab_addr, to, r->ring_key);
-	ret = fab_write(ep, &r->op, from, bytes, fab_mr_desc(chan->ring->mr), chan->peer->paths[0].fab_addr, to,
+	ret = fab_write(ep, &a->op, from, bytes, fab_mr_desc(chan->ring->mr), chan->peer->paths[0].fab_addr, to,
 			r->ring_key);
-	r->flying = !ret;
+	a->flying = !ret;
+	a->first = first;
+	r->flying += a->flying;
 	return ret;
+}
+
+/* One that is not in flight, for at most *n receives: an entry still on its way would overtake the next in its place. */
+static struct announcement *next_free(struct rma_recv *r, uint32_t *n)
+{
+	struct announcement *a, *found = NULL;
+
+	if (!r->flying)
+		return &r->out[0];
+	for (a = r->out; a < r->out + ANNOUNCEMENTS; a++) {
+		int32_t room = (int32_t)(a->first + WIRE_WINDOW - r->announced);
+
+		if (!a->flying)
+			found = a;
+		else if (room < (int32_t)*n)
+			*n = room > 0 ? (uint32_t)room : 0;
+	}
+	return *n ? found : NULL;
 }
 
 static bool waits(const struct xfer_chan *chan, uint32_t seq)
@@ -255,6 +279,7 @@ static bool may_wait(struct rma_recv *r, uint32_t n)
 void rma_announce(struct xfer_chan *chan)
 {
 	struct rma_recv *r = chan->rma;
+	struct announcement *a;
 	bool held = false;
 	int ret = 0;
 
@@ -262,7 +287,7 @@ void rma_announce(struct xfer_chan *chan)
 		return;
 	if (group_first(chan) - r->announced > WIRE_WINDOW)
 		r->announced = group_first(chan) - WIRE_WINDOW;
-	while (skip_received(chan) && !r->flying && !ret && !chan->err && !chan->peer_closed &&
+	while (skip_received(chan) && !ret && !chan->err && !chan->peer_closed &&
 	       !chan->peer->dead && !chan->doubt) {
 		uint32_t n = run_length(chan);
 		uint32_t to_end = WIRE_WINDOW - r->announced % WIRE_WINDOW;
@@ -271,7 +296,10 @@ void rma_announce(struct xfer_chan *chan)
 		if (held)
 			break;
 		n = n < to_end ? n : to_end;
-		ret = write_entries(chan, r->announced, n);
+		a = next_free(r, &n);
+		if (!a)
+			break; /* the end of one goes on with this */
+		ret = write_entries(a, r->announced, n);
 		if (!ret) {
 			r->announced += n;
 			r->open += n;
@@ -288,9 +316,11 @@ void rma_announce(struct xfer_chan *chan)
 
 static void announced(struct fab_op *op, const struct fab_result *r)
 {
-	struct xfer_chan *chan = ((struct rma_recv *)op)->chan;
+	struct announcement *a = (struct announcement *)op;
+	struct xfer_chan *chan = a->chan;
 
-	chan->rma->flying = false;
+	a->flying = false;
+	chan->rma->flying--;
 	if (r->err)
 		chan_doubt(chan, r->err == -ECANCELED ? -ECONNRESET : r->err, r->text);
 	else

@@ -299,6 +299,36 @@ static void recall_from_an_idle_sender(void **state)
 	end();
 }
 
+/* An announcement that is still in flight keeps its place in the ring, and nothing else. */
+static void a_window_behind_one_in_flight(void **state)
+{
+	struct rma_recv *r;
+	uint32_t first;
+	struct xfer_req *req;
+	int i;
+
+	(void)state;
+	NET_NEEDED();
+	begin();
+	r = link.recv->rma;
+	first = link.recv->next_seq;
+	r->out[1].first = first - WIRE_WINDOW + 5;
+	r->out[1].flying = true;
+	r->flying++;
+	r->patience = 0;
+	for (i = 0; i < 8; i++) {
+		assert_int_equal(net_recv(&link, (size_t)i * LARGE, LARGE, &req), 0);
+		r->patience = 0;
+	}
+	assert_int_equal(r->announced, first + 5);
+	r->out[1].flying = false;
+	r->flying--;
+	r->patience = 0;
+	rma_announce(link.recv);
+	assert_int_equal(r->announced, first + 8);
+	end();
+}
+
 /* A close that overtakes messages is answered when they are here, before their receives or behind them. */
 static void fin_after_the_last_message(void **state)
 {
@@ -350,6 +380,7 @@ int main(void)
 		NET_TEST(eager_too_large, NET_RMA),
 		NET_TEST(a_window_behind_the_oldest, NET_RMA),
 		NET_TEST(recall_from_an_idle_sender, NET_RMA),
+		NET_TEST(a_window_behind_one_in_flight, NET_RMA),
 		NET_TEST(fin_after_the_last_message, NET_RMA),
 		NET_TEST(fin_after_a_failure, NET_RMA),
 	};
