@@ -90,6 +90,17 @@ for device in 0 7; do
 	conformance "p5.48xlarge, device $device" SOFTEFA_GENERATION=1
 done
 
+# An all-reduce of four ranks, each a process with all the NICs of its machine.
+for name in p5.48xlarge p5en.48xlarge p6-b200.48xlarge; do
+	machine $name
+	if out=$(softefa SOFTEFA_GENERATION=1 benchmarks/all_reduce_perf --ranks 4 -b 64K -e 1M -f 16 -n 2 -w 1 2>&1) &&
+		[ "$(awk '!/^#/ && NF == 13 && $9 == 0 && $13 == 0' <<<"$out" | wc -l)" = 2 ]; then
+		ok "$name: all_reduce_perf --ranks 4, verified"
+	else
+		bad "$name: all_reduce_perf --ranks 4, verified" "$out"
+	fi
+done
+
 unset SOFTEFA_NICS WEFT_TOPOLOGY
 export SOFTEFA_RNR=3 SOFTEFA_LOSS=3
 cases=(--provider-only)
