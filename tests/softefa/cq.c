@@ -186,6 +186,9 @@ struct ibv_cq_ex *soft_cq_create(struct ibv_context *context, struct ibv_cq_init
 		free(cq);
 		return NULL;
 	}
+	pthread_mutex_lock(&c->lock);
+	c->cq_count++;
+	pthread_mutex_unlock(&c->lock);
 	return &cq->ibv;
 }
 
@@ -236,6 +239,7 @@ SOFT_EXPORT int ibv_destroy_cq(struct ibv_cq *ibv)
 	pthread_mutex_lock(&cq->context->lock);
 	for (qp = cq->context->qps; qp; qp = qp->next)
 		used |= qp->ibv.qp_base.send_cq == ibv || qp->ibv.qp_base.recv_cq == ibv;
+	cq->context->cq_count -= !used;
 	pthread_mutex_unlock(&cq->context->lock);
 	if (used)
 		return EBUSY;

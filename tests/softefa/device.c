@@ -318,6 +318,20 @@ static void free_ops(struct soft_context *c)
 	free(c->ops);
 }
 
+/*
+ * A provider may close its devices when the process ends, while another thread still polls: real queues stay mapped
+ * then, and so does this. True: it is to stay.
+ */
+static bool still_used(struct soft_context *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->closed = c->cq_count > 0;
+	if (c->closed)
+		soft_port_leave(c);
+	pthread_mutex_unlock(&c->lock);
+	return c->closed;
+}
+
 SOFT_EXPORT int ibv_close_device(struct ibv_context *context)
 {
 	struct soft_context *c = soft_context_of(context), **at;
@@ -338,6 +352,8 @@ SOFT_EXPORT int ibv_close_device(struct ibv_context *context)
 	}
 	if (!c->inherited)
 		soft_sysfs_keep(c);
+	if (still_used(c))
+		return 0;
 	free_ops(c);
 	soft_peers_free(c);
 	soft_port_close(c);

@@ -210,22 +210,28 @@ int soft_port_open(struct soft_context *c)
 	return err;
 }
 
-void soft_port_close(struct soft_context *c)
+void soft_port_leave(struct soft_context *c)
 {
 	char path[200];
 
-	if (!c->port.page)
-		return;
 	snprintf(path, sizeof(path), "%s/%s", soft_setup.dir, c->port.name);
 	if (!c->inherited) {
 		remove_port(path);
 		*strrchr(path, '/') = 0;
 		rmdir(path); /* the last one */
 	}
-	munmap(c->port.page, sizeof(*c->port.page));
-	c->port.page = NULL;
 	if (c->port.lock_fd >= 0)
 		close(c->port.lock_fd);
+	c->port.lock_fd = -1;
+}
+
+void soft_port_close(struct soft_context *c)
+{
+	if (!c->port.page)
+		return;
+	soft_port_leave(c);
+	munmap(c->port.page, sizeof(*c->port.page));
+	c->port.page = NULL;
 }
 
 bool soft_port_is_down(const struct soft_context *c)

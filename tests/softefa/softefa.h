@@ -193,6 +193,8 @@ struct soft_context;
 
 /* Makes the context visible to others. 0 or negative errno, said. */
 int soft_port_open(struct soft_context *c);
+/* Others see it no more. */
+void soft_port_leave(struct soft_context *c);
 /* Accepts a half-opened one. */
 void soft_port_close(struct soft_context *c);
 /* True once the context's link has been taken down; it stays so. */
@@ -437,6 +439,7 @@ struct soft_context {
 	struct soft_device *device;
 	pthread_mutex_t lock;
 	bool inherited; /* by a fork: a dead copy of the parent's */
+	bool closed;	/* with queues that are still used: nothing moves any more */
 	struct soft_port port;
 	struct soft_peer *peers;
 	struct soft_route *routes;

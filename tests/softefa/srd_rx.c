@@ -363,7 +363,7 @@ void soft_progress(struct soft_context *c)
 {
 	struct soft_peer *p;
 
-	if (c->inherited)
+	if (c->inherited || c->closed)
 		return;
 	soft_peers_accept(c);
 	soft_rx_run(c);
