@@ -9,8 +9,6 @@
 
 #include "base/log.h"
 
-#define HOPPER 90 /* from here on, NCCL takes it that GPUs see a NIC's writes in order */
-
 #define because(text, ...) snprintf(text, sizeof(text), __VA_ARGS__)
 
 static bool is_named(const struct dev *d, const struct accel_gpu *g)
@@ -40,7 +38,7 @@ static int own_gpus(const struct dev *d, const struct accel_gpu *out[ACCEL_GPUS_
 
 static bool sees_order(const struct accel_gpu *g)
 {
-	return g->ordered && g->capability >= HOPPER && !g->coherent;
+	return g->ordered && g->capability >= GDR_UNASKED && !g->coherent;
 }
 
 static bool all_read(const struct dev *d)

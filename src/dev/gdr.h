@@ -5,6 +5,12 @@
 
 #include "dev/dev.h"
 
+/*
+ * From this compute capability on (Hopper), NCCL takes it that GPUs see a NIC's writes in order, and asks for no flush
+ * unless it is told to.
+ */
+#define GDR_UNASKED 90
+
 /* Fills t->devs[...].gdr. Loads the CUDA driver. */
 void gdr_decide(struct dev_table *t);
 

@@ -33,8 +33,8 @@
 
 static bool is_eager(const struct xfer_chan *chan, size_t len, uint32_t tag, const struct xfer_region *region)
 {
-	return chan->ring && !chan->no_eager && !(region && region->mr->mem.kind != ACCEL_HOST) && len <= WIRE_EAGER_MAX && chan->has_tag && chan->tag == tag &&
-	       chan->port->conf->eager != CONF_EAGER_OFF &&
+	return chan->ring && !chan->no_eager && !region_is_gpus(region) && len <= WIRE_EAGER_MAX && chan->has_tag &&
+	       chan->tag == tag && chan->port->conf->eager != CONF_EAGER_OFF &&
 	       !(chan->grouped && seq_at_or_after(chan->next_seq, chan->grouped_from));
 }
 
@@ -119,7 +119,8 @@ void eager_received(struct xfer_chan *chan, size_t len)
 	struct rma_recv *r = chan->rma;
 
 	r->small = len <= WIRE_EAGER_MAX ? r->small + 1 : 0;
-	if (chan->grp || r->quiet || chan->port->dev->gdr.cuda || r->small < QUIET_AFTER || chan->port->conf->eager != CONF_EAGER_ADAPTIVE)
+	if (chan->grp || r->quiet || chan->port->dev->gdr.cuda || r->small < QUIET_AFTER ||
+	    chan->port->conf->eager != CONF_EAGER_ADAPTIVE)
 		return;
 	r->quiet = true;
 	send_credit(chan);
@@ -146,7 +147,7 @@ static void copy(struct xfer_req *req, const void *data, size_t len)
 		req_finish(req, -EMSGSIZE, 0);
 		return;
 	}
-	if (len && req->region->mr->mem.kind != ACCEL_HOST) {
+	if (len && region_is_gpus(req->region)) {
 		chan_fail(chan, -EPROTO, "message number %" PRIu32 " came eagerly, for a GPU", req->seq);
 		req_finish(req, -EPROTO, 0);
 		return;

@@ -17,7 +17,6 @@
 #include "xfer/internal.h"
 
 #define SINK_BYTES 64 /* of a rail, where what is read goes */
-#define HOPPER	   90 /* NCCL asks for no flush from this compute capability on, unless it can be told to */
 
 struct flush_read {
 	struct fab_op op; /* first */
@@ -138,20 +137,15 @@ static int begin(struct xfer_req *req, struct xfer_region *region, char *at)
 	}
 }
 
-static bool is_gpus(const struct xfer_region *region)
-{
-	return region && region->mr->mem.kind != ACCEL_HOST;
-}
-
 /* The first bytes for a GPU that the receive has got, or NULL. */
 static struct xfer_req *for_gpu(struct xfer_req *req)
 {
 	unsigned i;
 
 	for (i = 0; i < req->parts; i++)
-		if (req->part[i]->len && is_gpus(req->part[i]->region))
+		if (req->part[i]->len && region_is_gpus(req->part[i]->region))
 			return req->part[i];
-	return !req->parts && req->len && is_gpus(req->region) ? req : NULL;
+	return !req->parts && req->len && region_is_gpus(req->region) ? req : NULL;
 }
 
 int flush_self(struct xfer_req *req)
@@ -165,7 +159,7 @@ int flush_self(struct xfer_req *req)
 	part = req->flushing ? NULL : for_gpu(req);
 	if (req->flushing)
 		ret = go_on(req);
-	else if (part && accel_info()->gpus[part->region->mr->mem.gpu].capability >= HOPPER)
+	else if (part && accel_info()->gpus[part->region->mr->mem.gpu].capability >= GDR_UNASKED)
 		ret = begin(req, part->region, part->buf);
 	req->flushing = true;
 	req->flushed = ret == 1;
@@ -217,7 +211,7 @@ int xfer_flush(struct xfer_chan *chan, void *buf, struct xfer_region *region, st
 	int ret;
 
 	*out = NULL;
-	if (!is_gpus(region))
+	if (!region_is_gpus(region))
 		return 0;
 	xfer_port_lock(chan->port);
 	ret = flush_locked(chan, region, buf, out);

@@ -243,6 +243,12 @@ struct xfer_region {
 	struct dev_mr *mr;
 };
 
+/* Memory of a GPU, which no CPU may touch. NULL: no memory at all. */
+static inline bool region_is_gpus(const struct xfer_region *region)
+{
+	return region && region->mr->mem.kind != ACCEL_HOST;
+}
+
 #define REQ_WHOLE 0xff /* a message that is no part of a group */
 
 struct xfer_req {
