@@ -93,7 +93,7 @@ static json_t *config(const struct settings *s, const char *plugin, int abi,
 	json_object_set_new(c, "operation", text(s->all_ops ? "all" : op_names[s->ops[0]]));
 	json_object_set_new(c, "datatype",
 			    text(s->all_types ? "all" : type_facts[s->types[0]].name));
-	json_object_set_new(c, "engine", text("net"));
+	json_object_set_new(c, "engine", text(s->nccl ? "nccl" : "net"));
 	json_object_set_new(c, "plugin", text(plugin));
 	json_object_set_new(c, "plugin_abi", json_integer(abi));
 	json_object_set_new(c, "ranks", json_integer(nranks));

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * all_reduce_perf and its like: nccl-tests' programs of these names on any NCCL net plugin, without NCCL or GPUs.
+ * all_reduce_perf and its like: nccl-tests' programs of these names on any NCCL net plugin, without NCCL or GPUs, or with.
  * From the command line to the exit status; what is measured and how it is shown is done elsewhere.
  */
 #include "main.h"
 #include "json.h"
 #include "launch.h"
 #include "measure.h"
+#include "nccl.h"
 #include "oob.h"
 #include "options.h"
 #include "place.h"
@@ -28,7 +29,7 @@
 #include <unistd.h>
 
 /* nccl-tests' statuses; usage errors have OPTIONS_EXIT_USAGE. */
-enum { EXIT_INTERNAL = 1, EXIT_NCCL = 3, EXIT_TIMEOUT = 4, EXIT_CHECK = 7 };
+enum { EXIT_INTERNAL = 1, EXIT_GPU = 2, EXIT_NCCL = 3, EXIT_TIMEOUT = 4, EXIT_CHECK = 7 };
 
 enum { DEFAULT_RANKS = 2, MEET_TIMEOUT_S = 60, CAUSE_WAIT_MS = 2000 };
 
@@ -39,10 +40,10 @@ struct run {
 	int argc;
 	char **argv;
 	const char *plugin_path;
-	char note[512]; /* "# ..." lines for the preamble */
+	char note[2048]; /* "# ..." lines for the preamble */
 	struct oob *oob;
 	struct bench_plugin plugin;
-	struct ring *ring;
+	struct engine *engine;
 	struct measure *measure;
 	struct json_report *json; /* rank 0, if wanted */
 	struct totals totals;
@@ -103,11 +104,13 @@ static int take_place(struct run *run, int *out_status)
 /* All ranks of a job end alike, so that it does not matter which one the launcher sees first. */
 static int exit_status(const struct run *run, int failure)
 {
-	if (failure == RING_FAIL_PEER && oob_error_status(run->oob))
+	if (failure == FAIL_PEER && oob_error_status(run->oob))
 		return oob_error_status(run->oob);
-	if (failure == RING_FAIL_TIMEOUT)
+	if (failure == FAIL_TIMEOUT)
 		return EXIT_TIMEOUT;
-	return failure == RING_FAIL_SYSTEM ? EXIT_INTERNAL : EXIT_NCCL;
+	if (failure == FAIL_GPU)
+		return EXIT_GPU;
+	return failure == FAIL_SYSTEM ? EXIT_INTERNAL : EXIT_NCCL;
 }
 
 /*
@@ -117,28 +120,31 @@ static int exit_status(const struct run *run, int failure)
 static _Noreturn void fail(struct run *run, int failure)
 {
 	const struct oob_peer *self = oob_peer(run->oob, run->place.rank);
+	const char *error = run->engine ? run->engine->calls->error(run->engine) : "out of memory";
 	char text[2048];
 	int status;
 
 	progress_clear();
 	/* A failing transfer is most often the echo of a death: wait for the name. */
-	if (failure == RING_FAIL_PLUGIN)
+	if (failure == FAIL_ENGINE)
 		(void)oob_await_cause(run->oob, CAUSE_WAIT_MS);
 	status = exit_status(run, failure);
-	if (failure == RING_FAIL_PEER)
+	if (failure == FAIL_PEER)
 		snprintf(text, sizeof(text), "%s: Test failure: %s", self->host,
 			 oob_error(run->oob));
-	else if (failure == RING_FAIL_PLUGIN)
+	else if (failure == FAIL_ENGINE)
 		snprintf(text, sizeof(text), "%s: Test NCCL failure %s", self->host,
-			 ring_error(run->ring));
-	else if (failure == RING_FAIL_TIMEOUT)
+			 error);
+	else if (failure == FAIL_GPU)
+		snprintf(text, sizeof(text), "%s: Test CUDA failure %s", self->host, error);
+	else if (failure == FAIL_TIMEOUT)
 		snprintf(text, sizeof(text), "%s: Test timeout (%llds) %s", self->host,
-			 (long long)run->settings.timeout_s, ring_error(run->ring));
+			 (long long)run->settings.timeout_s, error);
 	else
 		snprintf(text, sizeof(text), "%s: Test failure: out of memory", self->host);
 	printf("\n%s\n .. %s pid %d: Test failure rank %d", text, self->host, self->pid,
 	       run->place.rank);
-	if (failure != RING_FAIL_PEER && *oob_error(run->oob))
+	if (failure != FAIL_PEER && *oob_error(run->oob))
 		printf(": %s", oob_error(run->oob));
 	printf("\n");
 	fflush(stdout);
@@ -148,29 +154,14 @@ static _Noreturn void fail(struct run *run, int failure)
 	_exit(status);
 }
 
-/* The PCI address at the end of a /sys path: "0000:3b:00.0". */
-static void pci_address(const char *path, char *buf, size_t buf_bytes)
-{
-	unsigned int domain, bus, dev, function;
-
-	buf[0] = '\0';
-	if (path && sscanf(base_name(path), "%x:%x:%x.%x", &domain, &bus, &dev, &function) == 4)
-		snprintf(buf, buf_bytes, "%04x:%02x:%02x.%x", domain, bus, dev, function);
-}
-
 static void describe_self(const struct run *run, struct rank_info *info)
 {
 	const struct oob_peer *self = oob_peer(run->oob, run->place.rank);
-	struct weft_nccl_props_v8 props = {0};
 
 	memset(info, 0, sizeof(*info));
 	info->pid = self->pid;
-	info->device = ring_device(run->ring);
 	memcpy(info->host, self->host, sizeof(info->host));
-	if (run->plugin.net->get_properties(info->device, &props))
-		return;
-	pci_address(props.pci_path, info->pci, sizeof(info->pci));
-	snprintf(info->name, sizeof(info->name), "%s/%s", run->plugin.net->name, props.name);
+	run->engine->calls->describe(run->engine, info);
 }
 
 /* Everything that stands above the rows, in the table and in JSON. */
@@ -180,14 +171,15 @@ static void introduce(struct run *run, bool lowered)
 	struct rank_info mine, *all = calloc(n, sizeof(*all));
 
 	if (!all)
-		fail(run, RING_FAIL_SYSTEM);
+		fail(run, FAIL_SYSTEM);
 	describe_self(run, &mine);
 	if (oob_allgather(run->oob, &mine, sizeof(mine), all))
-		fail(run, RING_FAIL_PEER);
+		fail(run, FAIL_PEER);
 	if (!run->place.rank) {
 		if (run->settings.json)
 			run->json = json_open(&run->settings, run->argc, run->argv,
-					      run->plugin_path, run->plugin.abi, all, (int)n);
+					      run->plugin_path ? run->plugin_path : "",
+					      run->plugin.abi, all, (int)n);
 		table_preamble(stdout, base_name(run->argv[0]), &run->settings, run->note, all,
 			       (int)n);
 		if (lowered)
@@ -210,11 +202,12 @@ static void prepare(struct run *run)
 		.device = (int)s->device,
 		.timeout_s = (int)s->timeout_s,
 	};
-	int failure = ring_open(&config, &run->ring);
+	const struct nccl_config gpu = {run->oob, s->what, (int)s->device, (int)s->timeout_s};
+	int failure = s->nccl ? nccl_open(&gpu, &run->engine) : ring_open(&config, &run->engine);
 	bool lowered = false;
 
 	if (!failure)
-		failure = measure_open(&run->settings, run->oob, run->ring,
+		failure = measure_open(&run->settings, run->oob, run->engine,
 				       run->place.all_local ? run->place.nranks : 1, &run->measure,
 				       &lowered);
 	if (failure)
@@ -228,17 +221,51 @@ static int meet(struct run *run)
 	const struct oob_config config = {p->rank, p->nranks,    p->root,
 					  p->port, p->listen_fd, MEET_TIMEOUT_S};
 
-	if (p->all_local && p->nranks > 1 && run->settings.device < 0 && launch_keep_local())
+	if (p->all_local && p->nranks > 1 && (run->settings.nccl || run->settings.device < 0) && launch_keep_local())
 		add_note(
 			run,
 			"# All ranks share this host: traffic stays on loopback (--device, or "
 			"WEFT_NICS, WEFT_PROVIDER, FI_TCP_IFACE, FI_NET_IFACE choose otherwise)\n");
 	if (run->settings.all_types || run->settings.all_ops)
-		add_note(run, "# all: without f8e4m3, f8e5m2 and mulsum, which engine net does not "
+		add_note(run, "# all: without f8e4m3, f8e5m2 and mulsum, which this program does not "
 			      "have\n");
 	if (p->nranks == 1)
 		add_note(run, "# One rank: nothing crosses the network, busbw is 0\n");
 	return oob_open(&config, &run->oob);
+}
+
+static int use_plugin(struct run *run)
+{
+	if (bench_plugin_open(&run->plugin, run->plugin_path, (int)run->settings.abi))
+		return -1;
+	add_note(run, "# Net plugin: %s, interface v%d\n", run->plugin.net->name, run->plugin.abi);
+	return 0;
+}
+
+/* What NCCL reads from the environment: the user's own settings stand. */
+static int use_nccl(struct run *run)
+{
+	const struct settings *s = &run->settings;
+	bool ours = !s->plugin && !getenv("NCCL_NET_PLUGIN") && !getenv("NCCL_NET");
+	char host[32];
+
+	if (s->plugin || ours)
+		setenv("NCCL_NET_PLUGIN", run->plugin_path, 1);
+	/* Without this, NCCL would use its own sockets in silence where Weft can't be used. */
+	if (ours && run->place.nranks > 1)
+		setenv("NCCL_NET", "weft", 1);
+	/* Ranks that share a GPU must be of different hosts for NCCL, and then talk over the network. */
+	if (s->device >= 0 && run->place.nranks > 1 && !getenv("NCCL_HOSTID")) {
+		snprintf(host, sizeof(host), "weft-rank-%d", run->place.rank);
+		setenv("NCCL_HOSTID", host, 1);
+		add_note(run, "# Ranks may share a GPU: NCCL takes each for a host of its own (NCCL_HOSTID)\n");
+	}
+	if (nccl_load())
+		return -1;
+	run->plugin_path = getenv("NCCL_NET_PLUGIN");
+	add_note(run, "# nccl-library=%d cuda-driver=%d NCCL_NET_PLUGIN=%s NCCL_NET=%s\n", nccl_version(),
+		 nccl_cuda_version(), run->plugin_path ? run->plugin_path : "", getenv("NCCL_NET") ? getenv("NCCL_NET") : "");
+	return 0;
 }
 
 static int work(struct run *run)
@@ -248,12 +275,11 @@ static int work(struct run *run)
 
 	if (meet(run))
 		return EXIT_INTERNAL;
-	if (bench_plugin_open(&run->plugin, run->plugin_path, (int)run->settings.abi)) {
-		oob_fail(run->oob, EXIT_NCCL, "cannot use the plugin");
+	if (run->settings.nccl ? use_nccl(run) : use_plugin(run)) {
+		oob_fail(run->oob, EXIT_NCCL, run->settings.nccl ? "cannot use NCCL" : "cannot use the plugin");
 		oob_close(run->oob);
 		return EXIT_NCCL;
 	}
-	add_note(run, "# Net plugin: %s, interface v%d\n", run->plugin.net->name, run->plugin.abi);
 	progress_init(!run->place.rank);
 	prepare(run);
 	failure = measure_run(run->measure, run->json, &run->totals);
@@ -264,8 +290,9 @@ static int work(struct run *run)
 	good = !run->totals.failed_checks && totals_fast_enough(&run->totals);
 	json_close(run->json, &run->totals, NULL);
 	measure_close(run->measure);
-	ring_close(run->ring);
-	bench_plugin_close(&run->plugin);
+	run->engine->calls->close(run->engine);
+	if (!run->settings.nccl)
+		bench_plugin_close(&run->plugin);
 	oob_close(run->oob);
 	return good ? EXIT_SUCCESS : EXIT_CHECK;
 }

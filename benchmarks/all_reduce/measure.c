@@ -17,9 +17,10 @@ enum { TIMING_SEED = 99, FIRST_CHECK_SEED = 100 };
 struct measure {
 	struct settings *s;
 	struct oob *oob;
-	struct ring *ring;
+	struct engine *engine;
 	int rank, nranks;
 	struct guarded send, recv;
+	char *gpu_send, *gpu_recv; /* the same on the GPU, strips included; NULL: there is none */
 	void *expected;   /* NULL without verification */
 	double *times_us; /* of single iterations, both placements; NULL if not wanted */
 	double *scratch;
@@ -85,11 +86,47 @@ static char *result_of(const struct measure *m, const struct test *t, int64_t op
 	return place_in(&m->recv, t, op) + (t->in_place && t->expects < t->sends ? own_share(m, t) : 0);
 }
 
+/* Where the engine finds what is at p in a buffer. */
+static char *there(const struct measure *m, char *p)
+{
+	const struct guarded *s = &m->send, *r = &m->recv;
+	size_t in_send = (size_t)(p - (char *)s->map);
+
+	if (!m->gpu_send)
+		return p;
+	return in_send < s->map_bytes ? m->gpu_send + in_send : m->gpu_recv + (p - (char *)r->map);
+}
+
+/* To and from the GPU, where there is one. */
+static int upload(struct measure *m, char *p, size_t bytes)
+{
+	return m->gpu_send && bytes ? m->engine->calls->put(m->engine, there(m, p), p, bytes) : 0;
+}
+
+static int download(struct measure *m, char *p, size_t bytes)
+{
+	return m->gpu_send && bytes ? m->engine->calls->get(m->engine, p, there(m, p), bytes) : 0;
+}
+
 /* The op-th operation of the timed ones; 0 also serves for all others. */
 static int operate(struct measure *m, const struct test *t, int64_t op)
 {
-	return ring_run(m->ring, t->row->type, t->row->op, t->root, input_of(m, t, op), result_of(m, t, op),
-			t->count);
+	const struct engine_op what = {t->row->type, t->row->op, t->root, t->count};
+
+	return m->engine->calls->run(m->engine, &what, there(m, input_of(m, t, op)), there(m, result_of(m, t, op)));
+}
+
+/* What was started is done. */
+static int finish(struct measure *m)
+{
+	return m->engine->calls->wait ? m->engine->calls->wait(m->engine) : 0;
+}
+
+static int operate_alone(struct measure *m, const struct test *t)
+{
+	int err = operate(m, t, 0);
+
+	return err ? err : finish(m);
 }
 
 static struct verify_case verify_case(const struct measure *m, const struct test *t, uint64_t seed)
@@ -98,10 +135,14 @@ static struct verify_case verify_case(const struct measure *m, const struct test
 }
 
 /* The input of the op-th operation. What a broadcast overwrites is no input. */
-static void fill(const struct measure *m, const struct test *t, const struct verify_case *c, int64_t op)
+static int fill(struct measure *m, const struct test *t, const struct verify_case *c, int64_t op)
 {
-	if (m->s->what != BROADCAST || !t->in_place || m->rank == t->root)
-		verify_fill(c, m->rank, input_of(m, t, op), t->sends);
+	char *input = input_of(m, t, op);
+
+	if (m->s->what == BROADCAST && t->in_place && m->rank != t->root)
+		return 0;
+	verify_fill(c, m->rank, input, t->sends);
+	return upload(m, input, t->sends * type_facts[t->row->type].bytes);
 }
 
 /* What all ranks' shares should be: the first elements of what each has, or those that it has for this one. */
@@ -132,24 +173,53 @@ static void expect(const struct measure *m, const struct test *t, struct verify_
 }
 
 /* Data for the op-th operation; what it should give goes to m->expected. */
-static void prepare(struct measure *m, const struct test *t, const struct verify_case *c, int64_t op)
+static int prepare(struct measure *m, const struct test *t, const struct verify_case *c, int64_t op)
 {
+	char *result = result_of(m, t, op);
+	int err;
+
 	expect(m, t, *c);
-	verify_poison(c, result_of(m, t, op), m->expected, t->expects);
-	fill(m, t, c, op);
+	verify_poison(c, result, m->expected, t->expects);
+	err = upload(m, result, t->expects * type_facts[t->row->type].bytes);
+	return err ? err : fill(m, t, c, op);
+}
+
+static int64_t check_guards(struct measure *m)
+{
+	const struct engine_calls *calls = m->engine->calls;
+
+	return guarded_check(&m->send) + guarded_check(&m->recv) +
+	       (calls->check_guards ? calls->check_guards(m->engine) : 0);
+}
+
+static int move_strips(struct measure *m, int (*move)(struct measure *m, char *p, size_t bytes))
+{
+	const struct guarded *const both[] = {&m->send, &m->recv};
+	int err = 0;
+
+	for (int i = 0; !err && i < 2; i++) {
+		err = move(m, (char *)both[i]->data - GUARD_BYTES, GUARD_BYTES);
+		if (!err)
+			err = move(m, (char *)both[i]->data + both[i]->bytes, GUARD_BYTES);
+	}
+	return err;
 }
 
 /* Counts what is wrong after the op-th operation, here and everywhere. */
 static int check(struct measure *m, const struct test *t, const struct verify_case *c, int64_t op,
 		 int64_t *wrong)
 {
-	int64_t mine = verify_compare(c, result_of(m, t, op), m->expected, t->expects);
+	char *result = result_of(m, t, op);
 	double mine_as_double;
+	int err = download(m, result, t->expects * type_facts[t->row->type].bytes);
 
-	mine += guarded_check(&m->send) + guarded_check(&m->recv) + ring_check_guards(m->ring);
-	mine_as_double = (double)mine;
+	if (!err)
+		err = move_strips(m, download);
+	if (err)
+		return err;
+	mine_as_double = (double)(verify_compare(c, result, m->expected, t->expects) + check_guards(m));
 	if (oob_allgather(m->oob, &mine_as_double, sizeof(mine_as_double), m->gathered))
-		return RING_FAIL_PEER;
+		return FAIL_PEER;
 	for (int r = 0; r < m->nranks; r++) {
 		*wrong += (int64_t)m->gathered[r];
 		m->totals.failed_checks += m->gathered[r] > 0;
@@ -165,8 +235,9 @@ static int verify(struct measure *m, const struct test *t, int64_t *wrong)
 		struct verify_case c = verify_case(m, t, m->check_seed++);
 
 		progress_show("verifying", round, m->s->check);
-		prepare(m, t, &c, 0);
-		err = operate(m, t, 0);
+		err = prepare(m, t, &c, 0);
+		if (!err)
+			err = operate_alone(m, t);
 		if (!err)
 			err = check(m, t, &c, 0, wrong);
 	}
@@ -193,25 +264,32 @@ static double combine(const struct measure *m)
 /* Times the iterations; times_us (or NULL) gets each one's, for a single operation. */
 static int time_iters(struct measure *m, const struct test *t, double *times_us, double *out_s)
 {
+	const struct engine_calls *calls = m->engine->calls;
 	int64_t agg = m->s->agg_iters;
 	double start = now_s(), before = start, after = start;
+	int err = 0;
 
 	for (int64_t i = 0; i < m->s->iters; i++) {
 		progress_show("timing", i, m->s->iters);
-		for (int64_t a = 0; a < agg; a++) {
-			int err = operate(m, t, i * agg + a);
-
-			if (err)
-				return err;
-		}
+		if (agg > 1 && calls->begin)
+			err = calls->begin(m->engine);
+		for (int64_t a = 0; !err && a < agg; a++)
+			err = operate(m, t, i * agg + a);
+		if (!err && agg > 1 && calls->end)
+			err = calls->end(m->engine);
+		if (!err && times_us)
+			err = finish(m);
+		if (err)
+			return err;
 		if (times_us) {
 			after = now_s();
 			times_us[i] = (after - before) * 1e6 / (double)agg;
 			before = after;
 		}
 	}
+	err = finish(m);
 	*out_s = (now_s() - start) / (double)(m->s->iters * agg);
-	return 0;
+	return err;
 }
 
 /* An iteration took as long as it took the slowest rank. */
@@ -222,9 +300,9 @@ static int slowest_iters(struct measure *m, double *times_us, struct iter_stats 
 	int err = 0;
 
 	if (!all)
-		return RING_FAIL_SYSTEM;
+		return FAIL_SYSTEM;
 	if (oob_allgather(m->oob, times_us, n * sizeof(*times_us), all))
-		err = RING_FAIL_PEER;
+		err = FAIL_PEER;
 	for (size_t i = 0; !err && i < n * (size_t)m->nranks; i++)
 		if (all[i] > times_us[i % n])
 			times_us[i % n] = all[i];
@@ -242,19 +320,18 @@ static int timed(struct measure *m, const struct test *t, struct placement *p, i
 	/* In place, an operation works on what earlier ones left: nothing to compare with. */
 	bool check_last = m->s->check_timed && !t->in_place;
 	double seconds;
-	int err;
+	int err = m->expected ? fill(m, t, &c, 0) : 0;
 
-	if (m->expected)
-		fill(m, t, &c, 0);
-	err = operate(m, t, 0);
+	if (!err)
+		err = operate_alone(m, t);
 	if (!err && check_last)
-		prepare(m, t, &c, last_op);
+		err = prepare(m, t, &c, last_op);
 	if (!err && oob_barrier(m->oob))
-		err = RING_FAIL_PEER;
+		err = FAIL_PEER;
 	if (!err)
 		err = time_iters(m, t, times_us, &seconds);
 	if (!err && oob_allgather(m->oob, &seconds, sizeof(seconds), m->gathered))
-		err = RING_FAIL_PEER;
+		err = FAIL_PEER;
 	if (err)
 		return err;
 	seconds = combine(m);
@@ -292,7 +369,7 @@ static int measure_place(struct measure *m, const struct row *row, bool in_place
 	if (!err && !unverified)
 		err = verify(m, &t, &wrong);
 	if (!err && oob_barrier(m->oob))
-		err = RING_FAIL_PEER;
+		err = FAIL_PEER;
 	p->wrong = (m->s->check && !unverified) || (m->s->check_timed && !in_place) ? wrong : -1;
 	return err;
 }
@@ -336,7 +413,7 @@ static int warm_up(struct measure *m, enum elem_type type, enum redop op, int ro
 		struct test t = test_of(m, &row, false);
 
 		for (int64_t i = 0; i < m->s->warmup_iters; i++) {
-			int err = operate(m, &t, 0);
+			int err = operate_alone(m, &t);
 
 			progress_show("warming up", i, m->s->warmup_iters);
 			if (err)
@@ -352,7 +429,7 @@ static int scan(struct measure *m, enum elem_type type, enum redop op, int root,
 	int err;
 
 	if (oob_barrier(m->oob))
-		return RING_FAIL_PEER;
+		return FAIL_PEER;
 	err = warm_up(m, type, op, root);
 	for (int64_t b = m->s->min_bytes; !err && b <= m->s->max_bytes;
 	     b = settings_next_size(m->s, b)) {
@@ -409,10 +486,14 @@ static double memory_share(int local_ranks)
 /* All ranks take the size that fits the tightest one. */
 static int limit_size(struct measure *m, int local_ranks, bool *out_lowered)
 {
+	const struct engine_calls *calls = m->engine->calls;
 	double fits = memory_share(local_ranks) / (m->s->check || m->s->check_timed ? 3 : 2);
+	/* The GPU, too, is shared by all ranks if by any, and has buffers of NCCL's besides. */
+	double gpu = calls->room ? calls->room(m->engine) * 0.8 / (m->s->device < 0 ? 1 : local_ranks) / 2 : fits;
 
+	fits = gpu < fits ? gpu : fits;
 	if (oob_allgather(m->oob, &fits, sizeof(fits), m->gathered))
-		return RING_FAIL_PEER;
+		return FAIL_PEER;
 	for (int r = 0; r < m->nranks; r++)
 		fits = m->gathered[r] < fits ? m->gathered[r] : fits;
 	*out_lowered = fits > 0 && (double)m->s->max_bytes > fits;
@@ -421,6 +502,21 @@ static int limit_size(struct measure *m, int local_ranks, bool *out_lowered)
 	if (m->s->min_bytes > m->s->max_bytes)
 		m->s->min_bytes = m->s->max_bytes;
 	return 0;
+}
+
+static int allocate_on_gpu(struct measure *m)
+{
+	const struct engine_calls *calls = m->engine->calls;
+	void *send, *recv;
+	int err = calls->alloc(m->engine, m->send.map_bytes, &send);
+
+	if (!err)
+		err = calls->alloc(m->engine, m->recv.map_bytes, &recv);
+	if (err)
+		return err;
+	m->gpu_send = send;
+	m->gpu_recv = recv;
+	return move_strips(m, upload);
 }
 
 static int allocate(struct measure *m)
@@ -435,20 +531,26 @@ static int allocate(struct measure *m)
 	shift_bytes = largest * (size_t)m->s->unalign;
 	if (guarded_open(&m->send, bytes, shift_bytes) ||
 	    guarded_open(&m->recv, bytes, shift_bytes))
-		return RING_FAIL_SYSTEM;
+		return FAIL_SYSTEM;
+	if (m->engine->calls->alloc) {
+		int err = allocate_on_gpu(m);
+
+		if (err)
+			return err;
+	}
 	if (m->s->check || m->s->check_timed) {
 		m->expected = malloc(bytes);
 		if (!m->expected)
-			return RING_FAIL_SYSTEM;
+			return FAIL_SYSTEM;
 	}
 	if (!m->s->per_iter)
 		return 0;
 	m->times_us = calloc(2 * iters, sizeof(*m->times_us));
 	m->scratch = calloc(iters, sizeof(*m->scratch));
-	return m->times_us && m->scratch ? 0 : RING_FAIL_SYSTEM;
+	return m->times_us && m->scratch ? 0 : FAIL_SYSTEM;
 }
 
-int measure_open(struct settings *s, struct oob *oob, struct ring *ring, int local_ranks,
+int measure_open(struct settings *s, struct oob *oob, struct engine *engine, int local_ranks,
 		 struct measure **out_measure, bool *out_lowered)
 {
 	struct measure *m = calloc(1, sizeof(*m));
@@ -456,17 +558,17 @@ int measure_open(struct settings *s, struct oob *oob, struct ring *ring, int loc
 
 	*out_measure = m;
 	if (!m)
-		return RING_FAIL_SYSTEM;
+		return FAIL_SYSTEM;
 	m->s = s;
 	m->oob = oob;
-	m->ring = ring;
+	m->engine = engine;
 	m->rank = oob_rank(oob);
 	m->nranks = oob_nranks(oob);
 	m->check_seed = FIRST_CHECK_SEED;
 	m->totals.min_bw = s->min_bw;
 	m->gathered = calloc((size_t)m->nranks, sizeof(*m->gathered));
 	if (!m->gathered)
-		return RING_FAIL_SYSTEM;
+		return FAIL_SYSTEM;
 	err = limit_size(m, local_ranks, out_lowered);
 	return err ? err : allocate(m);
 }

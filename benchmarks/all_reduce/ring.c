@@ -25,7 +25,7 @@ int64_t ring_now_us(void)
 	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
-int ring_fail(struct ring *r, enum ring_failure failure, const char *fmt, ...)
+int ring_fail(struct ring *r, enum engine_failure failure, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -40,27 +40,22 @@ int ring_fail(struct ring *r, enum ring_failure failure, const char *fmt, ...)
 int ring_fail_plugin(struct ring *r, const char *call, const struct channel *c, int peer,
 		     weft_nccl_result result)
 {
-	return ring_fail(r, RING_FAIL_PLUGIN, "%s, channel %d, rank %d with rank %d: '%s / %s'",
+	return ring_fail(r, FAIL_ENGINE, "%s, channel %d, rank %d with rank %d: '%s / %s'",
 			 call, c->index, r->rank, peer, bench_result_text(result),
 			 bench_last_warn());
 }
 
-const char *ring_error(const struct ring *r)
+static const char *ring_error(const struct engine *e)
 {
-	return r ? r->error : "out of memory";
-}
-
-int ring_device(const struct ring *r)
-{
-	return r->channels[0].device;
+	return ((const struct ring *)(const void *)e)->error;
 }
 
 int ring_idle(struct ring *r, int64_t deadline_us, const char *doing)
 {
 	if (oob_check(r->oob))
-		return RING_FAIL_PEER;
+		return FAIL_PEER;
 	if (deadline_us && ring_now_us() > deadline_us)
-		return ring_fail(r, RING_FAIL_TIMEOUT, "%s took too long", doing);
+		return ring_fail(r, FAIL_TIMEOUT, "%s took too long", doing);
 	/* With more ranks than cores, whoever has something to do is waiting for this one to stop.
 	 */
 	sched_yield();
@@ -193,7 +188,7 @@ static int advance(struct ring *r, const struct job *j, struct channel *c, bool 
 		range = ring_cursor_range(&c->plan, &c->cursor);
 		bytes = range.count * j->elem_bytes;
 		if (actions & RING_RECV && got != (int)bytes)
-			return ring_fail(r, RING_FAIL_PLUGIN,
+			return ring_fail(r, FAIL_ENGINE,
 					 "test (receive), channel %d, rank %d with rank %d: reports "
 					 "%d bytes, sent were %zu",
 					 c->index, r->rank, c->prev, got, bytes);
@@ -270,11 +265,11 @@ static void copy_own(const struct ring *r, const struct job *j)
 	}
 }
 
-int ring_run(struct ring *r, enum elem_type type, enum redop op, int root, const void *in, void *out,
-	     size_t count)
+static int ring_run(struct engine *e, const struct engine_op *op, const void *in, void *out)
 {
-	const struct job j = {type, op, in, out, count, type_facts[type].bytes};
-	const struct ring_task task = {r->what, r->nranks, r->rank, root, count, j.elem_bytes};
+	struct ring *r = ring_of(e);
+	const struct job j = {op->type, op->op, in, out, op->count, type_facts[op->type].bytes};
+	const struct ring_task task = {r->what, r->nranks, r->rank, op->root, op->count, j.elem_bytes};
 
 	copy_own(r, &j);
 	if (r->nranks == 1)
@@ -289,8 +284,9 @@ int ring_run(struct ring *r, enum elem_type type, enum redop op, int root, const
 	return run(r, &j);
 }
 
-int64_t ring_check_guards(struct ring *r)
+static int64_t ring_check_guards(struct engine *e)
 {
+	struct ring *r = ring_of(e);
 	int64_t changed = 0;
 
 	for (int i = 0; r->nranks > 1 && i < r->nchannels; i++)
@@ -298,3 +294,35 @@ int64_t ring_check_guards(struct ring *r)
 			   guarded_check(&r->channels[i].recv_buf);
 	return changed;
 }
+
+/* The PCI address at the end of a /sys path: "0000:3b:00.0". */
+static void pci_address(const char *path, char *buf, size_t buf_bytes)
+{
+	const char *slash = path ? strrchr(path, '/') : NULL;
+	unsigned int domain, bus, dev, function;
+
+	buf[0] = '\0';
+	if (slash && sscanf(slash + 1, "%x:%x:%x.%x", &domain, &bus, &dev, &function) == 4)
+		snprintf(buf, buf_bytes, "%04x:%02x:%02x.%x", domain, bus, dev, function);
+}
+
+/* Of channel 0's device. */
+static void ring_describe(const struct engine *e, struct rank_info *out)
+{
+	const struct ring *r = (const struct ring *)(const void *)e;
+	struct weft_nccl_props_v8 props = {0};
+
+	out->device = r->channels[0].device;
+	if (r->net->get_properties(out->device, &props))
+		return;
+	pci_address(props.pci_path, out->pci, sizeof(out->pci));
+	snprintf(out->name, sizeof(out->name), "%s/%s", r->net->name, props.name);
+}
+
+const struct engine_calls ring_calls = {
+	.run = ring_run,
+	.check_guards = ring_check_guards,
+	.describe = ring_describe,
+	.error = ring_error,
+	.close = ring_close,
+};

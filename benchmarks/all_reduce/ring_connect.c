@@ -15,7 +15,7 @@ static int listen_all(struct ring *r)
 	int err = 0;
 
 	if (!all || !mine)
-		err = ring_fail(r, RING_FAIL_SYSTEM, "out of memory");
+		err = ring_fail(r, FAIL_SYSTEM, "out of memory");
 	for (int i = 0; !err && i < r->nchannels; i++) {
 		struct channel *c = &r->channels[i];
 		weft_nccl_result result = r->net->listen(
@@ -25,7 +25,7 @@ static int listen_all(struct ring *r)
 			err = ring_fail_plugin(r, "listen", c, r->rank, result);
 	}
 	if (!err && oob_allgather(r->oob, mine, mine_bytes, all))
-		err = RING_FAIL_PEER;
+		err = FAIL_PEER;
 	for (int i = 0; !err && i < r->nchannels; i++)
 		memcpy(r->channels[i].handle,
 		       all + (size_t)r->channels[i].next * mine_bytes + (size_t)i * WEFT_NCCL_HANDLE_BYTES,
@@ -93,7 +93,7 @@ static int equip(struct ring *r, struct channel *c)
 	(void)r->net->close_listen(c->listen_comm);
 	c->listen_comm = NULL;
 	if (guarded_open(&c->send_buf, bytes, 0) || guarded_open(&c->recv_buf, bytes, 0))
-		return ring_fail(r, RING_FAIL_SYSTEM, "no memory for %zu bytes of buffers", bytes);
+		return ring_fail(r, FAIL_SYSTEM, "no memory for %zu bytes of buffers", bytes);
 	result = r->net->reg_mr(c->send_comm, c->send_buf.data, bytes, WEFT_NCCL_PTR_HOST,
 				&c->send_mhandle);
 	if (result)
@@ -111,7 +111,7 @@ static int choose_devices(struct ring *r, const struct ring_config *config)
 	int ndev = config->plugin->ndev;
 
 	if (config->device >= ndev)
-		return ring_fail(r, RING_FAIL_PLUGIN, "there is no device %d: plugin %s has %d",
+		return ring_fail(r, FAIL_ENGINE, "there is no device %d: plugin %s has %d",
 				 config->device, r->net->name, ndev);
 	for (int i = 0; i < r->nchannels; i++) {
 		struct channel *c = &r->channels[i];
@@ -126,20 +126,21 @@ static int choose_devices(struct ring *r, const struct ring_config *config)
 		if (result)
 			return ring_fail_plugin(r, "getProperties", c, r->rank, result);
 		if (!(props.ptr_support & WEFT_NCCL_PTR_HOST))
-			return ring_fail(r, RING_FAIL_PLUGIN, "device %d (%s) takes no host memory",
+			return ring_fail(r, FAIL_ENGINE, "device %d (%s) takes no host memory",
 					 c->device, props.name);
 	}
 	return 0;
 }
 
-int ring_open(const struct ring_config *config, struct ring **out_ring)
+int ring_open(const struct ring_config *config, struct engine **out_engine)
 {
 	struct ring *r = calloc(1, sizeof(*r));
 	int err, distances;
 
-	*out_ring = r;
+	*out_engine = r ? &r->engine : NULL;
 	if (!r)
-		return RING_FAIL_SYSTEM;
+		return FAIL_SYSTEM;
+	r->engine = (struct engine){&ring_calls};
 	r->net = config->plugin->net;
 	r->oob = config->oob;
 	r->rank = oob_rank(r->oob);
@@ -151,7 +152,7 @@ int ring_open(const struct ring_config *config, struct ring **out_ring)
 	r->timeout_us = config->timeout_s * 1000000ll;
 	r->channels = calloc((size_t)(distances * r->lanes), sizeof(*r->channels));
 	if (!r->channels)
-		return ring_fail(r, RING_FAIL_SYSTEM, "out of memory");
+		return ring_fail(r, FAIL_SYSTEM, "out of memory");
 	r->nchannels = distances * r->lanes;
 
 	err = choose_devices(r, config);
@@ -181,10 +182,10 @@ static void close_channel(const struct ring *r, struct channel *c)
 		(void)r->net->close_listen(c->listen_comm);
 }
 
-void ring_close(struct ring *r)
+void ring_close(struct engine *e)
 {
-	if (!r)
-		return;
+	struct ring *r = ring_of(e);
+
 	for (int i = 0; i < r->nchannels; i++)
 		close_channel(r, &r->channels[i]);
 	free(r->channels);

@@ -36,6 +36,7 @@ struct channel {
 };
 
 struct ring {
+	struct engine engine; /* first: what the callers have */
 	const struct weft_nccl_net_v8 *net;
 	struct oob *oob;
 	enum collective what;
@@ -47,13 +48,23 @@ struct ring {
 	char error[1536];
 };
 
+extern const struct engine_calls ring_calls;
+
+static inline struct ring *ring_of(struct engine *e)
+{
+	return (struct ring *)(void *)e;
+}
+
+/* Deregisters and closes everything. */
+void ring_close(struct engine *e);
+
 /* Microseconds of a monotonic clock. */
 int64_t ring_now_us(void);
 
 /* Note what failed; the first cause is kept. Return the failure, for the caller to pass on. */
 int ring_fail_plugin(struct ring *r, const char *call, const struct channel *c, int peer,
 		     weft_nccl_result result);
-__attribute__((format(printf, 3, 4))) int ring_fail(struct ring *r, enum ring_failure failure,
+__attribute__((format(printf, 3, 4))) int ring_fail(struct ring *r, enum engine_failure failure,
 						    const char *fmt, ...);
 
 /* Between two passes without progress: lets others run, and looks whether they still live. */

@@ -17,7 +17,7 @@ static const int64_t default_bytes = 32 << 20;
 static const char summary[] =
 	"A collective over a NCCL net plugin, measured and verified: nccl-tests' command line, "
 	"without\n"
-	"a GPU and without NCCL. SIZE: a number, then K, M, G (powers of 1024) or nothing.\n"
+	"a GPU and without NCCL, or with them (--engine nccl). SIZE: a number, then K, M, G (powers of 1024) or nothing.\n"
 	"Without --ranks, mpirun, srun or torchrun say which rank this is; without those, 2 ranks "
 	"are\n"
 	"started here.\n";
@@ -27,22 +27,26 @@ struct fixed_option {
 	char letter;
 	const char *name, *arg;
 	int64_t value;
-	const char *why;
+	const char *why, *why_nccl;
 };
 
+#define NOT_YET "nccl-tests has it, this program does not yet"
+
 static const struct fixed_option fixed[] = {
-	{'t', "nthreads", "N", 1, "a rank is a process with one thread; --ranks starts more"},
-	{'g', "ngpus", "N", 1, "there is no GPU; --ranks starts more ranks"},
-	{'p', "parallel_init", "0/1", 0, "a rank has one thread"},
-	{'z', "blocking", "0-3", 0, "there is no stream to wait for"},
-	{'y', "stream_null", "0/1", 0, "there is no stream"},
-	{'G', "cudagraph", "N", 0, "there is no GPU"},
-	{'C', "report_cputime", "0/1", 0, "launching and running are one on the CPU"},
-	{'R', "local_register", "0-2", 0, "only NCCL registers user buffers"},
-	{'x', "cta_policy", "N", -1, "there is no GPU"},
-	{'D', "device_implementation", "N", 0, "there is no GPU"},
-	{'V', "device_cta_count", "N", 16, "there is no GPU"},
-	{'M', "memory", "0/1", 0, "there is no GPU memory"},
+	{'t', "nthreads", "N", 1, "a rank is a process with one thread; --ranks starts more",
+	 "a rank is a process with one thread; --ranks starts more"},
+	{'g', "ngpus", "N", 1, "there is no GPU; --ranks starts more ranks",
+	 "a rank is a process with one GPU; --ranks starts more"},
+	{'p', "parallel_init", "0/1", 0, "a rank has one thread", "a rank has one thread"},
+	{'z', "blocking", "0-3", 0, "there is no stream to wait for", NOT_YET},
+	{'y', "stream_null", "0/1", 0, "there is no stream", NOT_YET},
+	{'G', "cudagraph", "N", 0, "there is no GPU", NOT_YET},
+	{'C', "report_cputime", "0/1", 0, "launching and running are one on the CPU", NOT_YET},
+	{'R', "local_register", "0-2", 0, "only NCCL registers user buffers", NOT_YET},
+	{'x', "cta_policy", "N", -1, "there is no GPU", NOT_YET},
+	{'D', "device_implementation", "N", 0, "there is no GPU", NOT_YET},
+	{'V', "device_cta_count", "N", 16, "there is no GPU", NOT_YET},
+	{'M', "memory", "0/1", 0, "there is no GPU memory", NOT_YET},
 };
 
 enum { NFIXED = sizeof(fixed) / sizeof(fixed[0]) };
@@ -67,8 +71,9 @@ static int check_fixed(const struct raw *r)
 	for (int i = 0; i < NFIXED; i++) {
 		if (r->fixed[i] == fixed[i].value)
 			continue;
-		fprintf(stderr, "%s: --%s %lld is not possible with engine net: %s\n",
-			program, fixed[i].name, (long long)r->fixed[i], fixed[i].why);
+		fprintf(stderr, "%s: --%s %lld is not possible with engine %s: %s\n",
+			program, fixed[i].name, (long long)r->fixed[i], r->engine,
+			!strcmp(r->engine, "nccl") ? fixed[i].why_nccl : fixed[i].why);
 		return -1;
 	}
 	return 0;
@@ -180,8 +185,11 @@ static int read_environment(struct settings *s)
 
 static int settle(const struct raw *r, struct settings *s)
 {
-	if (strcmp(r->engine, "net"))
-		return refuse("--engine: this program has the engine net only");
+	s->nccl = !strcmp(r->engine, "nccl");
+	if (!s->nccl && strcmp(r->engine, "net"))
+		return refuse("--engine is net or nccl");
+	if (s->nccl && s->abi)
+		return refuse("--abi: with engine nccl, NCCL chooses the version of the interface");
 	if (s->chunk_bytes % 16)
 		return refuse("--chunk must be a multiple of 16 bytes");
 	if (s->per_iter && s->per_iter_skip >= s->iters)
@@ -259,12 +267,15 @@ int settings_parse(enum collective what, int argc, char **argv, struct settings 
 		 "version of its interface, 8 to 12 (its newest)"},
 		{0, "device", "N", OPTION_INT, &s.device, 0, MANY,
 		 "use this device of the plugin only (all, in turn); ranks\n"
-		 "that share a host then use its network, not loopback"},
+		 "that share a host then use its network, not loopback. With\n"
+		 "engine nccl: all ranks of a host use this GPU (one GPU each),\n"
+		 "and NCCL takes each rank for a host of its own"},
 		{0, "channels", "N", OPTION_INT, &s.channels, 1, 64,
 		 "rings side by side, or connections to each peer (2)"},
 		{0, "chunk", "SIZE", OPTION_SIZE, &s.chunk_bytes, 16, 1 << 30,
 		 "largest message; 8 are in flight on a ring (512K; 128K for\nalltoall_perf and sendrecv_perf)"},
-		{0, "engine", "NAME", OPTION_TEXT, &r.engine, 0, 0, "net (net)"},
+		{0, "engine", "NAME", OPTION_TEXT, &r.engine, 0, 0,
+		 "net: without NCCL and GPU; nccl: NCCL and CUDA, as installed on\nthis machine (net)"},
 	};
 	enum { NROWS = sizeof(rows) / sizeof(rows[0]) };
 	struct option_row all[NROWS + NFIXED];

@@ -20,6 +20,7 @@ struct settings {
 	int64_t timestamps, unalign;
 	int64_t root; /* -1: every rank in turn, or there is none */
 	int64_t per_iter, per_iter_skip;
+	bool nccl;     /* engine nccl; else net */
 	int64_t ranks; /* 0: not given */
 	int64_t channels, chunk_bytes;
 	int64_t device;     /* -1: not given */

@@ -40,7 +40,8 @@ void table_preamble(FILE *f, const char *program, const struct settings *s, cons
 
 	if (s->json)
 		fprintf(f, "# Writing JSON output to %s\n", s->json);
-	fprintf(f, "# weft version %s engine=net (no NCCL, no GPU)\n", PACKAGE_VERSION);
+	fprintf(f, "# weft version %s engine=%s\n", PACKAGE_VERSION,
+		s->nccl ? "nccl" : "net (no NCCL, no GPU)");
 	fprintf(f, "# Collective test starting: %s\n", program);
 	fprintf(f,
 		"# nThread %d nGpus %d minBytes %" PRId64 " maxBytes %" PRId64 " step: %" PRId64

@@ -139,7 +139,11 @@ static void the_rest(void **state)
 	REFUSED("--average: 4", "-a", "4");
 	REFUSED("multiple of 16", "--chunk", "100");
 	REFUSED("--ranks: 0", "--ranks", "0");
-	REFUSED("engine", "--engine", "nccl");
+	REFUSED("--engine is net or nccl", "--engine", "mpi");
+	assert_int_equal(PARSE("--engine", "nccl"), 0);
+	assert_true(s.nccl);
+	REFUSED("--ngpus 8 is not possible with engine nccl", "--engine", "nccl", "-g", "8");
+	REFUSED("--abi", "--engine", "nccl", "--abi", "8");
 }
 
 static void collectives_differ(void **state)

@@ -16,7 +16,7 @@ enum { DEVICE_NCCL_VERSION = 22809, CUDA_NOT_SUPPORTED = 801 };
 /* For patch_library. */
 extern const struct patch device_calls[];
 
-/* Starts a kernel with these arguments on `blocks` blocks; does not wait. 0 or -1 (no memory, no thread). */
+/* Starts a kernel with these arguments on `blocks` blocks, when earlier ones are done. 0 or -1 (no memory, no thread). */
 int kernel_launch(const void *args, size_t args_bytes, unsigned int blocks);
 
 /* Whether kernels are at work; and until none is. */

@@ -425,6 +425,7 @@ int kernel_launch(const void *args, size_t args_bytes, unsigned int blocks)
 	uint64_t channels = a->channel_mask;
 
 	(void)args_bytes;
+	kernel_wait(); /* a stream's kernels follow each other */
 	for (unsigned int i = 0; i < blocks && channels; i++, channels &= channels - 1)
 		if (start_batches(args, a, &batches[i], __builtin_ctzll(channels)))
 			return -1;
