@@ -15,7 +15,7 @@ run() { # arguments: leaves $status and $said
 }
 
 run --list
-none "--list: eight checks" "$([ "$(wc -l <<<"$said")" = 8 ] || echo "$said")"
+none "--list: nine checks" "$([ "$(wc -l <<<"$said")" = 9 ] || echo "$said")"
 run --steps many
 none "a bad value: exit 2, and which" "$([ $status = 2 ] && [[ $said == *'--steps many'* ]] || echo "$status $said")"
 run --python "$work/no-python"
@@ -26,11 +26,12 @@ if [ -n "${TEST_SANITIZER-}" ]; then
 	skip "what is packed is enough" "sanitizers' libraries are not packed"
 else
 	run --pack "$work/pack"
-	elsewhere=$(LD_LIBRARY_PATH=$work/pack ldd "$work/pack/libnccl-net-weft.so" "$work/pack/weft-info" |
+	elsewhere=$(LD_LIBRARY_PATH=$work/pack ldd "$work/pack/libnccl-net-weft.so" "$work/pack/weft-info" \
+		"$work/pack/all_reduce_perf" |
 		awk -v at="$work/pack/" '$2 == "=>" && index($3, at) != 1 && $1 !~ /^(libc|libm|libdl|librt|libpthread)\.so/')
 	none "what is packed is enough" "$([ $status = 0 ] || echo "$said")$elsewhere"
 	said=$(cd "$work/pack" && tests/gpu/run --build . --list)
-	none "what is packed runs" "$([ "$(wc -l <<<"$said")" = 8 ] || echo "$said")"
+	none "what is packed runs" "$([ "$(wc -l <<<"$said")" = 9 ] || echo "$said")"
 fi
 
 if ! python3 -c 'import torch.distributed as d; assert d.is_gloo_available()' 2>"$work/no-torch"; then
