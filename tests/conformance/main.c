@@ -58,8 +58,8 @@ static void usage(FILE *out)
 		"  --timeout S           seconds until a case counts as hung (default 120)\n"
 		"  --device N            device used by cases that use one (default 0)\n"
 		"  --jobs N              cases that run at the same time (default 1, at most 8)\n"
-		"  --memory KIND         where buffers are: host (default), cuda or dmabuf; the latter two on the fake\n"
-		"                        CUDA driver of tests/cuda\n"
+		"  --memory KIND         where buffers are: host (default), cuda, or dmabuf; cuda-a, cuda-b: cuda on\n"
+		"                        that side only; all but host on the fake CUDA driver of tests/cuda\n"
 		"  --soak N              long cases too, and N times the messages\n"
 		"  --provider-only       leave out cases for which the provider makes no "
 		"difference\n"
@@ -99,8 +99,12 @@ static enum suite_memory memory(const char *text)
 		return SUITE_HOST;
 	if (!strcmp(text, "cuda"))
 		return SUITE_CUDA;
+	if (!strcmp(text, "cuda-a"))
+		return SUITE_CUDA_A;
+	if (!strcmp(text, "cuda-b"))
+		return SUITE_CUDA_B;
 	if (strcmp(text, "dmabuf"))
-		wrong_use("--memory takes host, cuda or dmabuf, not", text);
+		wrong_use("--memory takes host, cuda, cuda-a, cuda-b or dmabuf, not", text);
 	return SUITE_DMABUF;
 }
 

@@ -41,7 +41,7 @@ struct suite_case {
 };
 
 /* Where the cases' buffers are: see gpu.h. */
-enum suite_memory { SUITE_HOST, SUITE_CUDA, SUITE_DMABUF };
+enum suite_memory { SUITE_HOST, SUITE_CUDA, SUITE_DMABUF, SUITE_CUDA_A, SUITE_CUDA_B };
 
 /* What the command line says. */
 struct suite_options {

@@ -158,7 +158,12 @@ void side_await_death(void)
 
 void side_load(struct side *s)
 {
-	gpu_load(s->opt->memory);
+	enum suite_memory memory = s->opt->memory;
+
+	/* On one side only. */
+	if (memory == SUITE_CUDA_A || memory == SUITE_CUDA_B)
+		memory = s->rank == (memory == SUITE_CUDA_B) ? SUITE_CUDA : SUITE_HOST;
+	gpu_load(memory);
 	side_step("loading the plugin");
 	check(!bench_plugin_open(&s->plugin, s->opt->plugin_path, s->opt->abi), "the plugin cannot be used");
 	s->net = s->plugin.net;

@@ -109,6 +109,11 @@ moves "remote writes, flushed by reads" cuda "$few data/unaligned memory/same-ad
 	memory/flush thread/register-during-traffic close/dereg-* close/close-with-receives error/too-large"
 counted reads
 WEFT_PROTOCOL=tagged moves "tagged messages" cuda "$few"
+# One side with a GPU's memory, the other with the host's. A small message from the host finds no receive: it must wait for
+# one, as no CPU can put it into the GPU's memory.
+mixed="$few data/small-sizes data/ping-pong data/random timing/* memory/flush"
+moves "A has a GPU's memory, B the host's" cuda-a "$mixed"
+moves "B has a GPU's memory, A the host's" cuda-b "$mixed"
 WEFT_FLUSH=call moves "flushed by calls" cuda "$few"
 counted flushes
 WEFT_FLUSH=call FAKE_CUDA_CAPTURING=1 moves "... while streams are captured" cuda data/grouped
