@@ -39,7 +39,7 @@ if ! python3 -c 'import torch.distributed as d; assert d.is_gloo_available()' 2>
 	tap_done
 fi
 ranks() { # arguments: leaves both statuses in rc
-	local r pids=() port=$((20000 + RANDOM % 20000))
+	local r pids=() port=$((20000 + RANDOM % 12000))
 	rc=()
 	for r in 0 1; do
 		RANK=$r WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=$port GLOO_SOCKET_IFNAME=lo OMP_NUM_THREADS=1 \
