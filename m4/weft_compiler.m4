@@ -77,8 +77,6 @@ cat <<WEFT_EOF
     jansson       $weft_jansson_found
     cmocka        $weft_cmocka_found
     libibverbs    $weft_verbs_found
-    CUDA headers  $weft_cuda_found
-    NCCL          $weft_nccl_found
     MPI           $weft_mpi_found
     prefix        $prefix
 

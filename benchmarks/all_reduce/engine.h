@@ -39,8 +39,9 @@ struct engine {
 /* Those that return an int return 0 or an enum engine_failure, after which only `error` and `close` may be called. */
 struct engine_calls {
 	/*
-	 * An operation; every rank calls it with the same `op`. in and out are as long as collective_send_count and collective_recv_count say, and overlap not at all or as NCCL
-	 * defines "in place": in = out, or the own share of an all-gather's output, or of a reduce-scatter's input.
+	 * An operation; every rank calls it with the same `op`. `in` and `out` are as long as collective_send_count and
+	 * collective_recv_count say, and overlap not at all or as NCCL defines "in place": in = out, or the own share of an
+	 * all-gather's output, or of a reduce-scatter's input.
 	 */
 	int (*run)(struct engine *e, const struct engine_op *op, const void *in, void *out);
 	/* Around several operations that may be started as one; or NULL: each is done when run returns. */
