@@ -66,12 +66,33 @@ AS_IF([test "$enable_asan" = yes], [SANITIZER=address], [test "$enable_tsan" = y
 AC_SUBST([SANITIZER])
 ])
 
+# Sets LTO_CFLAGS, for what the plugin is made of: its rooms call each other for every message. Of fat objects, so that
+# tests, which link the same, do without (LTO_OFF). Sanitizers and debuggers want the functions as they stand in the source.
+AC_DEFUN([WEFT_LTO], [
+AC_ARG_ENABLE([lto], [AS_HELP_STRING([--disable-lto], [do not optimise the plugin as a whole when it is linked])],
+	[], [enable_lto=check])
+LTO_CFLAGS="-flto=auto -ffat-lto-objects" LTO_OFF=-fno-lto
+AS_IF([test "$enable_lto" = check && test "$enable_debug$SANITIZER" != no], [enable_lto=no])
+AS_IF([test "$enable_lto" != no], [
+	AC_MSG_CHECKING([whether $CC optimises when it links])
+	weft_save_cflags=$CFLAGS
+	CFLAGS="$CFLAGS -Werror $LTO_CFLAGS"
+	AC_LINK_IFELSE([AC_LANG_PROGRAM([], [])], [weft_lto=yes], [weft_lto=no])
+	CFLAGS=$weft_save_cflags
+	AC_MSG_RESULT([$weft_lto])
+	AS_IF([test "$enable_lto,$weft_lto" = yes,no], [AC_MSG_ERROR([--enable-lto: $CC cannot link with $LTO_CFLAGS])])
+	enable_lto=$weft_lto])
+AS_IF([test "$enable_lto" = no], [LTO_CFLAGS= LTO_OFF=])
+AC_SUBST([LTO_CFLAGS])
+AC_SUBST([LTO_OFF])
+])
+
 # What configure decided, in a few lines.
 AC_DEFUN([WEFT_SUMMARY], [
 cat <<WEFT_EOF
 
   weft $PACKAGE_VERSION
-    compiler      $CC, -Werror: $enable_werror, debug: $enable_debug, sanitizer: ${SANITIZER:-none}
+    compiler      $CC, -Werror: $enable_werror, LTO: $enable_lto, debug: $enable_debug, sanitizer: ${SANITIZER:-none}
     libfabric     $weft_fabric_found
     hwloc         $weft_hwloc_found
     jansson       $weft_jansson_found
