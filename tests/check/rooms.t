@@ -69,13 +69,18 @@ includes() { # source tree, room, rooms it may know
 	}' {} +)
 }
 
+# The source of an object: Automake puts the library's name before it where the library has flags of its own.
+source_of() { # object
+	basename "$1" .o | sed 's/^lib[a-z_]*_la-//; s/$/.c/'
+}
+
 # "D symbol room source" and "U symbol room source" of every object of the rooms.
 symbols() { # build tree
 	local room object
 	for room in $(known); do
 		for object in "$1/src/$room"/*.o "$1/src/$room"/.libs/*.o; do
 			[ -e "$object" ] || continue
-			nm -P "$object" | awk -v room="$room" -v file="src/$room/$(basename "$object" .o).c" '
+			nm -P "$object" | awk -v room="$room" -v file="src/$room/$(source_of "$object")" '
 				$2 == "U" { print "U", $1, room, file }
 				$2 ~ /^[A-TV-Z]$/ { print "D", $1, room, file }'
 		done
@@ -102,11 +107,13 @@ uses() { # source tree, file of symbols, room, rooms it may know
 
 # Sources whose object is missing, which would make the check of symbols blind.
 unbuilt() { # source tree, build tree, room
-	local source object
+	local source object built=" "
+	for object in "$2/src/$3"/*.o "$2/src/$3"/.libs/*.o; do
+		built+="$(source_of "$object") "
+	done
 	for source in "$1/src/$3"/*.c; do
 		[ -e "$source" ] || continue
-		object=$(basename "$source" .c).o
-		[ -e "$2/src/$3/$object" ] || [ -e "$2/src/$3/.libs/$object" ] ||
+		[[ $built == *" $(basename "$source") "* ]] ||
 			echo "src/$3/$(basename "$source"): not compiled (is it in src/Makefile.inc?)"
 	done
 }
@@ -161,7 +168,8 @@ self_test() {
 			cd "$tree" || exit
 			for c in src/*/*.c; do
 				mkdir -p "build/$(dirname "$c")"
-				${TEST_CC:-cc} -Isrc -c "$c" -o "build/${c%.c}.o" || exit
+				${TEST_CC:-cc} -Isrc -c "$c" \
+					-o "build/$(dirname "$c")/libtree_la-$(basename "$c" .c).o" || exit
 			done
 		)
 		[ "$fault" != unbuilt ] || echo 'int x;' >"$tree/src/base/new.c"
