@@ -378,6 +378,15 @@ static int poll_error(struct fab_ep *ep)
 	return 1;
 }
 
+/*
+ * fi_cq(3) would have FI_REMOTE_CQ_DATA say it alone. But sockets marks the writer's own completion with it too, and efa
+ * 1.17 the target's with FI_WRITE where it emulates the write.
+ */
+static bool is_arrival(uint64_t flags)
+{
+	return flags & FI_REMOTE_CQ_DATA && (flags & FI_REMOTE_WRITE || !(flags & FI_WRITE));
+}
+
 int fab_ep_poll(struct fab_ep *ep)
 {
 	struct fi_cq_data_entry entries[POLL_BATCH];
@@ -394,7 +403,7 @@ int fab_ep_poll(struct fab_ep *ep)
 	if (n < 0)
 		return failed(ep, "fi_cq_read", (int)n);
 	for (i = 0; i < n; i++) {
-		if (entries[i].flags & FI_REMOTE_CQ_DATA) {
+		if (is_arrival(entries[i].flags)) {
 			ep->arrival(ep->arrival_arg, entries[i].data, entries[i].len);
 			continue;
 		}

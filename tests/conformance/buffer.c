@@ -15,12 +15,13 @@ static void place(struct drive_buf *b, size_t size, unsigned misalign)
 {
 	b->data = b->map + 2 * PAGE + misalign;
 	b->size = size;
-	drive_canary(b->data - DRIVE_GUARD_BYTES, size + 2 * DRIVE_GUARD_BYTES);
+	drive_canary(b->data - DRIVE_GUARD_BYTES, DRIVE_GUARD_BYTES);
+	drive_canary(b->data + size, DRIVE_GUARD_BYTES);
 }
 
 /* Layout: inaccessible page | guard page, misalign | data | guard | fill to a page | inaccessible
  * page */
-void drive_buf_open(struct drive_buf *b, size_t size, unsigned misalign)
+void drive_buf_open_sparse(struct drive_buf *b, size_t size, unsigned misalign)
 {
 	size_t inner = PAGE + misalign + size + DRIVE_GUARD_BYTES;
 
@@ -32,10 +33,16 @@ void drive_buf_open(struct drive_buf *b, size_t size, unsigned misalign)
 		place(b, size, misalign);
 		return;
 	}
-	b->map = mmap(NULL, b->map_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	b->map = mmap(NULL, b->map_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	check(b->map != MAP_FAILED, "out of memory");
 	check(!mprotect(b->map + PAGE, inner, PROT_READ | PROT_WRITE), "out of memory");
 	place(b, size, misalign);
+}
+
+void drive_buf_open(struct drive_buf *b, size_t size, unsigned misalign)
+{
+	drive_buf_open_sparse(b, size, misalign);
+	drive_canary(b->data, b->size);
 }
 
 void drive_buf_close(struct drive_buf *b)

@@ -7,7 +7,9 @@
 #include "cases.h"
 #include "drive.h"
 
-#define KIB 1024ul
+#define KIB   1024ul
+#define MIB   (1024 * KIB)
+#define LARGE (5120 * MIB)
 
 /* One message out of, or into, a part of a buffer; the rest of the buffer must stay as it was. */
 static void move_part(struct side *s, void *comm, struct drive_buf *b, void *mhandle, size_t from,
@@ -48,6 +50,26 @@ static void run_parts(struct side *s)
 	move_part(s, comm, &b, mhandle, b.size, 0, 1001);
 	drive_dereg(s, comm, mhandle);
 	drive_buf_check_guards(&b, "a registered buffer");
+	drive_buf_close(&b);
+	drive_close_one(s, comm);
+}
+
+/* Where 32 bits end, signed and unsigned, within one registration. Most of its pages are never touched. */
+static void run_beyond_4_gib(struct side *s)
+{
+	static const size_t from[] = {2048 * MIB - 70001, 4096 * MIB - 150000, 4096 * MIB + 5, LARGE - 300000 - 64 * KIB};
+	void *comm = drive_one(s), *mhandle;
+	struct drive_buf b, window;
+	size_t i;
+
+	drive_buf_open_sparse(&b, LARGE, 0);
+	mhandle = drive_reg(s, comm, b.data, b.size);
+	for (i = 0; i < sizeof(from) / sizeof(from[0]); i++) {
+		window = (struct drive_buf){.data = b.data + from[i] - 64 * KIB, .size = 300000 + 128 * KIB};
+		move_part(s, comm, &window, mhandle, 64 * KIB, 300000, i);
+		move_part(s, comm, &window, mhandle, 64 * KIB + 1, 100, i + 10);
+	}
+	drive_dereg(s, comm, mhandle);
 	drive_buf_close(&b);
 	drive_close_one(s, comm);
 }
@@ -181,6 +203,7 @@ static void run_flush(struct side *s)
 
 const struct suite_case memory_cases[] = {
 	{.name = "memory/parts", .run = run_parts},
+	{.name = "memory/beyond-4-gib", .run = run_beyond_4_gib},
 	{.name = "memory/overlapping", .run = run_overlapping},
 	{.name = "memory/on-every-comm", .run = run_on_every_comm},
 	{.name = "memory/same-address-again", .run = run_same_address_again},

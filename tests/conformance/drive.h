@@ -30,6 +30,9 @@ struct drive_buf {
 
 /* The data starts `misalign` bytes (below 4096) after a page boundary and is canary all over. */
 void drive_buf_open(struct drive_buf *b, size_t size, unsigned misalign);
+
+/* The same, but the data's pages stay untouched: for buffers larger than memory should be. */
+void drive_buf_open_sparse(struct drive_buf *b, size_t size, unsigned misalign);
 void drive_buf_close(struct drive_buf *b);
 
 /* Fails the case if a guard byte has changed. */

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # The suite in unusual circumstances, by either protocol: devices with several rails (all that a provider can
-# make different), and message numbers that wrap, every channel starting a little before their end.
+# make different), message numbers that wrap, every channel starting a little before their end, and the providers
+# that could carry remote writes but by default do not.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/check/tap.bash
@@ -23,4 +24,6 @@ suite() { # description, NAME=VALUE, options of the suite...
 
 suite "four rails" WEFT_TEST_RAILS=4 --provider-only
 suite "data and closing across the wrap" WEFT_TEST_SEQ=4294967270 --only 'data/*' --only 'close/*'
+suite "shm" WEFT_PROVIDER=shm --only 'conn/*' --only 'data/*' --only 'memory/*'
+suite "sockets" WEFT_PROVIDER=sockets --only 'conn/*' --only 'data/*' --only 'memory/*'
 tap_done
