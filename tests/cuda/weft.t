@@ -121,6 +121,7 @@ FAKE_CUDA_CONTEXT=0 WEFT_FLUSH=call moves "memory without a context: by reads af
 counted reads
 export FAULT_NICS=-@10000,-@10000,-@10000 WEFT_TEST_RAILS=3
 moves "three rails" cuda "$few data/larger-receives"
+FAKE_CUDA_DELAY=0 moves "three rails, a region of 5 GiB" cuda memory/beyond-4-gib
 FAULT_EAGAIN=10 FAULT_REORDER=8 FAULT_SEED=3 moves "three rails, posts refused and completions in disorder" cuda "$few"
 unset FAULT_NICS WEFT_TEST_RAILS
 FAKE_CUDA_DELAY=0 FAKE_CUDA_ORDER=1 FAKE_CUDA_CAPABILITY=90 moves "no flush where the GPU sees writes in order" cuda data/grouped
@@ -141,6 +142,7 @@ rm -f "$tmp/log"
 
 if [ "$dmabuf_here" -gt 0 ]; then
 	moves "dma-buf" dmabuf "$few"
+	FAKE_CUDA_DELAY=0 moves "dma-buf, a region of 5 GiB" dmabuf memory/beyond-4-gib
 else
 	run dmabuf memory/parts
 	if grep -q "regMrDmaBuf of a GPU's memory returned" "$tmp/out" &&
