@@ -54,19 +54,6 @@ struct accel_mem {
 /* Whose memory that is. 0; -ENOTSUP (logged): memory that moves between CPU and GPU; -EIO (logged). */
 int accel_mem(const void *p, struct accel_mem *out);
 
-/* A dma-buf of a GPU's memory. */
-struct accel_dmabuf {
-	int fd;		 /* the caller's to close */
-	uint64_t offset; /* of the memory that was asked for */
-};
-
-/*
- * The `len` bytes at p, of the memory m, as a dma-buf: of whole pages, as far as the allocation has them. Where CPU and
- * GPU share page tables, one that leads over PCIe, if the driver has such. 0, -ENOTSUP (silent): not this driver or
- * this GPU; -EIO (logged).
- */
-int accel_dmabuf_open(const struct accel_mem *m, const void *p, size_t len, struct accel_dmabuf *out);
-
 /*
  * Makes what other devices have written into m's GPU visible to it, by a call of the driver's. Blocks for some
  * microseconds. 0, -ENOTSUP (silent): it can't, -EIO (logged).

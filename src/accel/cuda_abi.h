@@ -60,10 +60,9 @@ enum {
 	CUDA_ABI_MEMORY_DEVICE = 2,
 };
 
-/* CUmemRangeHandleType, CUmemRangeFlags, CUstreamCaptureMode */
+/* CUmemRangeHandleType, CUstreamCaptureMode */
 enum {
 	CUDA_ABI_HANDLE_DMA_BUF = 1,
-	CUDA_ABI_RANGE_PCIE = 1,
 	CUDA_ABI_CAPTURE_RELAXED = 2,
 };
 

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "accel/internal.h"
 #include "base/log.h"
@@ -47,50 +46,6 @@ int accel_mem(const void *p, struct accel_mem *out)
 				  .bytes = bytes,
 				  .id = id,
 				  .context = context};
-	return 0;
-}
-
-/* Whole pages around [p, p + len), but not beyond the allocation where that is known. */
-static void widen(const struct accel_mem *m, uintptr_t *from, uintptr_t *to)
-{
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-
-	*from = *from / page * page;
-	*to = (*to + page - 1) / page * page;
-	if (m->bytes && *from < m->start)
-		*from = m->start;
-}
-
-static int export(uintptr_t from, size_t len, unsigned long long flags, int *out_fd)
-{
-	int err, mode = cuda_relax();
-
-	*out_fd = -1;
-	err = cuda_calls.cuMemGetHandleForAddressRange(out_fd, from, len, CUDA_ABI_HANDLE_DMA_BUF, flags);
-	cuda_unrelax(mode);
-	return err;
-}
-
-int accel_dmabuf_open(const struct accel_mem *m, const void *p, size_t len, struct accel_dmabuf *out)
-{
-	uintptr_t from = (uintptr_t)p, to = from + len;
-	int err = CUDA_ABI_NOT_SUPPORTED;
-
-	*out = (struct accel_dmabuf){.fd = -1};
-	if (m->kind != ACCEL_CUDA || !accel_info()->gpus[m->gpu].dmabuf)
-		return -ENOTSUP;
-	widen(m, &from, &to);
-	if (accel_info()->gpus[m->gpu].coherent)
-		err = export(from, to - from, CUDA_ABI_RANGE_PCIE, &out->fd);
-	if (err)
-		err = export(from, to - from, 0, &out->fd);
-	if (err == CUDA_ABI_NOT_SUPPORTED)
-		return -ENOTSUP;
-	if (err) {
-		log_warn("the CUDA driver gives no dma-buf for %zu bytes at %p: %s", len, p, cuda_error(err));
-		return -EIO;
-	}
-	out->offset = (uintptr_t)p - from;
 	return 0;
 }
 

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -201,43 +200,6 @@ static void pointers_are_told_apart(void **state)
 	assert_true((WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV) || WEXITSTATUS(status));
 }
 
-static void exports(void)
-{
-	char *p = gpu_alloc(300000, 0, 0);
-	struct accel_dmabuf b;
-	struct accel_mem m;
-	struct stat st;
-
-	NEED(!accel_mem(p, &m));
-	NEED(!accel_dmabuf_open(&m, p + 5000, 100, &b)); /* the driver takes whole pages only */
-	NEED(b.offset == 5000 % 4096 && !fstat(b.fd, &st) && !close(b.fd));
-	NEED(!accel_dmabuf_open(&m, p, 300000, &b) && b.offset == 0 && !close(b.fd));
-	NEED(accel_dmabuf_open(&m, p, 10000000, &b) == -EIO && b.fd == -1);
-	NEED(gpu_count(FAKE_CUDA_EXPORTS) == 2);
-}
-
-static void exports_not(void)
-{
-	char *p = gpu_alloc(300000, 0, 0);
-	struct accel_dmabuf b;
-	struct accel_mem m;
-
-	NEED(!accel_mem(p, &m) && accel_dmabuf_open(&m, p, 100, &b) == -ENOTSUP && b.fd == -1);
-	NEED(!accel_mem(&m, &m) && accel_dmabuf_open(&m, &m, 100, &b) == -ENOTSUP);
-}
-
-static void memory_is_exported_as_dmabuf(void **state)
-{
-	(void)state;
-	PASSES("", exports);
-	PASSES("FAKE_CUDA_CAPTURING=1", exports);
-	PASSES("FAKE_CUDA_COHERENT=1", exports);
-	/* the first of the two ways over a coherent GPU fails: the other one is taken */
-	PASSES("FAKE_CUDA_COHERENT=1 FAKE_CUDA_FAIL_CALL=cuMemGetHandleForAddressRange FAKE_CUDA_FAIL_NTH=1", exports);
-	PASSES("FAKE_CUDA_DMABUF=0", exports_not);
-	PASSES("FAKE_CUDA_DRIVER=11030", exports_not);
-}
-
 static void flushes(void)
 {
 	char *p = gpu_alloc(1000, 0, 0), got = 0;
@@ -305,15 +267,12 @@ static void what_has_landed_is_flushed(void **state)
 static void whatever(void)
 {
 	char *p = gpu_alloc(100000, 0, 0);
-	struct accel_dmabuf b = {.fd = -1};
 	struct accel_mem m;
 
 	NEED(accel_info()->gpu_count <= 1);
 	if (accel_mem(p, &m) || m.kind != ACCEL_CUDA)
 		return;
 	NEED(m.gpu == 0);
-	if (!accel_dmabuf_open(&m, p, 4096, &b))
-		close(b.fd);
 	accel_can_flush(&m);
 	accel_flush(&m);
 }
@@ -337,7 +296,6 @@ int main(void)
 		cmocka_unit_test(drivers_without_something_are_told_apart),
 		cmocka_unit_test(each_attribute_is_seen),
 		cmocka_unit_test(pointers_are_told_apart),
-		cmocka_unit_test(memory_is_exported_as_dmabuf),
 		cmocka_unit_test(what_has_landed_is_flushed),
 		cmocka_unit_test(any_call_may_fail),
 	};
