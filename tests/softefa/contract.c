@@ -3,6 +3,7 @@
  * The device's contract, by verbs calls: what the hardware enforces and stand-ins forget. Both ends are NICs of
  * this process. The device is linked in, so that its settings can be changed between tests.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -570,22 +571,140 @@ static void test_events(void **state)
 	close_pair(&p);
 }
 
-/* A link that goes down takes what is in flight with it, at both ends, and says so as the hardware does. */
-static void test_down(void **state)
+static struct soft_context *device_of(const struct end *e)
+{
+	return soft_context_of(e->context);
+}
+
+/* A message gets through. */
+static void expect_traffic(struct pair *p)
+{
+	assert_int_equal(post_recv(&p->e[1], 10, 1), 0);
+	assert_int_equal(post_send(p, at(&p->e[0]), 10, p->e[0].mr->lkey), 0);
+	assert_int_equal(next(&p->e[0]).status, IBV_WC_SUCCESS);
+	assert_int_equal(next(&p->e[1]).status, IBV_WC_SUCCESS);
+}
+
+static void expect_link(const struct end *e, enum ibv_port_state state)
 {
 	struct ibv_port_attr port;
+
+	assert_int_equal(ibv_query_port(e->context, 1, &port), 0);
+	assert_int_equal(port.state, state);
+}
+
+/* What is on its way when a link goes down for good ends in error, as the hardware says it. */
+static void test_down(void **state)
+{
 	struct pair p;
 
 	(void)state;
 	open_pair(&p, 64, 0, 7);
-	post_recv(&p.e[1], 10, 1);
-	post_send(&p, at(&p.e[0]), 10, p.e[0].mr->lkey);
-	assert_int_equal(next(&p.e[0]).status, IBV_WC_SUCCESS);
-	soft_port_down(soft_context_of(p.e[1].context));
+	expect_traffic(&p);
+	soft_port_down(device_of(&p.e[1]), 0);
 	post_send(&p, at(&p.e[0]), 10, p.e[0].mr->lkey);
 	expect_send_error(&p, SOFT_UNRESPONSIVE, "no longer answers");
-	assert_int_equal(ibv_query_port(p.e[1].context, 1, &port), 0);
-	assert_int_equal(port.state, IBV_PORT_DOWN);
+	expect_link(&p.e[1], IBV_PORT_DOWN);
+	close_pair(&p);
+}
+
+/* Of one that comes up again in time nobody notices anything, whichever end's it is. */
+static void test_up_again(void **state)
+{
+	struct pair p;
+	struct ibv_wc wc;
+	uint32_t i;
+	int end;
+
+	(void)state;
+	soft_setup.dead_ms = 10000;
+	for (end = 0; end < 4; end++) {
+		open_pair(&p, 64, 0, 7);
+		expect_traffic(&p);
+		for (i = 0; i < BYTES; i++)
+			p.e[end / 2].memory[i] = (char)(i * 31 + i / 8760 + 1);
+		soft_port_down(device_of(&p.e[end % 2]), 60);
+		if (end < 2)
+			post_write(&p, at(&p.e[0]), at(&p.e[1]), BYTES, p.e[1].mr->rkey, false);
+		else
+			post_read(&p, at(&p.e[0]), at(&p.e[1]), BYTES, p.e[1].mr->rkey);
+		usleep(20000);
+		expect_link(&p.e[end % 2], IBV_PORT_DOWN);
+		assert_false(poll_one(&p.e[0], &wc));
+		assert_int_equal(next(&p.e[0]).status, IBV_WC_SUCCESS);
+		assert_memory_equal(p.e[1].memory, p.e[0].memory, BYTES);
+		expect_link(&p.e[end % 2], IBV_PORT_ACTIVE);
+		close_pair(&p);
+	}
+	soft_setup.dead_ms = 50;
+}
+
+/*
+ * A write that was given up while the link was down may arrive when it is up again; not where its region or its queue
+ * pair has gone by then.
+ */
+static void test_ghosts(void **state)
+{
+	enum { NONE, GHOST, NO_REGION, NO_QP, CASES } kind;
+	struct pair p;
+	int i;
+
+	(void)state;
+	for (kind = NONE; kind < CASES; kind++) {
+		soft_setup.ghost_percent = kind == NONE ? 0 : 100;
+		open_pair(&p, 64, 0, 7);
+		expect_traffic(&p);
+		memset(p.e[0].memory, 'g', 100);
+		soft_port_down(device_of(&p.e[1]), 200);
+		post_write(&p, at(&p.e[0]), at(&p.e[1]), 100, p.e[1].mr->rkey, false);
+		expect_send_error(&p, SOFT_UNRESPONSIVE, NULL);
+		assert_int_equal(p.e[1].memory[0], 0);
+		if (kind == NO_REGION) {
+			assert_int_equal(ibv_dereg_mr(p.e[1].mr), 0);
+			p.e[1].mr = NULL;
+		} else if (kind == NO_QP) {
+			assert_int_equal(ibv_destroy_qp(p.e[1].qp), 0);
+			p.e[1].qp = NULL;
+		}
+		while (soft_port_is_down(device_of(&p.e[1])))
+			usleep(1000);
+		for (i = 0; i < 50 && !p.e[1].memory[0]; i++)
+			usleep(1000);
+		assert_int_equal(p.e[1].memory[99], kind == GHOST ? 'g' : 0);
+		if (kind == NONE || kind == GHOST)
+			expect_traffic(&p);
+		close_pair(&p);
+	}
+	soft_setup.ghost_percent = 0;
+}
+
+/* A dead device takes requests and says nothing more; its peers see it as one that does not answer. */
+static void test_dead(void **state)
+{
+	struct pair p;
+	struct ibv_wc wc;
+	int i, posted = 0;
+
+	(void)state;
+	open_pair(&p, 64, 0, 7);
+	expect_traffic(&p);
+	soft_port_die(device_of(&p.e[0]));
+	while (!post_send(&p, at(&p.e[0]), 10, p.e[0].mr->lkey))
+		posted++;
+	assert_int_equal(posted, 16);
+	for (i = 0; i < 100; i++, usleep(1000))
+		assert_false(poll_one(&p.e[0], &wc) || poll_one(&p.e[1], &wc));
+	assert_null(ibv_reg_mr(p.e[0].pd, p.e[0].memory, 4096, IBV_ACCESS_LOCAL_WRITE));
+	assert_int_equal(errno, EIO);
+	assert_null(handle(&p.e[0], &p.e[1].gid));
+	expect_link(&p.e[0], IBV_PORT_DOWN);
+	close_pair(&p);
+
+	open_pair(&p, 64, 0, 7);
+	expect_traffic(&p);
+	soft_port_die(device_of(&p.e[1]));
+	post_send(&p, at(&p.e[0]), 10, p.e[0].mr->lkey);
+	expect_send_error(&p, SOFT_UNRESPONSIVE, NULL);
 	close_pair(&p);
 }
 
@@ -622,6 +741,8 @@ int main(void)
 		cmocka_unit_test(test_queues),	    cmocka_unit_test(test_states),
 		cmocka_unit_test(test_generations), cmocka_unit_test(test_dmabuf),
 		cmocka_unit_test(test_events),	    cmocka_unit_test(test_down),
+		cmocka_unit_test(test_up_again),    cmocka_unit_test(test_ghosts),
+		cmocka_unit_test(test_dead),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -165,6 +165,8 @@ struct ibv_cq_ex *soft_cq_create(struct ibv_context *context, struct ibv_cq_init
 	};
 	struct soft_cq *cq;
 
+	if (soft_port_refuses(c))
+		return NULL;
 	if (attr->cqe < 1 || attr->cqe > SOFT_CQE_MAX) {
 		soft_count(c, CREATE_CQ_ERR, 1);
 		soft_log("a completion queue of %u entries: the device has 1 to %d", attr->cqe, SOFT_CQE_MAX);

@@ -79,6 +79,8 @@ static struct ibv_mr *mr_new(struct ibv_pd *pd, void *addr, size_t length, uint6
 	struct soft_mr *mr;
 	int err = 0;
 
+	if (soft_port_refuses(c))
+		return NULL;
 	/* What the hardware cannot do is refused unless it is marked as optional. */
 	if (!length || (access & ~(known | IBV_ACCESS_OPTIONAL_RANGE))) {
 		soft_count(c, REG_MR_ERR, 1);
@@ -195,9 +197,12 @@ uint16_t soft_ah_number(struct soft_context *c, const union ibv_gid *gid)
 SOFT_EXPORT struct ibv_ah *ibv_create_ah(struct ibv_pd *pd, struct ibv_ah_attr *attr)
 {
 	struct soft_context *c = soft_context_of(pd->context);
-	struct soft_ah *ah = attr->is_global ? calloc(1, sizeof(*ah)) : NULL;
+	struct soft_ah *ah;
 	uint16_t i;
 
+	if (soft_port_refuses(c))
+		return NULL;
+	ah = attr->is_global ? calloc(1, sizeof(*ah)) : NULL;
 	if (!ah) {
 		errno = attr->is_global ? ENOMEM : EINVAL;
 		return NULL;

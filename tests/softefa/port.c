@@ -234,15 +234,39 @@ void soft_port_close(struct soft_context *c)
 	c->port.page = NULL;
 }
 
-bool soft_port_is_down(const struct soft_context *c)
+bool soft_port_refuses(const struct soft_context *c)
 {
-	return atomic_load_explicit(&c->port.page->down, memory_order_relaxed);
+	if (c->dead)
+		errno = EIO;
+	return c->dead;
 }
 
-void soft_port_down(struct soft_context *c)
+bool soft_page_is_down(const struct soft_page *page)
 {
-	atomic_store(&c->port.page->down, true);
-	soft_log("the link of %s goes down", c->device->ibv.name);
+	int64_t until = atomic_load_explicit(&page->down_until_us, memory_order_relaxed);
+
+	return until && soft_now_us() < until;
+}
+
+bool soft_port_is_down(const struct soft_context *c)
+{
+	return soft_page_is_down(c->port.page);
+}
+
+void soft_port_down(struct soft_context *c, uint64_t ms)
+{
+	atomic_store(&c->port.page->down_until_us, ms ? soft_now_us() + (int64_t)ms * 1000 : INT64_MAX);
+	if (ms)
+		soft_log("the link of %s goes down for %llu ms", c->device->ibv.name, (unsigned long long)ms);
+	else
+		soft_log("the link of %s goes down", c->device->ibv.name);
+}
+
+void soft_port_die(struct soft_context *c)
+{
+	c->dead = true;
+	atomic_store(&c->port.page->down_until_us, INT64_MAX);
+	soft_log("%s dies", c->device->ibv.name);
 }
 
 void soft_qp_path(const union ibv_gid *gid, uint32_t qpn, char out[200])

@@ -10,10 +10,11 @@
 struct soft_page {
 	uint32_t magic;
 	atomic_uint rings; /* made so far for this port */
-	atomic_bool down;
+	_Atomic int64_t down_until_us; /* of its link, by soft_now_us; 0: it is up; INT64_MAX: for ever */
 	union ibv_gid gid;
 };
 
+bool soft_page_is_down(const struct soft_page *page);
 void soft_gid_text(const union ibv_gid *gid, char out[33]);
 /* The link that stands for a queue pair. */
 void soft_qp_path(const union ibv_gid *gid, uint32_t qpn, char out[200]);

@@ -82,6 +82,8 @@ struct ibv_qp *soft_qp_create(struct ibv_context *context, struct ibv_qp_init_at
 	struct soft_qp *qp;
 	int err;
 
+	if (soft_port_refuses(c))
+		return NULL;
 	if (why) {
 		soft_count(c, CREATE_QP_ERR, 1);
 		soft_log("%s: no queue pair: %s", c->device->ibv.name, why);
@@ -227,6 +229,8 @@ SOFT_EXPORT int ibv_modify_qp(struct ibv_qp *ibv, struct ibv_qp_attr *attr, int 
 
 	if (mask & IBV_QP_RNR_RETRY && !(soft_setup.caps & SOFT_CAP_RNR_RETRY))
 		return EOPNOTSUPP;
+	if (soft_port_refuses(c))
+		return EIO;
 	pthread_mutex_lock(&c->lock);
 	if (mask & IBV_QP_STATE && !may_become(qp->state, attr->qp_state)) {
 		soft_log("%s: queue pair %u cannot go from state %d to %d", c->device->ibv.name, ibv->qp_num,

@@ -123,20 +123,41 @@ static void get_nics(void)
 	} while (*end);
 }
 
-/* "NIC:COUNT" pairs */
-static void get_kill(void)
+/* "1:2:3" into n numbers or fewer, of which the first is a NIC's; the others stay. */
+static struct soft_nic *parse_fault(const char *at, const char *end, uint64_t *out, int n)
 {
-	const char *value = seeded_get("SOFTEFA_", "KILL"), *at = value, *end, *colon;
+	const char *stop;
 	uint64_t nic;
+	int i;
+
+	for (i = -1; i < n && at <= end; i++, at = stop + 1) {
+		stop = memchr(at, ':', (size_t)(end - at));
+		stop = stop ? stop : end;
+		if (!seeded_number(at, stop, i < 0 ? &nic : &out[i]))
+			return NULL;
+	}
+	return i > 0 && at > end && nic < (uint64_t)soft_setup.nic_count ? &soft_setup.nics[nic] : NULL;
+}
+
+/* Comma lists of NIC:COUNT and NIC:COUNT:MS */
+static void get_faults(const char *name, int numbers, const char *wants)
+{
+	const char *value = seeded_get("SOFTEFA_", name), *at = value, *end;
+	uint64_t n[2];
+	struct soft_nic *nic;
 
 	if (!value)
 		return;
 	do {
 		end = at + strcspn(at, ",");
-		colon = memchr(at, ':', (size_t)(end - at));
-		if (!colon || !seeded_number(at, colon, &nic) || nic >= (uint64_t)soft_setup.nic_count ||
-		    !seeded_number(colon + 1, end, &soft_setup.nics[nic].kill_after))
-			bad("KILL", value, "wants a comma list of NIC:COUNT, NIC from 0");
+		n[0] = n[1] = 0;
+		nic = parse_fault(at, end, n, numbers);
+		if (!nic)
+			bad(name, value, wants);
+		if (numbers == 1)
+			nic->kill_after = n[0];
+		else
+			nic->down_after = n[0], nic->down_ms = n[1];
 		at = end + 1;
 	} while (*end);
 }
@@ -173,10 +194,12 @@ static void load(void)
 	soft_setup.rnr_percent = (unsigned)get_number("RNR", 0, 99, 0);
 	soft_setup.loss_percent = (unsigned)get_number("LOSS", 0, 99, 0);
 	soft_setup.duplicate_percent = (unsigned)get_number("DUPLICATE", 0, 100, 0);
+	soft_setup.ghost_percent = (unsigned)get_number("GHOST", 0, 100, 0);
 	soft_setup.dead_ms = get_number("DEAD_MS", 0, 1000000, 200);
 	get_caps();
 	get_nics();
-	get_kill();
+	get_faults("KILL", 1, "wants a comma list of NIC:COUNT, NIC from 0");
+	get_faults("LINK", 2, "wants a comma list of NIC:COUNT or NIC:COUNT:MILLISECONDS, NIC from 0");
 	get_time();
 }
 

@@ -74,7 +74,8 @@ enum soft_status {
 struct soft_nic {
 	unsigned domain, bus, device, function;
 	uint64_t speed_mbps;
-	uint64_t kill_after; /* work requests until its link is down; 0: never */
+	uint64_t kill_after; /* work requests until it is dead; 0: never */
+	uint64_t down_after, down_ms; /* ... until its link goes down, and for how long; 0: for ever */
 };
 
 struct soft_setup {
@@ -87,7 +88,7 @@ struct soft_setup {
 	uint32_t mtu;
 	uint64_t seed;
 	unsigned window; /* of reordering; 1: in order */
-	unsigned rnr_percent, loss_percent, duplicate_percent;
+	unsigned rnr_percent, loss_percent, duplicate_percent, ghost_percent;
 	uint64_t dead_ms;
 	bool timed; /* virtual time, with the two that follow */
 	int64_t latency_ns, request_ns;
@@ -104,7 +105,7 @@ void soft_setup_load(void);
 void soft_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Independent streams of chance. Each depends on the seed, the process's host number and how often it was asked. */
-enum soft_dice { DICE_ORDER, DICE_RNR, DICE_LOSS, DICE_DUPLICATE, DICE_NAME, DICE_KINDS };
+enum soft_dice { DICE_ORDER, DICE_RNR, DICE_LOSS, DICE_DUPLICATE, DICE_GHOST, DICE_NAME, DICE_KINDS };
 uint64_t soft_roll(enum soft_dice dice, uint64_t below);
 bool soft_percent(enum soft_dice dice, unsigned percent);
 
@@ -176,8 +177,9 @@ struct soft_peer {
 	STAILQ_HEAD(, soft_pending) backlog; /* packets that found no room */
 	unsigned flying;  /* operations of ours that wait for it */
 	bool responded;
+	bool gone;	  /* nothing from or to it will ever move again */
 	bool reported;	  /* its silence has been logged */
-	int64_t silent_us; /* since when it is known to be gone; 0: it lives */
+	int64_t silent_us; /* since when it is gone, or its link or ours down; 0: it is there */
 	LIST_HEAD(, soft_partial) partials; /* its writes that have arrived in part */
 };
 
@@ -197,9 +199,14 @@ int soft_port_open(struct soft_context *c);
 void soft_port_leave(struct soft_context *c);
 /* Accepts a half-opened one. */
 void soft_port_close(struct soft_context *c);
-/* True once the context's link has been taken down; it stays so. */
+/* True while the context's link is down. */
 bool soft_port_is_down(const struct soft_context *c);
-void soft_port_down(struct soft_context *c);
+/* For so many milliseconds; 0: for ever. What is on its way to it stays on its way. */
+void soft_port_down(struct soft_context *c, uint64_t ms);
+/* The device falls silent: it takes requests and never completes one, and refuses all else. */
+void soft_port_die(struct soft_context *c);
+/* True, and errno EIO, for anything that is asked of a dead device. Without the lock. */
+bool soft_port_refuses(const struct soft_context *c);
 
 /* Claims a number; -EEXIST when somebody alive has it. */
 int soft_port_claim(struct soft_context *c, uint32_t qpn);
@@ -212,6 +219,8 @@ void soft_port_release(struct soft_context *c, uint32_t qpn);
 struct soft_peer *soft_peer_find(struct soft_context *c, const union ibv_gid *gid, uint32_t qpn, bool *out_known);
 /* True when nothing from or to this peer will ever move again. A system call. */
 bool soft_peer_is_gone(const struct soft_peer *p);
+/* True while its link is down. */
+bool soft_peer_is_down(const struct soft_peer *p);
 void soft_peers_free(struct soft_context *c);
 /* Accepts rings that others have made for us. */
 void soft_peers_accept(struct soft_context *c);
@@ -229,6 +238,9 @@ void soft_backlog_run(struct soft_context *c, struct soft_peer *p);
 /* The next packet from a peer, or NULL. It stays until soft_ring_pop. */
 struct soft_packet *soft_ring_peek(struct soft_peer *p);
 void soft_ring_pop(struct soft_peer *p, const struct soft_packet *packet);
+/* All that we have sent and the peer has not yet seen is given up; and whether the next packet from it has been. */
+void soft_ring_void(struct soft_peer *p);
+bool soft_ring_is_void(const struct soft_peer *p);
 
 /* Removes what killed processes have left in the common directory. */
 void soft_dir_sweep(void);
@@ -440,6 +452,7 @@ struct soft_context {
 	pthread_mutex_t lock;
 	bool inherited; /* by a fork: a dead copy of the parent's */
 	bool closed;	/* with queues that are still used: nothing moves any more */
+	atomic_bool dead; /* soft_port_die */
 	struct soft_port port;
 	struct soft_peer *peers;
 	struct soft_route *routes;

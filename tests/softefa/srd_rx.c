@@ -320,11 +320,17 @@ static void take_ack(struct soft_context *c, const struct soft_packet *packet)
 	soft_op_finish(c, op, packet->status);
 }
 
+static bool is_request(const struct soft_packet *packet)
+{
+	return packet->type == PACKET_SEND || packet->type == PACKET_DATAGRAM || packet->type == PACKET_WRITE ||
+	       packet->type == PACKET_READ;
+}
+
 static void take(struct soft_context *c, struct soft_peer *p, struct soft_packet *packet)
 {
 	soft_count(c, RX_PKTS, 1);
 	soft_count(c, RX_BYTES, sizeof(*packet) + packet->len);
-	if (soft_port_is_down(c)) {
+	if (is_request(packet) && soft_ring_is_void(p) && !soft_percent(DICE_GHOST, soft_setup.ghost_percent)) {
 		soft_count(c, RX_DROPS, 1);
 		return;
 	}
@@ -352,6 +358,8 @@ void soft_rx_run(struct soft_context *c)
 	struct soft_peer *p;
 	int i;
 
+	if (soft_port_is_down(c))
+		return;
 	for (p = c->peers; p; p = p->next)
 		for (i = 0; i < 256 && (packet = soft_ring_peek(p)); i++) {
 			take(c, p, packet);
@@ -363,7 +371,7 @@ void soft_progress(struct soft_context *c)
 {
 	struct soft_peer *p;
 
-	if (c->inherited || c->closed)
+	if (c->inherited || c->closed || c->dead)
 		return;
 	soft_peers_accept(c);
 	soft_rx_run(c);

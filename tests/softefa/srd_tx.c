@@ -177,6 +177,18 @@ static void count_request(struct soft_context *c, const struct soft_op *op)
 	soft_count(c, bytes[op->kind], op->len);
 }
 
+/* The device's faults that come with a certain request. */
+static void fail_in_time(struct soft_context *c)
+{
+	const struct soft_nic *nic = c->device->nic;
+
+	c->posted++;
+	if (c->posted == nic->down_after)
+		soft_port_down(c, nic->down_ms);
+	if (c->posted == nic->kill_after)
+		soft_port_die(c);
+}
+
 void soft_op_start(struct soft_context *c, struct soft_op *op)
 {
 	enum soft_status status = check(c, op);
@@ -184,8 +196,11 @@ void soft_op_start(struct soft_context *c, struct soft_op *op)
 
 	count_request(c, op);
 	op->start_ns = soft_time_start(c, soft_time_now());
-	if (++c->posted == c->device->nic->kill_after)
-		soft_port_down(c);
+	fail_in_time(c);
+	if (c->dead) {
+		op_move(op, &c->waiting);
+		return;
+	}
 	if (status != SOFT_OK) {
 		soft_op_finish(c, op, status);
 		return;
@@ -373,10 +388,15 @@ void soft_tx_run(struct soft_context *c)
 		op_step(c, op);
 }
 
-/* Ends everything that waits for a peer that has gone. */
+/*
+ * Ends everything that waits for a peer that does not answer. It may still be read from: if it is there again in time it
+ * waits for the answer.
+ */
 static void give_up(struct soft_context *c, struct soft_peer *p)
 {
 	uint32_t i;
+
+	soft_ring_void(p);
 
 	if (!p->reported)
 		soft_log("%s: %s no longer answers", c->device->ibv.name, p->name);
@@ -386,9 +406,10 @@ static void give_up(struct soft_context *c, struct soft_peer *p)
 
 		if (!op || op->peer != p)
 			continue;
-		if (op->kind == OP_READ_REPLY)
-			op_free(c, op);
-		else {
+		if (op->kind == OP_READ_REPLY) {
+			if (p->gone)
+				op_free(c, op);
+		} else {
 			soft_count(c, UNRESPONSIVE_REMOTE_EVENTS, 1);
 			soft_op_finish(c, op, p->responded ? SOFT_UNRESPONSIVE : SOFT_UNREACHABLE);
 		}
@@ -408,9 +429,15 @@ void soft_tx_watch(struct soft_context *c)
 	for (p = c->peers; p; p = p->next) {
 		if (!p->flying)
 			continue;
-		if (!p->silent_us && (down || soft_peer_is_gone(p)))
+		p->gone = soft_peer_is_gone(p);
+		if (!p->gone && !down && !soft_peer_is_down(p)) {
+			p->silent_us = 0;
+			p->reported = false;
+			continue;
+		}
+		if (!p->silent_us)
 			p->silent_us = now;
-		if (p->silent_us && now - p->silent_us >= (int64_t)soft_setup.dead_ms * 1000)
+		if (now - p->silent_us >= (int64_t)soft_setup.dead_ms * 1000)
 			give_up(c, p);
 	}
 }

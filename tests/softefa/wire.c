@@ -22,6 +22,7 @@ struct soft_ring {
 	char from[96];
 	union ibv_gid gid;
 	_Alignas(64) atomic_uint_fast64_t head; /* bytes ever written */
+	atomic_uint_fast64_t void_before; /* requests before this position have been given up */
 	_Alignas(64) atomic_uint_fast64_t tail; /* bytes ever read */
 	_Alignas(64) char data[RING_BYTES];
 };
@@ -191,7 +192,12 @@ struct soft_peer *soft_peer_find(struct soft_context *c, const union ibv_gid *gi
 
 bool soft_peer_is_gone(const struct soft_peer *p)
 {
-	return p->hopeless || (p->page && (atomic_load(&p->page->down) || !soft_file_is_locked(p->lock_fd)));
+	return p->hopeless || (p->page && !soft_file_is_locked(p->lock_fd));
+}
+
+bool soft_peer_is_down(const struct soft_peer *p)
+{
+	return p->page && soft_page_is_down(p->page);
 }
 
 void soft_peers_accept(struct soft_context *c)
@@ -279,7 +285,7 @@ void soft_reply(struct soft_context *c, struct soft_peer *p, const struct soft_p
 		soft_ring_push(c, p, at);
 		return;
 	}
-	if (p->hopeless || p->silent_us)
+	if (p->gone)
 		return;
 	b = malloc(sizeof(*b));
 	if (!b) {
@@ -320,6 +326,18 @@ struct soft_packet *soft_ring_peek(struct soft_peer *p)
 			return packet;
 		soft_ring_pop(p, packet);
 	}
+}
+
+void soft_ring_void(struct soft_peer *p)
+{
+	if (p->out)
+		atomic_store(&p->out->void_before, atomic_load_explicit(&p->out->head, memory_order_relaxed));
+}
+
+bool soft_ring_is_void(const struct soft_peer *p)
+{
+	return atomic_load_explicit(&p->in->tail, memory_order_relaxed) <
+	       atomic_load_explicit(&p->in->void_before, memory_order_relaxed);
 }
 
 void soft_ring_pop(struct soft_peer *p, const struct soft_packet *packet)
