@@ -130,6 +130,15 @@ const struct param conf_table[] = {
 	 .doc = "How long the host of a peer may be silent (power loss, cut cable) before the peer counts as "
 		"dead. A process that dies on a living host is noticed at once, and one that is merely busy "
 		"never counts as dead."},
+	{.name = "WEFT_NIC_TIMEOUT",
+	 .type = PARAM_TIME,
+	 .offset = FIELD(nic_timeout_us),
+	 .value = "5m",
+	 .min = "0",
+	 .max = "24h",
+	 .doc = "How long a NIC may leave what a connection gave it without an end before it counts as dead and the connection "
+		"fails. Only over efa, where a living NIC ends everything by itself, in error if need be. It should be "
+		"longer than a peer may be stopped, by a debugger for example. 0 waits for ever."},
 	{.name = "WEFT_CQ_DEPTH",
 	 .type = PARAM_INT,
 	 .offset = FIELD(cq_depth),

@@ -31,6 +31,7 @@ struct conf {
 	int64_t connect_timeout_us;	      /* 0: none */
 	int64_t close_timeout_us;
 	int64_t peer_timeout_us;
+	int64_t nic_timeout_us; /* 0: none */
 	int64_t cq_depth;
 	int64_t ctrl_buffers;
 	int64_t eager; /* enum conf_eager */

@@ -41,6 +41,7 @@ struct fab_nic {
 	bool hmem;  /* it reaches memory of GPUs ... */
 	bool reads; /* ... and can read it back */
 	bool writes_native; /* the NIC itself does remote writes, as far as the provider tells */
+	bool silent_dead;   /* what it was given and never ends shows that it has died: nothing else does */
 	enum fab_order order;
 	const char *hmem_why; /* why it does not reach it, or "" */
 	struct fi_info *info;

@@ -19,6 +19,7 @@ static const struct provider_facts table[] = {
 	 .rma_native = true,
 	 .efa_options = true,
 	 .inject_lossy = true,
+	 .silent_dead = true,
 	 .devices = &efa_devices,
 	 .needs = "an EFA device, its kernel driver, /dev/infiniband/uverbs* inside this container, and a "
 		  "libfabric built with the efa provider"},

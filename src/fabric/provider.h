@@ -34,6 +34,7 @@ struct provider_facts {
 	 * operation with a completion is sure to end, and costs efa no more.
 	 */
 	bool inject_lossy;
+	bool silent_dead;     /* a NIC that has died says nothing, and one that lives ends what it was given by itself */
 	bool efa_options;     /* takes FI_OPT_EFA_* and FI_OPT_SHARED_MEMORY_PERMITTED */
 	const char *on_demand; /* why it is not a default, when rank is 0 */
 	const struct provider_devices *devices; /* NULL: needs none of its own */

@@ -12,6 +12,7 @@
 #include "xfer/internal.h"
 
 #define LOOK_EVERY_US 100000  /* lifelines are looked at this often while a request waits */
+#define LOOKED_AWAY_US 1000000 /* longer than this nobody looks away who waits */
 #define RING_EVERY_US 1000000 /* the bell of a sender from which nothing comes */
 #define GRACE_US      2000000 /* after its end, what a peer had sent may still arrive */
 #define PUSH_US	      50000   /* for a last message that the provider would not take at once */
@@ -192,6 +193,35 @@ int xfer_chan_check_peer(struct xfer_chan *chan)
 	return chan->err;
 }
 
+/* Is something with a NIC that does not wait for the peer's program? */
+static bool awaits_nic(const struct xfer_chan *chan)
+{
+	if (chan->kind == XFER_SEND && !list_empty(&chan->reqs))
+		return true;
+	return chan->reads || (chan->rma && chan->rma->flying) || ctrl_flying(chan);
+}
+
+/* A NIC that has died tells nobody; neither does its peer's, unless that one has something to send it. */
+static void watch_nic(struct xfer_chan *chan, int64_t passed_us)
+{
+	int64_t limit = chan->port->conf->nic_timeout_us;
+
+	if (!limit || !chan->port->dev->nic->silent_dead || chan->err)
+		return;
+	if (chan->completions != chan->completions_looked || !awaits_nic(chan)) {
+		chan->completions_looked = chan->completions;
+		chan->stalled_us = 0;
+		return;
+	}
+	/* Nobody may have waited all the time from one look to the next. */
+	chan->stalled_us += passed_us < LOOKED_AWAY_US ? passed_us : LOOKED_AWAY_US;
+	if (chan->stalled_us > limit)
+		chan_fail(chan, -ETIMEDOUT,
+			  "a NIC has left what it was given without an end for %" PRId64 " s (WEFT_NIC_TIMEOUT): it or its driver "
+			  "may have died, see the kernel's log",
+			  limit / 1000000);
+}
+
 /* A sender that waits for nothing need not look at its network, where the provider may have kept something. */
 static void remind(struct xfer_chan *chan, int64_t now)
 {
@@ -206,14 +236,16 @@ static void remind(struct xfer_chan *chan, int64_t now)
 
 void chan_idle(struct xfer_chan *chan)
 {
-	int64_t now;
+	int64_t now, passed;
 
 	if (++chan->idle_polls % IDLE_LOOK)
 		return;
 	now = clock_us();
-	if (now - chan->looked_us < LOOK_EVERY_US)
+	passed = now - chan->looked_us;
+	if (passed < LOOK_EVERY_US)
 		return;
 	chan->looked_us = now;
+	watch_nic(chan, passed);
 	if (!xfer_chan_check_peer(chan) && chan->kind == XFER_RECV)
 		remind(chan, now);
 }

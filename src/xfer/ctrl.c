@@ -296,6 +296,16 @@ int ctrl_send_eager(struct xfer_req *req, const struct wire_ctrl *msg, const voi
 	return 0;
 }
 
+bool ctrl_flying(const struct xfer_chan *chan)
+{
+	struct list *it, *tmp;
+
+	list_each (&chan->port->tx_flying, it, tmp)
+		if (owner_of(it, struct ctrl_tx, link)->chan_id == chan->id)
+			return true;
+	return false;
+}
+
 /*
  * Each waiting message is tried once a pass: one to a peer that is dead or still connecting must not hold up
  * the others.

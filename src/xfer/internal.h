@@ -228,6 +228,8 @@ struct xfer_chan {
 	uint32_t completions;  /* ever */
 	uint32_t completions_seen;
 	int64_t looked_us; /* at the lifeline */
+	uint32_t completions_looked; /* by then */
+	int64_t stalled_us; /* for so long a NIC has ended nothing of what it has */
 	int64_t rung_us;   /* receiving: the peer's bell, or what it would be rung for has come */
 	uint32_t completions_rung; /* by then */
 	int64_t quiet_since_us;
@@ -323,6 +325,8 @@ int ctrl_send_eager(struct xfer_req *req, const struct wire_ctrl *msg, const voi
 
 /* Retries what waits. */
 void ctrl_progress(struct xfer_port *port);
+/* Has the provider a control message of the channel's? */
+bool ctrl_flying(const struct xfer_chan *chan);
 
 /* --- chan.c --- */
 
