@@ -15,7 +15,8 @@ const struct param conf_table[] = {
 		"then verbs, then tcp. `tcp` is libfabric's native TCP RDM provider, whatever its release "
 		"calls it (`net` in 1.17). Any provider with reliable datagram endpoints and tagged messages "
 		"can be named as `fi_info` prints it, such as `sockets`, `tcp;ofi_rxm` or, within one host, "
-		"`shm`."},
+		"`shm`. `efa-direct` is efa without libfabric's protocol on top of the NIC: all by remote writes, on EFA v2 and "
+		"newer with libfabric 2.1 and newer; the same value on every node."},
 	{.name = "WEFT_NICS",
 	 .type = PARAM_TEXT,
 	 .offset = FIELD(nics),

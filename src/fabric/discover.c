@@ -53,15 +53,20 @@ const char *fab_library_path(void)
 	return info.dli_fname;
 }
 
-/* What Weft needs of a provider; see libfabric's fi_getinfo(3). */
-static struct fi_info *make_hints(bool rma, bool hmem)
+/* What Weft needs of a provider (NULL: of any); see libfabric's fi_getinfo(3). */
+static struct fi_info *make_hints(const char *provider, bool rma, bool hmem)
 {
+	const struct provider_facts *facts = provider_facts(provider ? provider : "");
 	struct fi_info *hints = fi_allocinfo();
 
 	if (!hints)
 		return NULL;
-	hints->caps = FI_MSG | FI_TAGGED;
-	if (rma)
+	if (provider)
+		hints->fabric_attr->prov_name = strdup(facts->part_of ? facts->part_of : provider);
+	if (facts->part_of)
+		hints->fabric_attr->name = strdup(provider);
+	hints->caps = facts->untagged ? FI_MSG : FI_MSG | FI_TAGGED;
+	if (rma || facts->untagged)
 		hints->caps |= FI_RMA | FI_WRITE | FI_REMOTE_WRITE;
 	hints->mode = FI_CONTEXT | FI_CONTEXT2;
 	hints->ep_attr->type = FI_EP_RDM;
@@ -98,11 +103,20 @@ static int address_preference(const struct fi_info *info)
 	return !IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr);
 }
 
+/* Its name in the table. */
+static const char *name_of(const struct fi_info *info)
+{
+	const char *fabric = info->fabric_attr->name, *provider = info->fabric_attr->prov_name;
+	const char *whole = provider_facts(fabric ? fabric : "")->part_of;
+
+	return whole && !strcmp(whole, provider) ? fabric : provider;
+}
+
 static void nic_fill(struct fab_nic *nic, const struct fi_info *info, bool rma)
 {
 	memset(nic, 0, sizeof(*nic));
 	snprintf(nic->name, sizeof(nic->name), "%s", info->domain_attr->name);
-	snprintf(nic->provider, sizeof(nic->provider), "%s", info->fabric_attr->prov_name);
+	snprintf(nic->provider, sizeof(nic->provider), "%s", name_of(info));
 	snprintf(nic->fabric, sizeof(nic->fabric), "%s",
 		 info->fabric_attr->name ? info->fabric_attr->name : "");
 	nic->loopback = is_loopback(info);
@@ -123,8 +137,8 @@ static void nic_fill(struct fab_nic *nic, const struct fi_info *info, bool rma)
 /* Is the entry an endpoint kind Weft can use? fi_getinfo may list more than was asked for. */
 static bool usable(const struct fi_info *info)
 {
-	return info->ep_attr->type == FI_EP_RDM && info->fabric_attr->prov_name &&
-	       info->domain_attr->name && (info->caps & FI_TAGGED) && (info->caps & FI_MSG);
+	return info->ep_attr->type == FI_EP_RDM && info->fabric_attr->prov_name && info->domain_attr->name &&
+	       (info->caps & FI_TAGGED || provider_facts(name_of(info))->untagged) && (info->caps & FI_MSG);
 }
 
 static struct fab_candidate *candidate(struct fab_report *r, const char *provider)
@@ -203,7 +217,7 @@ static void explain_absent(struct fab_report *r)
 	int i;
 
 	for (i = 0; (facts = provider_row(i)); i++) {
-		if (!facts->needs)
+		if (!facts->needs || !facts->rank)
 			continue;
 		c = candidate(r, facts->name);
 		if (c && !c->nics)
@@ -245,6 +259,7 @@ static void list_names(const struct fab_report *r, char *buf, size_t buf_bytes)
 
 static void explain_nothing(struct fab_report *r, const char *wish, int getinfo_err)
 {
+	const struct provider_facts *facts = provider_facts(wish);
 	const char *fi_provider = getenv("FI_PROVIDER");
 	char names[256];
 
@@ -252,10 +267,11 @@ static void explain_nothing(struct fab_report *r, const char *wish, int getinfo_
 	if (strcmp(wish, "auto")) {
 		r->user_error = true;
 		snprintf(r->why, sizeof(r->why),
-			 "WEFT_PROVIDER=%s: libfabric %s offers no such provider with reliable datagrams "
-			 "and tagged messages; it has: %s%s%s",
-			 wish, fab_library_version(), names, fi_provider ? "; FI_PROVIDER=" : "",
-			 fi_provider ? fi_provider : "");
+			 "WEFT_PROVIDER=%s: libfabric %s offers no such provider with reliable datagrams and %s; it has: %s%s%s",
+			 wish, fab_library_version(), facts->untagged ? "remote writes" : "tagged messages", names,
+			 fi_provider ? "; FI_PROVIDER=" : "", fi_provider ? fi_provider : "");
+		if (facts->untagged && strlen(r->why) + strlen(facts->needs) + 16 < sizeof(r->why))
+			snprintf(r->why + strlen(r->why), sizeof(r->why) - strlen(r->why), "; it needs %s", facts->needs);
 		return;
 	}
 	snprintf(r->why, sizeof(r->why),
@@ -331,7 +347,7 @@ static bool first_of_domain(const struct fi_info *all, const struct fi_info *inf
 	const struct fi_info *i;
 
 	for (i = all; i != info; i = i->next)
-		if (usable(i) && !strcmp(i->fabric_attr->prov_name, info->fabric_attr->prov_name) &&
+		if (usable(i) && !strcmp(name_of(i), name_of(info)) &&
 		    !strcmp(i->domain_attr->name, info->domain_attr->name))
 			return false;
 	return true;
@@ -340,11 +356,10 @@ static bool first_of_domain(const struct fi_info *all, const struct fi_info *inf
 /* A provider's entries that can do what is asked for; NULL: none can. */
 static struct fi_info *ask(const char *provider, bool rma, bool hmem)
 {
-	struct fi_info *hints = make_hints(rma, hmem), *list = NULL;
+	struct fi_info *hints = make_hints(provider, rma, hmem), *list = NULL;
 
 	if (!hints)
 		return NULL;
-	hints->fabric_attr->prov_name = strdup(provider);
 	if (fi_getinfo(api_version(), NULL, NULL, 0, hints, &list))
 		list = NULL;
 	fi_freeinfo(hints);
@@ -379,7 +394,7 @@ static int list_nics(struct fab_report *r, const struct fi_info *all, const char
 		return list_nics(r, all, provider, w);
 	}
 	for (info = own ? own : all; info && !ret; info = info->next)
-		if (usable(info) && !strcmp(info->fabric_attr->prov_name, provider))
+		if (usable(info) && !strcmp(name_of(info), provider))
 			ret = nic_add(r, info, w->rma);
 	if (own)
 		fi_freeinfo(own);
@@ -428,7 +443,7 @@ static int take_nics(struct fab_report *r, const struct fi_info *all, const stru
 	bool by_row = conf->protocol == CONF_PROTOCOL_AUTO;
 	struct wishes w = {
 		.hmem = !why,
-		.rma = conf->protocol == CONF_PROTOCOL_RMA || (by_row && (facts->rma || facts->rma_native)),
+		.rma = facts->untagged || conf->protocol == CONF_PROTOCOL_RMA || (by_row && (facts->rma || facts->rma_native)),
 		.native = by_row && !facts->rma,
 	};
 	int ret;
@@ -445,6 +460,16 @@ static int take_nics(struct fab_report *r, const struct fi_info *all, const stru
 	}
 }
 
+/* Is it a protocol that the provider can't speak? */
+static bool untold(struct fab_report *r, const char *provider, const struct conf *conf)
+{
+	if (conf->protocol != CONF_PROTOCOL_TAGGED || !provider_facts(provider)->untagged)
+		return false;
+	r->user_error = true;
+	snprintf(r->why, sizeof(r->why), "WEFT_PROTOCOL=tagged: provider %s has no tagged messages; leave it at auto", provider);
+	return true;
+}
+
 static int collect(struct fab_report *r, const struct fi_info *all, const struct conf *conf,
 		   int getinfo_err)
 {
@@ -455,7 +480,7 @@ static int collect(struct fab_report *r, const struct fi_info *all, const struct
 	for (info = all; info; info = info->next) {
 		if (!usable(info) || !first_of_domain(all, info))
 			continue;
-		c = candidate(r, info->fabric_attr->prov_name);
+		c = candidate(r, name_of(info));
 		if (c)
 			c->nics++;
 	}
@@ -464,24 +489,37 @@ static int collect(struct fab_report *r, const struct fi_info *all, const struct
 	if (!best)
 		explain_nothing(r, conf->provider, getinfo_err);
 	explain_absent(r);
-	if (!best)
+	if (!best || untold(r, best->provider, conf))
 		return 0;
 	ret = take_nics(r, all, conf, best->provider);
 	best->nics = r->nic_seen;
 	return ret;
 }
 
+/* What lacks tagged messages is listed only for those who ask for it. */
+static struct fi_info *ask_for_wish(const struct conf *conf)
+{
+	const struct provider_facts *facts = provider_facts(conf->provider);
+
+	return facts->untagged ? ask(facts->name, true, false) : NULL;
+}
+
 int fab_discover(const struct conf *conf, struct fab_report *out)
 {
-	struct fi_info *hints, *all = NULL;
+	struct fi_info *hints, *all = NULL, **end = &all;
 	int ret, err;
 
 	memset(out, 0, sizeof(*out));
-	hints = make_hints(conf->protocol == CONF_PROTOCOL_RMA, false);
+	hints = make_hints(NULL, conf->protocol == CONF_PROTOCOL_RMA, false);
 	if (!hints)
 		return -ENOMEM;
 	err = fi_getinfo(api_version(), NULL, NULL, 0, hints, &all);
-	ret = collect(out, err ? NULL : all, conf, err);
+	if (err)
+		all = NULL;
+	while (*end)
+		end = &(*end)->next;
+	*end = ask_for_wish(conf);
+	ret = collect(out, all, conf, err);
 	if (all)
 		fi_freeinfo(all);
 	fi_freeinfo(hints);

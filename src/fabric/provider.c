@@ -23,6 +23,17 @@ static const struct provider_facts table[] = {
 	 .devices = &efa_devices,
 	 .needs = "an EFA device, its kernel driver, /dev/infiniband/uverbs* inside this container, and a "
 		  "libfabric built with the efa provider"},
+	{.name = "efa-direct",
+	 .part_of = "efa",
+	 .untagged = true,
+	 .rma = true,
+	 .efa_options = true,
+	 .inject_lossy = true,
+	 .silent_dead = true,
+	 .devices = &efa_devices,
+	 .on_demand = "not yet tried on EFA hardware",
+	 .needs = "EFA v2 or newer (p5 and later), libfabric 2.1 or newer, and rdma-core and a kernel driver with receives "
+		  "of unsolicited writes"},
 	{.name = "verbs;ofi_rxm",
 	 .alias = "verbs",
 	 .rank = 80,

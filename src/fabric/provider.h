@@ -17,11 +17,13 @@ struct provider_devices {
 };
 
 struct provider_facts {
-	const char *name;     /* as libfabric prints it */
+	const char *name;     /* as libfabric prints it, or, with `part_of`, its fabric */
+	const char *part_of;  /* the provider that libfabric takes it for, or NULL */
 	const char *alias;    /* what WEFT_PROVIDER may say instead, or NULL */
 	int rank;	      /* by default the highest rank present wins; 0: only when asked for */
 	bool ip;	      /* one domain per network interface */
 	bool local_only;      /* reaches this host only */
+	bool untagged;	      /* has no tagged messages: remote writes are all that carries Weft */
 	bool rma;	      /* remote writes with immediate data carry Weft better than tagged messages ... */
 	bool rma_native;      /* ... where the NIC itself does them */
 	/*

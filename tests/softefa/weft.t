@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Weft over libfabric's efa provider on the software EFA device: whole machines with all their NICs, and the
 # conformance suite while packets and messages overtake each other and receivers are not ready. With SEEDS="1 2 ..."
-# in the environment: the data's cases with each of these seeds instead, in all generations by turns.
+# in the environment: the data's cases with each of these seeds instead, in all generations by turns; then
+# WEFT_PROVIDER=efa-direct is taken, too.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/check/tap.bash
@@ -11,6 +12,7 @@ cd "${TEST_BUILDDIR:?run by make check}" || exit
 # shellcheck source=tests/softefa/softefa.bash
 . "$here/softefa.bash"
 softefa_need
+wish=${WEFT_PROVIDER-efa}
 export WEFT_PROVIDER=efa WEFT_NICS='rdma*'
 suite=tests/conformance/conformance
 plugin=src/.libs/libnccl-net-weft.so
@@ -61,9 +63,11 @@ conformance() { # name, assignments and options
 
 if [ -n "${SEEDS-}" ]; then
 	unset SOFTEFA_NICS WEFT_TOPOLOGY
+	export WEFT_PROVIDER=$wish
 	export SOFTEFA_REORDER=64 SOFTEFA_RNR=5 SOFTEFA_LOSS=5 SOFTEFA_DUPLICATE=10 FI_EFA_USE_DEVICE_RDMA=1
 	for seed in $SEEDS; do
 		generation=$((seed % 4)) protocol=rma
+		[ "$wish" = efa ] || generation=$((1 + seed % 3))
 		[ $generation -gt 0 ] || protocol=auto
 		cases=(--only 'data/[!l]*' --seed "$seed")
 		conformance "seed $seed, generation $generation" SOFTEFA_SEED="$seed" \
@@ -111,4 +115,16 @@ for generation in 1 2 3; do
 	conformance "generation $generation, rma" SOFTEFA_SEED=$generation SOFTEFA_GENERATION=$generation \
 		WEFT_PROTOCOL=rma FI_EFA_USE_DEVICE_RDMA=1
 done
+
+# The fabric without a protocol of its own.
+export WEFT_PROVIDER=efa-direct
+if softefa SOFTEFA_GENERATION=1 src/weft-info 2>&1 | grep -q 'efa-direct  *chosen'; then
+	cases=(--provider-only)
+	conformance "efa-direct" SOFTEFA_GENERATION=1 SOFTEFA_DUPLICATE=10
+	machine p5.48xlarge
+	cases=(--device 7 --only data/large-sizes)
+	conformance "efa-direct, four NICs of a p5" SOFTEFA_GENERATION=1
+else
+	skip "efa-direct" "this libfabric offers none with receives of unsolicited writes"
+fi
 tap_done
