@@ -332,6 +332,27 @@ static void expect_send_error(struct pair *p, enum soft_status status, const cha
 		assert_true(logged(line));
 }
 
+/* Memory can be registered for what it is mapped for. */
+static void test_pinning(void **state)
+{
+	struct pair p;
+	struct ibv_mr *mr;
+	char *pages;
+
+	(void)state;
+	open_pair(&p, 64, 0, 7);
+	pages = mmap(NULL, 3 * 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_int_equal(munmap(pages + 2 * 4096, 4096), 0);
+	assert_null(ibv_reg_mr(p.e[0].pd, pages, 8192, IBV_ACCESS_LOCAL_WRITE));
+	assert_int_equal(errno, EFAULT);
+	assert_null(ibv_reg_mr(p.e[0].pd, pages, 8193, 0));
+	mr = ibv_reg_mr(p.e[0].pd, pages, 8192, IBV_ACCESS_REMOTE_READ);
+	assert_non_null(mr);
+	assert_int_equal(ibv_dereg_mr(mr), 0);
+	munmap(pages, 8192);
+	close_pair(&p);
+}
+
 static void test_local_memory(void **state)
 {
 	struct pair p;
@@ -736,7 +757,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_send),	    cmocka_unit_test(test_write),
 		cmocka_unit_test(test_unsolicited), cmocka_unit_test(test_read),
-		cmocka_unit_test(test_local_memory), cmocka_unit_test(test_remote_memory),
+		cmocka_unit_test(test_pinning),	    cmocka_unit_test(test_local_memory), cmocka_unit_test(test_remote_memory),
 		cmocka_unit_test(test_strangers),   cmocka_unit_test(test_receivers),
 		cmocka_unit_test(test_queues),	    cmocka_unit_test(test_states),
 		cmocka_unit_test(test_generations), cmocka_unit_test(test_dmabuf),

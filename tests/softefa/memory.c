@@ -72,6 +72,27 @@ static int mr_enter(struct soft_context *c, struct soft_mr *mr)
 	return 0;
 }
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ  22
+#define MADV_POPULATE_WRITE 23
+#endif
+
+static bool may_touch(uintptr_t at, int how)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	return !madvise((void *)(at / page * page), page, how);
+}
+
+/* Whether the device could pin the memory, as far as its ends and a kernel from 5.14 on tell. */
+static bool pinnable(void *addr, size_t length, unsigned access)
+{
+	int how = access & (IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE) ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
+
+	return (may_touch((uintptr_t)addr, how) && may_touch((uintptr_t)addr + length - 1, how)) ||
+	       !may_touch((uintptr_t)&soft_setup, how);
+}
+
 static struct ibv_mr *mr_new(struct ibv_pd *pd, void *addr, size_t length, uint64_t iova, unsigned access)
 {
 	struct soft_context *c = soft_context_of(pd->context);
@@ -86,6 +107,12 @@ static struct ibv_mr *mr_new(struct ibv_pd *pd, void *addr, size_t length, uint6
 		soft_count(c, REG_MR_ERR, 1);
 		soft_log("registering %zu bytes with access 0x%x: the device has no such access", length, access);
 		errno = length ? EOPNOTSUPP : EINVAL;
+		return NULL;
+	}
+	if (!pinnable(addr, length, access)) {
+		soft_count(c, REG_MR_ERR, 1);
+		soft_log("registering %zu bytes at %p with access 0x%x: not mapped for that", length, addr, access);
+		errno = EFAULT;
 		return NULL;
 	}
 	mr = calloc(1, sizeof(*mr));
