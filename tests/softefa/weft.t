@@ -118,13 +118,18 @@ done
 
 # The fabric without a protocol of its own.
 export WEFT_PROVIDER=efa-direct
-if softefa SOFTEFA_GENERATION=1 src/weft-info 2>&1 | grep -q 'efa-direct  *chosen'; then
+said=$(softefa SOFTEFA_GENERATION=1 src/weft-info 2>&1)
+if grep -q 'efa-direct  *chosen' <<<"$said"; then
 	cases=(--provider-only)
 	conformance "efa-direct" SOFTEFA_GENERATION=1 SOFTEFA_DUPLICATE=10
 	machine p5.48xlarge
 	cases=(--device 7 --only data/large-sizes)
 	conformance "efa-direct, four NICs of a p5" SOFTEFA_GENERATION=1
-else
+elif grep -q "can't be used: WEFT_PROVIDER=efa-direct: .*; it needs EFA v2 or newer" <<<"$said"; then
 	skip "efa-direct" "this libfabric offers none with receives of unsolicited writes"
+else
+	bad "efa-direct is refused in plain words" "$said"
 fi
+said=$(WEFT_PROTOCOL=tagged softefa SOFTEFA_GENERATION=1 src/weft-info 2>&1)
+none "efa-direct by tagged messages is refused" "$(grep -q "can't be used: WEFT_PRO" <<<"$said" || echo "$said")"
 tap_done
