@@ -66,7 +66,7 @@ static struct fi_info *make_hints(const char *provider, bool rma, bool hmem)
 	if (facts->part_of)
 		hints->fabric_attr->name = strdup(provider);
 	hints->caps = facts->untagged ? FI_MSG : FI_MSG | FI_TAGGED;
-	if (rma || facts->untagged)
+	if (rma)
 		hints->caps |= FI_RMA | FI_WRITE | FI_REMOTE_WRITE;
 	hints->mode = FI_CONTEXT | FI_CONTEXT2;
 	hints->ep_attr->type = FI_EP_RDM;
@@ -443,7 +443,7 @@ static int take_nics(struct fab_report *r, const struct fi_info *all, const stru
 	bool by_row = conf->protocol == CONF_PROTOCOL_AUTO;
 	struct wishes w = {
 		.hmem = !why,
-		.rma = facts->untagged || conf->protocol == CONF_PROTOCOL_RMA || (by_row && (facts->rma || facts->rma_native)),
+		.rma = conf->protocol == CONF_PROTOCOL_RMA || (by_row && (facts->rma || facts->rma_native)),
 		.native = by_row && !facts->rma,
 	};
 	int ret;

@@ -23,7 +23,7 @@ struct provider_facts {
 	int rank;	      /* by default the highest rank present wins; 0: only when asked for */
 	bool ip;	      /* one domain per network interface */
 	bool local_only;      /* reaches this host only */
-	bool untagged;	      /* has no tagged messages: remote writes are all that carries Weft */
+	bool untagged;	      /* has no tagged messages: remote writes are all that carries Weft; `rma` goes with it */
 	bool rma;	      /* remote writes with immediate data carry Weft better than tagged messages ... */
 	bool rma_native;      /* ... where the NIC itself does them */
 	/*
