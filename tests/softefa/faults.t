@@ -66,10 +66,7 @@ else
 fi
 
 # One of a device's four NICs: the others go on, but the messages have a part on each.
-export WEFT_TOPOLOGY=$here/../topo/machines/p5.48xlarge.xml
-SOFTEFA_NICS=$(src/weft-info --topology --from "$WEFT_TOPOLOGY" 2>/dev/null |
-	sed -n 's|^ *NIC \([0-9a-f:.]*\) .*, \([0-9]*\) Gb/s  -> device 0$|\1@\2000|p' | paste -sd,)
-export SOFTEFA_NICS
+softefa_machine p5.48xlarge 0
 fails "one of four rails dies" WEFT_NIC_TIMEOUT WEFT_NIC_TIMEOUT=1 SOFTEFA_KILL=2:100 $all_reduce
 fails "the link of one of four rails goes down" 'failed (' SOFTEFA_LINK=2:100 $all_reduce
 tap_done

@@ -3,6 +3,7 @@
 # For scripts that run programs on the software EFA device: source it after tap.bash, in the build directory.
 
 softefa_so=$PWD/tests/softefa/.libs/libsoftefa.so
+softefa_machines=$(cd "$(dirname "${BASH_SOURCE[0]}")/../topo/machines" && pwd)
 
 # Why nothing can run on the device here, or nothing.
 softefa_missing() {
@@ -40,4 +41,13 @@ softefa_need() {
 softefa() {
 	: >"$SOFTEFA_LOG"
 	env LD_PRELOAD="$softefa_preload" FI_PROVIDER=efa timeout 120 env "$@"
+}
+
+# A machine of tests/topo: its tree for Weft, and its NICs, or those of one of Weft's devices, for the software device.
+softefa_machine() { # name, device (all)
+	export WEFT_TOPOLOGY=$softefa_machines/$1.xml
+	# "  NIC 0000:4f:00.0  rdmap79s0, 100 Gb/s  -> device 0"
+	SOFTEFA_NICS=$(src/weft-info --topology --from "$WEFT_TOPOLOGY" 2>/dev/null |
+		sed -n "s|^ *NIC \([0-9a-f:.]*\) .*, \([0-9]*\) Gb/s  -> device ${2-[0-9]*}\$|\1@\2000|p" | paste -sd,)
+	export SOFTEFA_NICS
 }

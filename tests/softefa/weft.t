@@ -17,15 +17,6 @@ export WEFT_PROVIDER=efa WEFT_NICS='rdma*'
 suite=tests/conformance/conformance
 plugin=src/.libs/libnccl-net-weft.so
 get=tests/bench/net_perf_json
-machines=$here/../topo/machines
-
-machine() { # name: its NICs and its tree
-	export WEFT_TOPOLOGY=$machines/$1.xml
-	# "  NIC 0000:4f:00.0  rdmap79s0, 100 Gb/s  -> device 0"
-	SOFTEFA_NICS=$(src/weft-info --topology --from "$WEFT_TOPOLOGY" 2>/dev/null |
-		sed -n 's|^ *NIC \([0-9a-f:.]*\) .*, \([0-9]*\) Gb/s  -> device.*|\1@\2000|p' | paste -sd,)
-	export SOFTEFA_NICS
-}
 
 # "DEVICE RAILS" lines. Speeds are left out: libfabric 1.17 does not know those above 100 Gbit/s.
 devices() {
@@ -39,8 +30,8 @@ devices() {
 
 generation=0
 for name in p4d.24xlarge p5.48xlarge p5en.48xlarge p6-b200.48xlarge; do
-	machine $name
-	expected=$(sed -n 's|^\([0-9]*\)  [0-9]* Gb/s, \([0-9]*\) rail.*|\1 \2|p' "$machines/$name.expected")
+	softefa_machine $name
+	expected=$(sed -n 's|^\([0-9]*\)  [0-9]* Gb/s, \([0-9]*\) rail.*|\1 \2|p' "$softefa_machines/$name.expected")
 	got=$(SOFTEFA_GENERATION=$generation devices)
 	none "$name, generation $generation: its devices and rails" "$(diff <(echo "$expected") <(echo "$got"))"
 	generation=$((generation + 1))
@@ -88,7 +79,7 @@ else
 fi
 
 # All eight devices of a P5 at work: 32 NICs in each of two processes.
-machine p5.48xlarge
+softefa_machine p5.48xlarge
 for device in 0 7; do
 	cases=(--device "$device" --only data/large-sizes)
 	conformance "p5.48xlarge, device $device" SOFTEFA_GENERATION=1
@@ -96,7 +87,7 @@ done
 
 # An all-reduce of four ranks, each a process with all the NICs of its machine.
 for name in p5.48xlarge p5en.48xlarge p6-b200.48xlarge; do
-	machine $name
+	softefa_machine $name
 	if out=$(softefa SOFTEFA_GENERATION=1 benchmarks/all_reduce_perf --ranks 4 -b 64K -e 1M -f 16 -n 2 -w 1 2>&1) &&
 		[ "$(awk '!/^#/ && NF == 13 && $9 == 0 && $13 == 0' <<<"$out" | wc -l)" = 2 ]; then
 		ok "$name: all_reduce_perf --ranks 4, verified"
@@ -122,7 +113,7 @@ said=$(softefa SOFTEFA_GENERATION=1 src/weft-info 2>&1)
 if grep -q 'efa-direct  *chosen' <<<"$said"; then
 	cases=(--provider-only)
 	conformance "efa-direct" SOFTEFA_GENERATION=1 SOFTEFA_DUPLICATE=10
-	machine p5.48xlarge
+	softefa_machine p5.48xlarge
 	cases=(--device 7 --only data/large-sizes)
 	conformance "efa-direct, four NICs of a p5" SOFTEFA_GENERATION=1
 elif grep -q "can't be used: WEFT_PROVIDER=efa-direct: .*; it needs EFA v2 or newer" <<<"$said"; then
