@@ -32,11 +32,15 @@ struct rail {
 
 	/* Of a device with several: see rail.c. */
 	uint64_t outstanding; /* bytes posted and not completed */
-	uint64_t moved;	      /* bytes completed since since_us, without a pause */
+	uint64_t moved;	      /* bytes completed since the last sample ... */
+	int64_t busy_us;      /* ... while it was busy for so long until ... */
 	int64_t since_us;
-	double speed; /* bytes in a microsecond, as seen last */
-	bool seen;    /* else as its makers say */
-	int64_t forgiven_us;
+	double nominal, seen; /* bytes in a microsecond: as its makers say, and on average of late; ... */
+	int samples;	      /* ... of so many, at most 8 */
+	double scatter;	      /* how far from it they are on average, as a part of it */
+	double speed;	      /* what is reckoned with */
+	bool slow;	      /* slower than others, by more than that */
+	int64_t seen_us;
 };
 
 /* From a rail of ours to one of a peer. */

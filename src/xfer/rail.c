@@ -2,49 +2,104 @@
 /*
  * Which rail carries what: by the bytes each has still to move and by the speed at which it was seen to move
  * them, so that all stripes of a message end together and a slow rail does not set the pace.
+ *
+ * What is seen of a rail scatters, by other traffic and by when this process looks. Rails that differ by less than
+ * that count as equal, for unequal stripes would cost more than the difference.
  */
 #include "base/clock.h"
 #include "xfer/internal.h"
 
 #define STRIPE_MIN   (128 * 1024)
 #define STRIPE_ALIGN 128
-#define SAMPLE_BYTES (256 * 1024) /* a rail that stays busy is timed over so many at least ... */
-#define SAMPLE_US    200	  /* ... and so long */
-#define FORGIVE	     1.02	  /* by so much a slow rail that is left out counts as faster ... */
-#define FORGIVE_US   100000	  /* ... after such a while */
+#define SAMPLE_BYTES (256 * 1024) /* a rail is timed over so many at least ... */
+#define SAMPLE_US    1000	  /* ... and so long: for many stripes, of which a sample counts the whole ones */
+#define SAMPLES	     8		  /* about so many of the last ones count */
+#define LEEWAY_MAX   0.4	  /* who is slower than the fastest by more is slower, however much is seen to scatter */
+#define FORGET_US    1000000	  /* a slow rail that is left out is tried again after such a while */
 #define NEARLY	     0.999
 
 void rail_init(struct rail *r, const struct fab_nic *nic, int else_mbps)
 {
 	int mbps = nic->speed_mbps ? nic->speed_mbps : else_mbps;
 
-	r->speed = mbps / 8.0; /* bytes in a microsecond */
+	r->nominal = r->speed = mbps / 8.0; /* bytes in a microsecond */
+}
+
+/* Part of its nominal speed that a rail was seen to reach. */
+static double reached(const struct rail *r)
+{
+	return r->seen / r->nominal;
+}
+
+static bool alike(const struct rail *r, double fastest)
+{
+	double leeway = r->scatter < LEEWAY_MAX ? r->scatter : LEEWAY_MAX;
+
+	return !r->samples || reached(r) >= fastest * (1 - leeway);
+}
+
+/* Those as fast as the fastest get their common mean; of a rail that was not yet seen the same is expected. */
+static void weigh(struct xfer_port *port)
+{
+	double fastest = 0, sum = 0;
+	int i, n = 0;
+
+	for (i = 0; i < port->rail_count; i++)
+		if (reached(&port->rails[i]) > fastest)
+			fastest = reached(&port->rails[i]);
+	for (i = 0; i < port->rail_count; i++) {
+		const struct rail *r = &port->rails[i];
+
+		if (!r->samples || !alike(r, fastest))
+			continue;
+		sum += reached(r);
+		n++;
+	}
+	for (i = 0; i < port->rail_count; i++) {
+		struct rail *r = &port->rails[i];
+
+		r->slow = !alike(r, fastest);
+		r->speed = r->slow ? r->seen : r->nominal * (n ? sum / n : 1);
+	}
+}
+
+static void sample(struct rail *r, double speed)
+{
+	double off = r->samples ? speed / r->seen - 1 : 0;
+
+	r->samples += r->samples < SAMPLES;
+	if (r->samples == 1) {
+		r->seen = speed;
+		r->scatter = LEEWAY_MAX;
+	}
+	r->seen *= 1 + off / r->samples;
+	r->scatter += ((off < 0 ? -off : off) - r->scatter) / SAMPLES;
+	r->seen_us = r->since_us;
+	weigh(r->port);
 }
 
 void rail_posted(struct rail *r, size_t bytes)
 {
-	if (!r->outstanding) {
+	if (!r->outstanding)
 		r->since_us = clock_us();
-		r->moved = 0;
-	}
 	r->outstanding += bytes;
 }
 
 void rail_completed(struct rail *r, size_t bytes)
 {
-	int64_t now, took;
+	int64_t now;
 
 	r->outstanding -= bytes;
 	r->moved += bytes;
-	if (r->moved < SAMPLE_BYTES)
+	if (r->outstanding && r->moved < SAMPLE_BYTES)
 		return;
 	now = clock_us();
-	took = now - r->since_us;
-	if (took < SAMPLE_US)
-		return;
-	r->speed += ((double)r->moved / (double)took - r->speed) / (r->seen ? 4 : 1);
-	r->seen = true;
+	r->busy_us += now - r->since_us;
 	r->since_us = now;
+	if (r->moved < SAMPLE_BYTES || r->busy_us < SAMPLE_US)
+		return;
+	sample(r, (double)r->moved / (double)r->busy_us);
+	r->busy_us = 0;
 	r->moved = 0;
 }
 
@@ -108,21 +163,14 @@ static int least_part(const struct xfer_peer *peer, unsigned in, double end_us, 
 	return least;
 }
 
-/* Nothing is measured on a rail that carries nothing: it must not stay out for ever. */
-static void forgive(const struct xfer_peer *peer, unsigned in, struct rail *rail)
+/* Nothing is seen of a rail that carries nothing: it must not stay out for ever. */
+static void forget(struct rail *r)
 {
-	int64_t now = clock_us();
-	double fastest = 0;
-	int i;
-
-	if (now - rail->forgiven_us < FORGIVE_US)
+	if (!r->slow || clock_us() - r->seen_us < FORGET_US)
 		return;
-	rail->forgiven_us = now;
-	for (i = 0; i < peer->path_count; i++)
-		if (in >> i & 1 && peer->paths[i].rail->speed > fastest)
-			fastest = peer->paths[i].rail->speed;
-	if (rail->speed < fastest)
-		rail->speed *= FORGIVE;
+	r->seen = 0;
+	r->samples = 0;
+	weigh(r->port);
 }
 
 static int cut(struct xfer_peer *peer, unsigned in, double end_us, size_t len, struct stripe *out)
@@ -155,7 +203,7 @@ int rail_stripes(struct xfer_peer *peer, size_t len, struct stripe out[DEV_RAILS
 
 		if (part >= STRIPE_MIN * NEARLY)
 			return cut(peer, in, end_us, len, out);
-		forgive(peer, in, peer->paths[least].rail);
+		forget(peer->paths[least].rail);
 		in &= ~(1u << least);
 		active--;
 	}

@@ -18,18 +18,21 @@
 
 /* --- how a message is divided; nothing moves here --- */
 
-static struct rail rails[DEV_RAILS_MAX];
+static struct xfer_port port;
+static struct rail *const rails = port.rails;
 static struct xfer_peer peer;
 
 static void make_paths(int n, const double *speed)
 {
 	int i;
 
-	memset(rails, 0, sizeof(rails));
+	memset(&port, 0, sizeof(port));
 	memset(&peer, 0, sizeof(peer));
+	port.rail_count = n;
 	for (i = 0; i < n; i++) {
+		rails[i].port = &port;
 		rails[i].index = i;
-		rails[i].speed = speed ? speed[i] : 1000;
+		rails[i].nominal = rails[i].speed = speed ? speed[i] : 1000;
 		peer.paths[i] = (struct path){.rail = &rails[i], .sharing = 1};
 	}
 	peer.path_count = peer.rails = n;
@@ -112,6 +115,14 @@ static void busy_rails_get_less(void **state)
 	assert_ptr_equal(s[0].path, &peer.paths[1]);
 }
 
+static void move(struct rail *r, size_t bytes, int64_t took_us)
+{
+	rail_posted(r, bytes);
+	r->since_us -= took_us;
+	rail_completed(r, bytes);
+	assert_int_equal(r->outstanding, 0);
+}
+
 /* What was thought of a rail's speed gives way to what is seen. */
 static void speed_is_what_is_seen(void **state)
 {
@@ -119,14 +130,74 @@ static void speed_is_what_is_seen(void **state)
 
 	(void)state;
 	make_paths(2, NULL);
-	rails[0].speed = 1e9;
-	for (i = 0; i < 10; i++) {
-		rail_posted(&rails[0], 2048 * KIB);
-		rails[0].since_us -= 1000; /* it took a millisecond */
-		rail_completed(&rails[0], 2048 * KIB);
-		assert_int_equal(rails[0].outstanding, 0);
-	}
+	rails[0].nominal = rails[0].speed = 1e9;
+	for (i = 0; i < 10; i++)
+		move(&rails[0], 2048 * KIB, 1000);
 	assert_true(rails[0].speed > 100 && rails[0].speed < 1e5);
+}
+
+/* Messages that are alone, each too short to time, are timed together. */
+static void short_stripes_are_timed(void **state)
+{
+	struct stripe s[DEV_RAILS_MAX];
+	int i;
+
+	(void)state;
+	make_paths(2, NULL);
+	for (i = 0; i < 50; i++) {
+		move(&rails[0], 128 * KIB, 300);
+		move(&rails[1], 128 * KIB, 100);
+	}
+	assert_int_equal(divide(4096 * KIB, s), 2);
+	assert_in_range(s[0].len, 960 * KIB, 1088 * KIB);
+}
+
+/* Speeds that differ by less than each scatters are equal; one beyond that is not. */
+static void scatter_is_no_difference(void **state)
+{
+	struct stripe s[DEV_RAILS_MAX];
+	uint64_t seed = 5;
+	int i, k;
+
+	(void)state;
+	make_paths(4, NULL);
+	for (i = 0; i < 500; i++)
+		for (k = 0; k < 4; k++)
+			move(&rails[k], 1024 * KIB, (k == 2 ? 4 : 1) * (700 + (int64_t)(unit_random(&seed) % 600)));
+	assert_int_equal(divide(13 * 1024 * KIB, s), 4);
+	assert_int_equal(s[0].len, s[1].len);
+	assert_in_range(s[2].len, 700 * KIB, 1350 * KIB);
+	assert_in_range(s[0].len, s[3].len - 4 * 128, s[3].len); /* what rounding left is the last's */
+	for (i = 0; i < 100; i++)
+		for (k = 0; k < 4; k++)
+			move(&rails[k], 1024 * KIB, k == 0 ? 1100 : 1000); /* steady now */
+	assert_int_equal(divide(13 * 1024 * KIB, s), 4);
+	assert_true(s[0].len < s[1].len * 95 / 100);
+	assert_in_range(s[2].len, s[3].len - 4 * 128, s[3].len);
+}
+
+/* A slow rail whose part would be too small is asked again later. */
+static void slow_rails_are_asked_again(void **state)
+{
+	struct stripe s[DEV_RAILS_MAX];
+	int i, k;
+
+	(void)state;
+	make_paths(4, NULL);
+	for (i = 0; i < 50; i++)
+		for (k = 0; k < 4; k++)
+			move(&rails[k], 256 * KIB, k == 2 ? 1000 : 250);
+	assert_int_equal(divide(512 * KIB, s), 3);
+	rails[2].seen_us -= 1000 * 1000;
+	divide(512 * KIB, s);
+	assert_int_equal(divide(512 * KIB, s), 4);
+	move(&rails[2], 256 * KIB, 1000);
+	assert_int_equal(divide(512 * KIB, s), 3);
+	rails[2].seen_us -= 1000 * 1000;
+	divide(512 * KIB, s);
+	for (i = 0; i < 5; i++)
+		move(&rails[2], 256 * KIB, 250); /* it has recovered */
+	assert_int_equal(divide(512 * KIB, s), 4);
 }
 
 /* Any speeds and backlogs: see divide for what must hold. */
@@ -313,6 +384,9 @@ int main(void)
 		cmocka_unit_test(slow_rails_get_less),
 		cmocka_unit_test(busy_rails_get_less),
 		cmocka_unit_test(speed_is_what_is_seen),
+		cmocka_unit_test(short_stripes_are_timed),
+		cmocka_unit_test(scatter_is_no_difference),
+		cmocka_unit_test(slow_rails_are_asked_again),
 		cmocka_unit_test(any_rails_any_load),
 		NET_TEST(any_numbers_of_rails, NET_RMA),
 		NET_TEST(any_numbers_of_rails, "tcp"),
