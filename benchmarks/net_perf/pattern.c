@@ -2,7 +2,6 @@
 /* See pattern.h. */
 #include "pattern.h"
 
-#include <dlfcn.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,24 +20,6 @@ const char *pattern_name(enum pattern p)
 	static const char *const names[PATTERNS] = {"latency", "bandwidth", "rate", "bidir"};
 
 	return names[p];
-}
-
-/*
- * The clock of these measurements. A preloaded stand-in for the network (tests/softefa) may have a time of its own,
- * in which its traffic takes place.
- */
-static double clock_now(void)
-{
-	static int64_t (*simulated)(void);
-	static bool asked;
-
-	if (!asked) {
-		*(void **)&simulated = dlsym(RTLD_DEFAULT, "softefa_time_ns");
-		if (simulated && simulated() < 0)
-			simulated = NULL;
-		asked = true;
-	}
-	return simulated ? (double)simulated() * 1e-9 : seconds_now();
 }
 
 static size_t stride(size_t bytes)
@@ -135,9 +116,9 @@ static int stream(struct side *s, struct run_result *out)
 	if (ret)
 		return ret;
 	effort_start();
-	start = clock_now();
+	start = seconds_now();
 	ret = stream_phase(s, 1);
-	out->seconds = clock_now() - start;
+	out->seconds = seconds_now() - start;
 	out->effort = effort_stop();
 	return ret;
 }
@@ -146,7 +127,7 @@ static int stream(struct side *s, struct run_result *out)
 static int ping(struct side *s, double *round_s)
 {
 	uint64_t k, warm = s->tx.warm;
-	double last = clock_now(), now;
+	double last = seconds_now(), now;
 	int ret;
 
 	for (k = 0; k < s->tx.total; k++) {
@@ -158,7 +139,7 @@ static int ping(struct side *s, double *round_s)
 		} while (!ret && s->rx.done <= k);
 		if (ret)
 			return ret;
-		now = clock_now();
+		now = seconds_now();
 		if (k >= warm)
 			round_s[k - warm] = now - last;
 		last = now;

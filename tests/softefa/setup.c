@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "softefa.h"
@@ -249,8 +248,5 @@ bool soft_percent(enum soft_dice dice, unsigned percent)
 
 int64_t soft_now_us(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+	return soft_time_real_ns() / 1000;
 }

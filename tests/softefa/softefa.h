@@ -265,8 +265,8 @@ int64_t soft_time_start(struct soft_context *c, int64_t posted);
 int64_t soft_time_leave(struct soft_context *c, int64_t start, uint64_t bytes);
 /* A packet is here: when it is in place. */
 int64_t soft_time_arrive(struct soft_context *c, const struct soft_packet *packet);
-/* Exported. */
-int64_t softefa_time_ns(void);
+/* CLOCK_MONOTONIC as it really is. */
+int64_t soft_time_real_ns(void);
 
 /* ---- memory.c ---- */
 

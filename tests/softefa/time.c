@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Virtual time: what the traffic would have taken on NICs of a given speed, however slow this machine is. Off unless
- * SOFTEFA_TIME asks for it; it then only adds stamps, and delays nothing.
+ * SOFTEFA_TIME asks for it; it then only adds stamps, and delays nothing. The program sees it as CLOCK_MONOTONIC.
  *
  * The process has a clock. Only what it gets to see moves it: a completion that it polls, or another's write without
  * immediate data, of which it may learn by looking at its memory; each moves the clock to its stamp. A request starts
@@ -13,11 +13,16 @@
  * then seem to leave after that answer. So completions are shown in the order of their stamps, and one of the future
  * only to a process that has looked several times and done nothing.
  */
+#include <dlfcn.h>
+#include <time.h>
+
 #include "softefa.h"
 
-#define PATIENCE 16 /* looks */
+#define PATIENCE  16 /* looks */
+#define SECOND_NS INT64_C(1000000000)
 
 static atomic_int_fast64_t process_ns;
+static atomic_int_fast64_t moved_ns; /* when it was last moved, in real time */
 static atomic_uint looked;
 
 int64_t soft_time_now(void)
@@ -29,8 +34,10 @@ void soft_time_reach(int64_t stamp)
 {
 	int_fast64_t now = soft_time_now();
 
-	if (now < stamp)
+	if (now < stamp) {
 		soft_time_acts();
+		atomic_store_explicit(&moved_ns, soft_time_real_ns(), memory_order_relaxed);
+	}
 	while (now < stamp && !atomic_compare_exchange_weak(&process_ns, &now, stamp))
 		;
 }
@@ -82,8 +89,47 @@ int64_t soft_time_arrive(struct soft_context *c, const struct soft_packet *packe
 	return c->rx_ns;
 }
 
-/* For programs that measure: nanoseconds of this process's clock; -1: there is no virtual time. */
-SOFT_EXPORT int64_t softefa_time_ns(void)
+/* ---- the program's clock ---- */
+
+typedef int clock_reader(clockid_t id, struct timespec *out);
+
+static clock_reader *real_clock(void)
 {
-	return soft_setup.timed ? soft_time_now() : -1;
+	static _Atomic(clock_reader *) real;
+
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "clock_gettime");
+	return real;
+}
+
+int64_t soft_time_real_ns(void)
+{
+	struct timespec t;
+
+	real_clock()(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * SECOND_NS + t.tv_nsec;
+}
+
+/* How long the program has waited for its timers in vain, since nothing more came: then they run in real time. */
+static int64_t waited_ns(void)
+{
+	static atomic_int_fast64_t asked_ns, waited;
+	int64_t now = soft_time_real_ns(), before = atomic_exchange(&asked_ns, now);
+
+	if (before && now > before && now - moved_ns > SECOND_NS)
+		waited += now - before;
+	return waited;
+}
+
+/* In place of libc's. */
+SOFT_EXPORT int clock_gettime(clockid_t id, struct timespec *out)
+{
+	int64_t ns;
+
+	if (!soft_setup.timed || (id != CLOCK_MONOTONIC && id != CLOCK_MONOTONIC_RAW))
+		return real_clock()(id, out);
+	ns = waited_ns();
+	ns += soft_time_now();
+	*out = (struct timespec){.tv_sec = ns / SECOND_NS, .tv_nsec = ns % SECOND_NS};
+	return 0;
 }
