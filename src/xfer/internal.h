@@ -33,8 +33,8 @@ struct rail {
 	/* Of a device with several: see rail.c. */
 	uint64_t outstanding; /* bytes posted and not completed */
 	uint64_t moved;	      /* bytes completed since the last sample ... */
-	int64_t busy_us;      /* ... while it was busy for so long until ... */
-	int64_t since_us;
+	int64_t busy_us;      /* ... in so much time with enough to do, ... */
+	int64_t since_us;     /* ... and that since then; 0: it has not */
 	double nominal, seen; /* bytes in a microsecond: as its makers say, and on average of late; ... */
 	int samples;	      /* ... of so many, at most 8 */
 	double scatter;	      /* how far from it they are on average, as a part of it */

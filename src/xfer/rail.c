@@ -3,19 +3,20 @@
  * Which rail carries what: by the bytes each has still to move and by the speed at which it was seen to move
  * them, so that all stripes of a message end together and a slow rail does not set the pace.
  *
- * What is seen of a rail scatters, by other traffic and by when this process looks. Rails that differ by less than
- * that count as equal, for unequal stripes would cost more than the difference.
+ * A rail's speed can be seen only while it has enough to do; else the latency is what is seen. And what is seen
+ * scatters, by other traffic and by when this process looks. Rails that differ by less than that count as equal, for
+ * unequal stripes would cost more than the difference.
  */
 #include "base/clock.h"
 #include "xfer/internal.h"
 
 #define STRIPE_MIN   (128 * 1024)
 #define STRIPE_ALIGN 128
-#define SAMPLE_BYTES (256 * 1024) /* a rail is timed over so many at least ... */
-#define SAMPLE_US    1000	  /* ... and so long: for many stripes, of which a sample counts the whole ones */
-#define SAMPLES	     8		  /* about so many of the last ones count */
-#define LEEWAY_MAX   0.4	  /* who is slower than the fastest by more is slower, however much is seen to scatter */
-#define FORGET_US    1000000	  /* a slow rail that is left out is tried again after such a while */
+#define ENOUGH_US    40	     /* what a rail has to do takes it so long, several times a NIC's latency */
+#define SAMPLE_US    1000    /* it is timed over so long at least: many stripes, of which a sample counts the whole ones */
+#define SAMPLES	     8	     /* about so many of the last ones count */
+#define LEEWAY_MAX   0.4     /* who is slower than the fastest by more is slower, however much is seen to scatter */
+#define FORGET_US    1000000 /* a slow rail is tried again after such a while without a sample */
 #define NEARLY	     0.999
 
 void rail_init(struct rail *r, const struct fab_nic *nic, int else_mbps)
@@ -25,10 +26,10 @@ void rail_init(struct rail *r, const struct fab_nic *nic, int else_mbps)
 	r->nominal = r->speed = mbps / 8.0; /* bytes in a microsecond */
 }
 
-/* Part of its nominal speed that a rail was seen to reach. */
+/* Part of its nominal speed that a rail was seen to reach; all of it, if it was not seen yet. */
 static double reached(const struct rail *r)
 {
-	return r->seen / r->nominal;
+	return r->samples ? r->seen / r->nominal : 1;
 }
 
 static bool alike(const struct rail *r, double fastest)
@@ -38,10 +39,10 @@ static bool alike(const struct rail *r, double fastest)
 	return !r->samples || reached(r) >= fastest * (1 - leeway);
 }
 
-/* Those as fast as the fastest get their common mean; of a rail that was not yet seen the same is expected. */
+/* Those as fast as the fastest get the mean of what was seen of them; so do those not seen yet. */
 static void weigh(struct xfer_port *port)
 {
-	double fastest = 0, sum = 0;
+	double fastest = 0, sum = 0, common;
 	int i, n = 0;
 
 	for (i = 0; i < port->rail_count; i++)
@@ -55,11 +56,12 @@ static void weigh(struct xfer_port *port)
 		sum += reached(r);
 		n++;
 	}
+	common = n ? sum / n : fastest;
 	for (i = 0; i < port->rail_count; i++) {
 		struct rail *r = &port->rails[i];
 
 		r->slow = !alike(r, fastest);
-		r->speed = r->slow ? r->seen : r->nominal * (n ? sum / n : 1);
+		r->speed = r->slow ? r->seen : r->nominal * common;
 	}
 }
 
@@ -74,29 +76,33 @@ static void sample(struct rail *r, double speed)
 	}
 	r->seen *= 1 + off / r->samples;
 	r->scatter += ((off < 0 ? -off : off) - r->scatter) / SAMPLES;
-	r->seen_us = r->since_us;
+	r->seen_us = clock_us();
 	weigh(r->port);
+}
+
+static bool enough(const struct rail *r, uint64_t bytes)
+{
+	return (double)bytes >= r->nominal * ENOUGH_US;
 }
 
 void rail_posted(struct rail *r, size_t bytes)
 {
-	if (!r->outstanding)
+	if (!r->outstanding && enough(r, bytes))
 		r->since_us = clock_us();
 	r->outstanding += bytes;
 }
 
 void rail_completed(struct rail *r, size_t bytes)
 {
-	int64_t now;
+	bool was = r->since_us, is = enough(r, r->outstanding -= bytes);
+	int64_t now = was || is ? clock_us() : 0;
 
-	r->outstanding -= bytes;
-	r->moved += bytes;
-	if (r->outstanding && r->moved < SAMPLE_BYTES)
-		return;
-	now = clock_us();
-	r->busy_us += now - r->since_us;
-	r->since_us = now;
-	if (r->moved < SAMPLE_BYTES || r->busy_us < SAMPLE_US)
+	if (was) {
+		r->moved += bytes;
+		r->busy_us += now - r->since_us;
+	}
+	r->since_us = is ? now : 0;
+	if (r->busy_us < SAMPLE_US)
 		return;
 	sample(r, (double)r->moved / (double)r->busy_us);
 	r->busy_us = 0;
@@ -163,14 +169,20 @@ static int least_part(const struct xfer_peer *peer, unsigned in, double end_us, 
 	return least;
 }
 
-/* Nothing is seen of a rail that carries nothing: it must not stay out for ever. */
-static void forget(struct rail *r)
+/* A slow rail gets little, so little is seen of it: it must not stay slow for ever. */
+static void forget(const struct xfer_peer *peer)
 {
-	if (!r->slow || clock_us() - r->seen_us < FORGET_US)
-		return;
-	r->seen = 0;
-	r->samples = 0;
-	weigh(r->port);
+	int i;
+
+	for (i = 0; i < peer->path_count; i++) {
+		struct rail *r = peer->paths[i].rail;
+
+		if (!r->slow || clock_us() - r->seen_us < FORGET_US)
+			continue;
+		r->seen = 0;
+		r->samples = 0;
+		weigh(r->port);
+	}
 }
 
 static int cut(struct xfer_peer *peer, unsigned in, double end_us, size_t len, struct stripe *out)
@@ -197,13 +209,13 @@ int rail_stripes(struct xfer_peer *peer, size_t len, struct stripe out[DEV_RAILS
 	unsigned in = (1u << peer->path_count) - 1;
 	int active = peer->path_count;
 
+	forget(peer);
 	while (active > 1 && len >= 2 * STRIPE_MIN) {
 		double end_us = level(peer, in, len), part = 0;
 		int least = least_part(peer, in, end_us, &part);
 
 		if (part >= STRIPE_MIN * NEARLY)
 			return cut(peer, in, end_us, len, out);
-		forget(peer->paths[least].rail);
 		in &= ~(1u << least);
 		active--;
 	}
