@@ -84,23 +84,31 @@ void soft_cq_purge(struct soft_cq *cq, const struct soft_qp *qp)
 	cq->count = kept;
 }
 
+static bool shows(struct soft_cq *cq)
+{
+	return cq->count && slot(cq, 0)->stamp <= soft_time_now();
+}
+
 static int poll_one(struct soft_cq *cq, bool progress)
 {
 	int err = ENOENT;
 
 	pthread_mutex_lock(&cq->context->lock);
-	if (progress && !cq->count)
+	if (progress && !shows(cq))
 		soft_progress(cq->context);
-	if (cq->count && soft_time_may_see(slot(cq, 0)->stamp, progress)) {
+	if (shows(cq)) {
 		cq->now = *slot(cq, 0);
 		cq->head = (cq->head + 1) & (cq->size - 1);
 		cq->count--;
 		err = 0;
 	}
 	pthread_mutex_unlock(&cq->context->lock);
-	if (err)
+	if (err) {
+		if (progress)
+			soft_time_looks();
 		return err;
-	soft_time_reach(cq->now.stamp);
+	}
+	soft_time_acts();
 	cq->ibv.wr_id = cq->now.wr_id;
 	cq->ibv.status = wc_status(cq->now.status);
 	return 0;

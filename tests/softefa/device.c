@@ -72,6 +72,7 @@ static void forget(void)
 	struct soft_context *c;
 
 	pthread_mutex_init(&list_lock, NULL);
+	soft_clock_forked();
 	for (c = contexts; c; c = c->next) {
 		pthread_mutex_init(&c->lock, NULL);
 		c->inherited = true;
@@ -299,6 +300,7 @@ SOFT_EXPORT struct ibv_context *ibv_open_device(struct ibv_device *device)
 		errno = ENOMEM;
 		return NULL;
 	}
+	soft_clock_join();
 	pthread_mutex_lock(&list_lock);
 	c->next = contexts;
 	contexts = c;

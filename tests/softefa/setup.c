@@ -169,6 +169,7 @@ static void get_time(void)
 		return;
 	soft_setup.latency_ns =
 		(int64_t)get_number("LATENCY_NS", 0, 1000000000, generations[soft_setup.generation].latency_ns);
+	soft_setup.look_ns = (int64_t)get_number("LOOK_NS", 1, 1000000, 20);
 	soft_setup.request_ns = 1000000000 / (int64_t)get_number("RATE", 1, 1000000000, 800000);
 }
 

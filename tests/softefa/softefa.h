@@ -6,7 +6,8 @@
  *
  * The rooms, each of which may call those above it:
  *   setup.c     what the environment asks for; log lines; dice
- *   time.c      virtual time
+ *   clocks.c    this process's clock in virtual time, among the others'
+ *   time.c      what traffic takes of virtual time; the clock that the program sees
  *   port.c      ports: opened devices as others see them, by files
  *   wire.c      peers, and rings of packets between ports in shared memory
  *   sysfs.c     the files that describe the devices, and their counters
@@ -90,8 +91,8 @@ struct soft_setup {
 	unsigned window; /* of reordering; 1: in order */
 	unsigned rnr_percent, loss_percent, duplicate_percent, ghost_percent;
 	uint64_t dead_ms;
-	bool timed; /* virtual time, with the two that follow */
-	int64_t latency_ns, request_ns;
+	bool timed; /* virtual time, with the three that follow */
+	int64_t latency_ns, request_ns, look_ns;
 	struct soft_nic nics[SOFT_NICS_MAX];
 	int nic_count;
 };
@@ -248,16 +249,22 @@ void soft_tree_remove(const char *path);
 /* Makes a file and locks it until the process ends. A descriptor, or -1 and errno. */
 int soft_lock_file(const char *path);
 
-/* ---- time.c: virtual time, in ns; without it all stamps are 0 ---- */
+/* ---- clocks.c: this process's clock, in ns of virtual time; without that it stands at 0 ---- */
 
-/* This process's clock, and its moving on to a stamp. Any thread. */
+/* From then on it runs with the others'. */
+void soft_clock_join(void);
+/* In a child process: it is not the parent's. */
+void soft_clock_forked(void);
 int64_t soft_time_now(void);
 void soft_time_reach(int64_t stamp);
-/*
- * Whether the process may see already what has this stamp: it looks a few times before its clock moves on, and does in the
- * meantime what it can. `looks`: this is such a look. And what it does is a reason to wait again.
- */
-bool soft_time_may_see(int64_t stamp, bool looks);
+/* The process does something; if it was away, its clock is first set to the others'. Any thread. */
+void soft_clock_here(void);
+/* It looks for completions and finds none, which takes a little. Any thread. */
+void soft_time_looks(void);
+
+/* ---- time.c: what traffic takes of virtual time; without it all stamps are 0 ---- */
+
+/* The process got or does something. */
 void soft_time_acts(void);
 /* A request that was posted then: when the NIC takes it. */
 int64_t soft_time_start(struct soft_context *c, int64_t posted);

@@ -203,7 +203,7 @@ static enum soft_status write_done(struct soft_context *c, struct soft_qp *qp, s
 
 	soft_count(c, RDMA_WRITE_RECV_BYTES, packet->total);
 	if (!done.has_imm) {
-		/* Whoever looks at the memory knows from now on. */
+		/* Whoever looks at the memory knows from now on; mostly it is that late anyway: too_early. */
 		soft_time_reach(packet->stamp);
 		return SOFT_OK;
 	}
@@ -352,6 +352,13 @@ static void take(struct soft_context *c, struct soft_peer *p, struct soft_packet
 	}
 }
 
+/* A write without immediate data can be seen as soon as it is whole. */
+static bool too_early(const struct soft_packet *packet)
+{
+	return packet->stamp > soft_time_now() && packet->type == PACKET_WRITE && !(packet->flags & PACKET_HAS_IMM) &&
+	       packet->offset + packet->len == packet->total;
+}
+
 void soft_rx_run(struct soft_context *c)
 {
 	struct soft_packet *packet;
@@ -361,7 +368,7 @@ void soft_rx_run(struct soft_context *c)
 	if (soft_port_is_down(c))
 		return;
 	for (p = c->peers; p; p = p->next)
-		for (i = 0; i < 256 && (packet = soft_ring_peek(p)); i++) {
+		for (i = 0; i < 256 && (packet = soft_ring_peek(p)) && !too_early(packet); i++) {
 			take(c, p, packet);
 			soft_ring_pop(p, packet);
 		}

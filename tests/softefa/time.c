@@ -3,55 +3,27 @@
  * Virtual time: what the traffic would have taken on NICs of a given speed, however slow this machine is. Off unless
  * SOFTEFA_TIME asks for it; it then only adds stamps, and delays nothing. The program sees it as CLOCK_MONOTONIC.
  *
- * The process has a clock. Only what it gets to see moves it: a completion that it polls, or another's write without
- * immediate data, of which it may learn by looking at its memory; each moves the clock to its stamp. A request starts
- * at the clock of its post, but not before the NIC has taken the one before. Its packets leave one after the other at
- * the NIC's speed, are under way for the latency, and arrive one after the other at the target's speed. The last one
- * makes the stamp of the target's completion, and the acknowledgement that of the sender's, a latency later.
- *
- * Here a message arrives at once, so a process could see an answer before it has sent the rest of a burst, which would
- * then seem to leave after that answer. So completions are shown in the order of their stamps, and one of the future
- * only to a process that has looked several times and done nothing.
+ * The process has a clock (clocks.c), and sees nothing that is in its future: no completion, and no write without
+ * immediate data, of which it could learn by looking at its memory. A request starts at the clock of its post, but not
+ * before the NIC has taken the one before. Its packets leave one after the other at the NIC's speed, are under way for
+ * the latency, and arrive one after the other at the target's speed. The last one makes the stamp of the target's
+ * completion, and the acknowledgement that of the sender's, a latency later.
  */
 #include <dlfcn.h>
 #include <time.h>
 
 #include "softefa.h"
 
-#define PATIENCE  16 /* looks */
 #define SECOND_NS INT64_C(1000000000)
 
-static atomic_int_fast64_t process_ns;
-static atomic_int_fast64_t moved_ns; /* when it was last moved, in real time */
-static atomic_uint looked;
-
-int64_t soft_time_now(void)
-{
-	return atomic_load_explicit(&process_ns, memory_order_relaxed);
-}
-
-void soft_time_reach(int64_t stamp)
-{
-	int_fast64_t now = soft_time_now();
-
-	if (now < stamp) {
-		soft_time_acts();
-		atomic_store_explicit(&moved_ns, soft_time_real_ns(), memory_order_relaxed);
-	}
-	while (now < stamp && !atomic_compare_exchange_weak(&process_ns, &now, stamp))
-		;
-}
-
-bool soft_time_may_see(int64_t stamp, bool looks)
-{
-	if (stamp <= soft_time_now())
-		return true;
-	return looks && atomic_fetch_add_explicit(&looked, 1, memory_order_relaxed) >= PATIENCE;
-}
+static atomic_int_fast64_t acted_ns; /* when the process last got or did something, in real time */
 
 void soft_time_acts(void)
 {
-	atomic_store_explicit(&looked, 0, memory_order_relaxed);
+	if (!soft_setup.timed)
+		return;
+	soft_clock_here();
+	atomic_store_explicit(&acted_ns, soft_time_real_ns(), memory_order_relaxed);
 }
 
 static int64_t later(int64_t a, int64_t b)
@@ -116,7 +88,9 @@ static int64_t waited_ns(void)
 	static atomic_int_fast64_t asked_ns, waited;
 	int64_t now = soft_time_real_ns(), before = atomic_exchange(&asked_ns, now);
 
-	if (before && now > before && now - moved_ns > SECOND_NS)
+	if (now - before > SECOND_NS / 10)
+		acted_ns = now; /* it was elsewhere */
+	else if (now > before && now - acted_ns > SECOND_NS)
 		waited += now - before;
 	return waited;
 }
@@ -128,6 +102,7 @@ SOFT_EXPORT int clock_gettime(clockid_t id, struct timespec *out)
 
 	if (!soft_setup.timed || (id != CLOCK_MONOTONIC && id != CLOCK_MONOTONIC_RAW))
 		return real_clock()(id, out);
+	soft_clock_here();
 	ns = waited_ns();
 	ns += soft_time_now();
 	*out = (struct timespec){.tv_sec = ns / SECOND_NS, .tv_nsec = ns % SECOND_NS};
