@@ -156,7 +156,7 @@ const struct param conf_table[] = {
 	 .max = "4096",
 	 .unit = "buffers",
 	 .doc = "Receives kept posted per device and thread for control messages (1 KiB each; 8 KiB by the RMA "
-		"protocol)."},
+		"protocol, where a device's other rails share as many again)."},
 	{.name = "WEFT_TEST_RAILS",
 	 .type = PARAM_INT,
 	 .offset = FIELD(test_rails),

@@ -19,7 +19,7 @@
 
 #define WIRE_HANDLE_BYTES 128
 #define WIRE_ADDR_BYTES	  64
-#define WIRE_VERSION	  2
+#define WIRE_VERSION	  3
 
 struct wire_handle {
 	char magic[4];

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Control messages of a port: buffers kept posted for what arrives, a queue for what the provider will not
- * take yet. They share the endpoint with the data but are never held up by it: every arrival is handled and
+ * take yet. They share the endpoints with the data but are never held up by it: every arrival is handled and
  * its buffer posted again inside the same progress pass.
+ *
+ * All go from leader to leader but the eager messages, which take any path.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -17,7 +19,7 @@
 struct ctrl_rx {
 	struct fab_op op; /* first */
 	struct list link; /* in rx_unposted while not posted */
-	struct xfer_port *port;
+	struct rail *rail;
 	char *buf; /* port->rx_bytes */
 };
 
@@ -27,16 +29,17 @@ struct ctrl_tx {
 	struct xfer_port *port;
 	struct tx_class *class;
 	struct xfer_peer *peer; /* counted */
+	const struct path *path; /* of the peer's */
 	uint32_t chan_id;	/* whom its end concerns: it may be closed by then */
 	struct xfer_req *req;	/* of the channel, which ends with it, or NULL */
 	size_t bytes;
 	struct wire_ctrl *msg; /* class->bytes of registered memory */
-	struct fab_mr *mr;     /* the chunk's; NULL where the provider needs none */
+	struct fab_mr *const *mr; /* the chunk's */
 };
 
 struct tx_chunk {
 	struct list link; /* in class->chunks */
-	struct fab_mr *mr;
+	struct fab_mr *mr[DEV_RAILS_MAX]; /* by rail; NULL where the provider needs none */
 	void *memory;
 	struct ctrl_tx tx[];
 };
@@ -46,8 +49,8 @@ static void tx_done(struct fab_op *op, const struct fab_result *r);
 
 static void rx_post(struct ctrl_rx *rx)
 {
-	struct xfer_port *port = rx->port;
-	int ret = fab_recv(port->ep, &rx->op, rx->buf, port->rx_bytes, fab_mr_desc(port->ctrl_mr));
+	struct xfer_port *port = rx->rail->port;
+	int ret = fab_recv(rx->rail->ep, &rx->op, rx->buf, port->rx_bytes, fab_mr_desc(rx->rail->ctrl_mr));
 
 	if (ret == -EAGAIN)
 		list_append(&port->rx_unposted, &rx->link);
@@ -63,20 +66,30 @@ static void class_init(struct tx_class *class, size_t bytes, size_t per_chunk)
 	class->per_chunk = per_chunk;
 }
 
+static void chunk_free(const struct tx_class *class, struct tx_chunk *chunk)
+{
+	int i;
+
+	for (i = 0; i < DEV_RAILS_MAX; i++)
+		fab_mr_close(chunk->mr[i]);
+	topo_near_free(chunk->memory, class->per_chunk * class->bytes);
+	free(chunk);
+}
+
 static int class_grow(struct xfer_port *port, struct tx_class *class)
 {
 	struct tx_chunk *chunk = calloc(1, sizeof(*chunk) + class->per_chunk * sizeof(chunk->tx[0]));
-	size_t i;
-	int ret;
+	int rail, rails = class == &port->tx_large ? port->rail_count : 1, ret;
+	size_t i, bytes = class->per_chunk * class->bytes;
 
 	if (!chunk)
 		return -ENOMEM;
-	chunk->memory = topo_near_alloc(port->node, class->per_chunk * class->bytes);
-	ret = chunk->memory ? fab_mr_reg(port->domain, chunk->memory, class->per_chunk * class->bytes, &chunk->mr)
-			    : -ENOMEM;
+	chunk->memory = topo_near_alloc(port->node, bytes);
+	ret = chunk->memory ? 0 : -ENOMEM;
+	for (rail = 0; rail < rails && !ret; rail++)
+		ret = fab_mr_reg(port->dev->domains[rail], chunk->memory, bytes, &chunk->mr[rail]);
 	if (ret) {
-		topo_near_free(chunk->memory, class->per_chunk * class->bytes);
-		free(chunk);
+		chunk_free(class, chunk);
 		return -ENOMEM;
 	}
 	list_append(&class->chunks, &chunk->link);
@@ -99,33 +112,60 @@ static void class_fini(struct tx_class *class)
 		struct tx_chunk *chunk = owner_of(class->chunks.next, struct tx_chunk, link);
 
 		list_remove(&chunk->link);
-		fab_mr_close(chunk->mr);
-		topo_near_free(chunk->memory, class->per_chunk * class->bytes);
-		free(chunk);
+		chunk_free(class, chunk);
 	}
+}
+
+static int rail_receives(struct rail *rail, struct ctrl_rx *rx, size_t n, char *memory)
+{
+	struct xfer_port *port = rail->port;
+	int ret;
+
+	if (!n)
+		return 0;
+	ret = fab_mr_reg(port->dev->domains[rail->index], memory, n * port->rx_bytes, &rail->ctrl_mr);
+	for (; n && !ret; n--, rx++, memory += port->rx_bytes) {
+		rx->op.done = rx_done;
+		rx->rail = rail;
+		rx->buf = memory;
+		list_init(&rx->link);
+		rx_post(rx);
+		ret = port->err;
+	}
+	return ret;
+}
+
+/* The leader's; the other rails, which only eager messages come by, share as many again. */
+static size_t receives_of(const struct xfer_port *port, int rail)
+{
+	size_t n = (size_t)port->conf->ctrl_buffers;
+
+	if (!rail)
+		return n;
+	if (!port->dev->nic->rma)
+		return 0;
+	n /= (size_t)port->rail_count;
+	return n ? n : 1;
 }
 
 int ctrl_open(struct xfer_port *port)
 {
-	size_t i, n = (size_t)port->conf->ctrl_buffers;
-	int ret;
+	size_t n = 0;
+	int i, ret = 0;
 
+	for (i = 0; i < port->rail_count; i++)
+		n += receives_of(port, i);
 	port->rx_bytes = port->dev->nic->rma ? sizeof(struct wire_ctrl) + WIRE_EAGER_MAX : WIRE_CTRL_MAX;
+	port->ctrl_bytes = n * port->rx_bytes;
 	port->rx = calloc(n, sizeof(*port->rx));
-	port->ctrl_memory = port->rx ? topo_near_alloc(port->node, n * port->rx_bytes) : NULL;
+	port->ctrl_memory = port->rx ? topo_near_alloc(port->node, port->ctrl_bytes) : NULL;
 	if (!port->ctrl_memory)
 		return -ENOMEM;
-	memset(port->ctrl_memory, 0, n * port->rx_bytes);
-	ret = fab_mr_reg(port->domain, port->ctrl_memory, n * port->rx_bytes, &port->ctrl_mr);
-	for (i = 0; i < n && !ret; i++) {
-		struct ctrl_rx *rx = &port->rx[i];
-
-		rx->op.done = rx_done;
-		rx->port = port;
-		rx->buf = (char *)port->ctrl_memory + i * port->rx_bytes;
-		list_init(&rx->link);
-		rx_post(rx);
-		ret = port->err;
+	memset(port->ctrl_memory, 0, port->ctrl_bytes);
+	for (i = 0, n = 0; i < port->rail_count && !ret; i++) {
+		ret = rail_receives(&port->rails[i], &port->rx[n], receives_of(port, i),
+				    (char *)port->ctrl_memory + n * port->rx_bytes);
+		n += receives_of(port, i);
 	}
 	return ret;
 }
@@ -148,16 +188,20 @@ static void tx_free(struct ctrl_tx *tx)
 
 void ctrl_close(struct xfer_port *port)
 {
+	int i;
+
 	while (!list_empty(&port->tx_waiting))
 		tx_free(owner_of(port->tx_waiting.next, struct ctrl_tx, link));
 	while (!list_empty(&port->tx_flying))
 		tx_free(owner_of(port->tx_flying.next, struct ctrl_tx, link));
 	class_fini(&port->tx_small);
 	class_fini(&port->tx_large);
-	fab_mr_close(port->ctrl_mr);
-	topo_near_free(port->ctrl_memory, (size_t)port->conf->ctrl_buffers * port->rx_bytes);
+	for (i = 0; i < port->rail_count; i++) {
+		fab_mr_close(port->rails[i].ctrl_mr);
+		port->rails[i].ctrl_mr = NULL;
+	}
+	topo_near_free(port->ctrl_memory, port->ctrl_bytes);
 	free(port->rx);
-	port->ctrl_mr = NULL;
 	port->ctrl_memory = NULL;
 	port->rx = NULL;
 }
@@ -206,9 +250,9 @@ static int tx_post(struct ctrl_tx *tx)
 		tx_gone(tx, 0, NULL);
 		return -ECONNRESET;
 	}
-	ret = port->ep ? fab_send(port->ep, &tx->op, tx->msg, tx->bytes, fab_mr_desc(tx->mr), tx->peer->paths[0].fab_addr)
+	ret = port->ep ? fab_send(tx->path->rail->ep, &tx->op, tx->msg, tx->bytes,
+				  fab_mr_desc(tx->mr[tx->path->rail->index]), tx->path->fab_addr)
 		       : port->err;
-
 	if (ret == -EAGAIN)
 		return ret;
 	if (ret) {
@@ -230,6 +274,7 @@ static struct ctrl_tx *tx_new(struct xfer_port *port, struct tx_class *class, st
 	tx = owner_of(class->free.next, struct ctrl_tx, link);
 	list_remove(&tx->link);
 	tx->peer = peer;
+	tx->path = &peer->paths[0];
 	tx->chan_id = chan ? chan->id : 0;
 	peer->refs++;
 	return tx;
@@ -256,20 +301,20 @@ int ctrl_send(struct xfer_port *port, struct xfer_peer *peer, struct xfer_chan *
 }
 
 /* At once, by a copy that the provider makes. False: not now, or not at this size. */
-static bool inject_eager(struct xfer_chan *chan, const struct wire_ctrl *msg, const void *data, size_t len)
+static bool inject_eager(const struct path *path, const struct wire_ctrl *msg, const void *data, size_t len)
 {
-	struct xfer_port *port = chan->port;
+	struct fab_ep *ep = path->rail->ep;
 	struct {
 		struct wire_ctrl msg;
 		char data[INJECT_MAX];
 	} m;
 
-	if (len > INJECT_MAX || sizeof(*msg) + len > fab_inject_bytes(port->ep) || !list_empty(&port->tx_waiting))
+	if (len > INJECT_MAX || sizeof(*msg) + len > fab_inject_bytes(ep) || !list_empty(&path->rail->port->tx_waiting))
 		return false;
 	m.msg = *msg;
 	if (len)
 		memcpy(m.data, data, len);
-	return !fab_inject(port->ep, &m, sizeof(*msg) + len, chan->peer->paths[0].fab_addr);
+	return !fab_inject(ep, &m, sizeof(*msg) + len, path->fab_addr);
 }
 
 int ctrl_send_eager(struct xfer_req *req, const struct wire_ctrl *msg, const void *data)
@@ -277,9 +322,10 @@ int ctrl_send_eager(struct xfer_req *req, const struct wire_ctrl *msg, const voi
 	struct xfer_chan *chan = req->chan;
 	struct xfer_port *port = chan->port;
 	size_t len = wire_tagged_bytes(msg);
+	const struct path *path = rail_best(chan->peer, len);
 	struct ctrl_tx *tx;
 
-	if (inject_eager(chan, msg, data, len)) {
+	if (inject_eager(path, msg, data, len)) {
 		req_finish(req, 0, req->posted);
 		return 0;
 	}
@@ -287,6 +333,7 @@ int ctrl_send_eager(struct xfer_req *req, const struct wire_ctrl *msg, const voi
 	if (!tx)
 		return -ENOMEM;
 	tx->req = req;
+	tx->path = path;
 	tx->bytes = sizeof(*msg) + len;
 	memcpy(tx->msg, msg, sizeof(*msg));
 	if (len)
@@ -417,7 +464,7 @@ static void dispatch(struct xfer_port *port, struct wire_ctrl *msg)
 static void rx_done(struct fab_op *op, const struct fab_result *r)
 {
 	struct ctrl_rx *rx = (struct ctrl_rx *)op;
-	struct xfer_port *port = rx->port;
+	struct xfer_port *port = rx->rail->port;
 	struct wire_ctrl *msg = (struct wire_ctrl *)rx->buf;
 	const char *wrong;
 

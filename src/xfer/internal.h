@@ -29,6 +29,7 @@ struct rail {
 	uint8_t addr[FAB_ADDR_BYTES];
 	uint64_t self;	       /* flushes: the endpoint's own address, among its peers, ... */
 	struct fab_mr *sink_mr; /* ... and where what it reads goes */
+	struct fab_mr *ctrl_mr; /* of its control buffers */
 
 	/* Of a device with several: see rail.c. */
 	uint64_t outstanding; /* bytes posted and not completed */
@@ -104,10 +105,10 @@ struct xfer_port {
 	struct list pieces_waiting; /* stripes whose rail would not take them yet */
 	struct list tx_waiting;
 	struct list tx_flying; /* control messages the provider holds */
-	struct ctrl_rx *rx; /* conf->ctrl_buffers of them */
+	struct ctrl_rx *rx;
 	struct list rx_unposted;
-	void *ctrl_memory; /* of rx buffers, registered as one */
-	struct fab_mr *ctrl_mr;
+	void *ctrl_memory; /* of rx buffers */
+	size_t ctrl_bytes;
 	char *sinks; /* flushes: a few bytes a rail, or NULL */
 };
 
@@ -119,6 +120,7 @@ struct xfer_peer {
 	struct path paths[DEV_RAILS_MAX]; /* the first leads from our leader to its leader */
 	int path_count; /* 1 until the peer has named its rails: then the greater of both sides' rails */
 	int rails;	/* the peer's */
+	unsigned turn;	/* of its paths, when one is as good as another */
 	struct wire_who who;
 	bool dead;  /* its process is: nothing is posted to it any more */
 	bool named; /* who.host and who.pid are known: from a message, not only from a handle */

@@ -122,12 +122,15 @@ static double speed(const struct path *p)
 
 struct path *rail_best(struct xfer_peer *peer, size_t len)
 {
+	unsigned n = (unsigned)peer->path_count, first, i;
 	struct path *best = &peer->paths[0];
 	double least = 0;
-	int i;
 
-	for (i = 0; i < peer->path_count; i++) {
-		struct path *p = &peer->paths[i];
+	if (n == 1)
+		return best;
+	first = peer->turn++ % n; /* of equal ones, each in its turn */
+	for (i = 0; i < n; i++) {
+		struct path *p = &peer->paths[(first + i) % n];
 		double takes = (backlog(p) + (double)len) / speed(p);
 
 		if (!i || takes < least) {

@@ -335,6 +335,42 @@ static void all_rails_take_part(void **state)
 	end();
 }
 
+/* Small messages that find no receive take the rails in turn. */
+static void eager_messages_take_all_rails(void **state)
+{
+	struct xfer_req *s[8], *r;
+	int i, missing = 4, came[4] = {0};
+	int64_t since;
+	size_t got;
+
+	(void)state;
+	NET_NEEDED();
+	begin(4, 4);
+	net_message(&link, BYTES); /* all rails are connected, and the sender knows the tag */
+	for (i = 0; i < 8; i++) {
+		memset(link.from + i * 64, i, 64);
+		assert_int_equal(net_send(&link, (size_t)i * 64, 64, &s[i]), 0);
+	}
+	since = clock_us();
+	while (missing) {
+		unit_not_late(since, "an eager message on every rail");
+		for (i = 0, missing = 0; i < 4; i++) {
+			assert_true(fab_ep_poll(net.home->rails[i].ep) >= 0);
+			came[i] += fab_ep_poll(link.recv->port->rails[i].ep);
+			missing += !came[i];
+		}
+	}
+	for (i = 0; i < 8; i++) {
+		assert_int_equal(net_recv(&link, 0, 64, &r), 0);
+		assert_int_equal(net_wait(&link, r, &got), 1);
+		assert_int_equal(got, 64);
+		assert_int_equal(link.to[0], i);
+		assert_int_equal(link.to[63], i);
+		assert_int_equal(net_wait(&link, s[i], &got), 1);
+	}
+	end();
+}
+
 /* The room that receives hold in every rail's queue comes back. */
 static void queues_are_not_used_up(void **state)
 {
@@ -399,6 +435,7 @@ int main(void)
 		NET_TEST(any_numbers_of_rails, "tcp"),
 		NET_TEST(any_numbers_of_rails, "shm"),
 		NET_TEST(all_rails_take_part, NET_RMA),
+		NET_TEST(eager_messages_take_all_rails, NET_RMA),
 		NET_TEST(queues_are_not_used_up, NET_RMA),
 		NET_TEST(closing_amid_stripes, NET_RMA),
 	};
