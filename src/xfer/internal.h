@@ -464,6 +464,8 @@ void rma_forget(struct xfer_req *req);
 void rma_fill_sub(struct wire_sub *out, const struct xfer_req *part);
 /* The immediate of stripe i of n. */
 uint64_t rma_imm(const struct xfer_req *req, int i, int n);
+/* The descriptor of what is sent. No bytes have one, too, of any memory: libfabric 2.1's efa-direct wants that. */
+void *rma_desc(const struct xfer_req *req, const struct rail *rail);
 
 /*
  * Asks the sender of a dead channel to stop; its answer, a close, tells which messages still come

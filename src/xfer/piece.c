@@ -42,12 +42,9 @@ static void piece_done(struct fab_op *op, const struct fab_result *r)
 static int piece_post(struct piece *p)
 {
 	struct rail *rail = p->path->rail;
-	const struct xfer_region *region = p->req->region;
-	int ret;
+	int ret = fab_write_imm(rail->ep, &p->op, p->from, p->len, rma_desc(p->req, rail), p->path->fab_addr, p->to, p->key,
+				p->imm);
 
-	ret = fab_write_imm(rail->ep, &p->op, p->from, p->len,
-			    fab_mr_desc(region ? region->mr->rail[rail->index] : NULL), p->path->fab_addr, p->to,
-			    p->key, p->imm);
 	if (!ret)
 		rail_posted(rail, p->len);
 	return ret;

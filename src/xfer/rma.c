@@ -71,12 +71,16 @@ uint64_t rma_imm(const struct xfer_req *req, int i, int n)
 	return wire_imm(IDMAP_SLOT(req->chan->remote_id), req->seq, stripe, (unsigned)n, req->posted);
 }
 
+void *rma_desc(const struct xfer_req *req, const struct rail *rail)
+{
+	return fab_mr_desc(req->posted ? req->region->mr->rail[rail->index] : req->chan->ring->mr);
+}
+
 static int write_whole(struct xfer_req *req, const void *buf, const struct wire_clear *clear)
 {
-	struct xfer_chan *chan = req->chan;
+	const struct path *path = &req->chan->peer->paths[0];
 
-	return fab_write_imm(chan->port->ep, &req->op, buf, req->posted,
-			     fab_mr_desc(req->region ? req->region->mr->rail[0] : NULL), chan->peer->paths[0].fab_addr,
+	return fab_write_imm(path->rail->ep, &req->op, buf, req->posted, rma_desc(req, path->rail), path->fab_addr,
 			     clear->addr, clear->key, rma_imm(req, 0, 1));
 }
 
