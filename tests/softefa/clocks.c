@@ -21,8 +21,8 @@
 #include "softefa.h"
 
 #define SEATS	    256
-#define SLEEPS_NS   (5 * 1000 * 1000)	  /* one that is behind for so long, in real time, and asleep, is away ... */
-#define PATIENCE_NS (1000 * 1000 * 1000) /* ... and so is one that does not look for so long */
+#define SLEEPS_NS   (5 * 1000 * 1000)	 /* one that is behind for so long, in real time, and asleep, is away ... */
+#define PATIENCE_NS (10000000000ll)	 /* ... and so is one that does not look for so long */
 
 struct seat {
 	_Alignas(64) atomic_int thread; /* of the last look; 0: free */
@@ -86,8 +86,8 @@ void soft_clock_join(void)
 		seats = at == MAP_FAILED ? NULL : at;
 		s = seats ? claim() : NULL;
 		if (s) {
-			s->ns = alone.ns;
 			s->away = true; /* until it does something, when it takes the others' time */
+			s->ns = alone.ns;
 			own = s;
 		}
 	}
@@ -188,6 +188,11 @@ static void held_up(int64_t next)
 			s->away = true;
 	}
 	sched_yield();
+}
+
+bool soft_clock_held(void)
+{
+	return held_ns;
 }
 
 void soft_time_looks(void)

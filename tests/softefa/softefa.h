@@ -259,6 +259,8 @@ int64_t soft_time_now(void);
 void soft_time_reach(int64_t stamp);
 /* The process does something; if it was away, its clock is first set to the others'. Any thread. */
 void soft_clock_here(void);
+/* Whether it waits for another process, which is behind. Any thread. */
+bool soft_clock_held(void);
 /* It looks for completions and finds none, which takes a little. Any thread. */
 void soft_time_looks(void);
 

@@ -88,8 +88,8 @@ static int64_t waited_ns(void)
 	static atomic_int_fast64_t asked_ns, waited;
 	int64_t now = soft_time_real_ns(), before = atomic_exchange(&asked_ns, now);
 
-	if (now - before > SECOND_NS / 10)
-		acted_ns = now; /* it was elsewhere */
+	if (now - before > SECOND_NS / 10 || soft_clock_held())
+		acted_ns = now; /* it was elsewhere, or others are at work */
 	else if (now > before && now - acted_ns > SECOND_NS)
 		waited += now - before;
 	return waited;
