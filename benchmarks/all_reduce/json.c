@@ -72,7 +72,7 @@ static json_t *config(const struct settings *s, const char *plugin, int abi,
 	json_t *c = json_object();
 
 	json_object_set_new(c, "nthreads", json_integer(1));
-	json_object_set_new(c, "ngpus", json_integer(1));
+	json_object_set_new(c, "ngpus", json_integer(s->gpus));
 	json_object_set_new(c, "minimum_bytes", json_integer(s->min_bytes));
 	json_object_set_new(c, "maximum_bytes", json_integer(s->max_bytes));
 	if (s->step_factor > 1)

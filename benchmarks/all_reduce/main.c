@@ -73,16 +73,22 @@ __attribute__((format(printf, 2, 3))) static void add_note(struct run *run, cons
 static int take_place(struct run *run, int *out_status)
 {
 	struct place *p = &run->place;
-	int found = place_from_env(p), ranks = (int)run->settings.ranks;
+	int found = place_from_env(p), ranks = (int)run->settings.ranks, gpus = (int)run->settings.gpus;
 
 	*out_status = OPTIONS_EXIT_USAGE;
 	if (found < 0)
 		return 1;
+	if (gpus > 1)
+		add_note(run, "# --ngpus %d: so many ranks instead of one, each a process\n", gpus);
 	if (found && p->nranks > 1 && ranks) {
 		fprintf(stderr,
 			"%s: --ranks %d, but %s says that this is rank %d of %d\n",
 			collective_facts[run->settings.what].program, ranks, p->origin, p->rank, p->nranks);
 		return 1;
+	}
+	if (found && !ranks && gpus > 1) {
+		*out_status = EXIT_INTERNAL;
+		return launch_in_place(gpus, p, out_status);
 	}
 	if (found && !ranks) {
 #ifdef HAVE_MPI
@@ -93,12 +99,14 @@ static int take_place(struct run *run, int *out_status)
 #endif
 		return 0;
 	}
-	if (!ranks) {
+	if (!ranks && gpus > 1) {
+		ranks = 1;
+	} else if (!ranks) {
 		ranks = DEFAULT_RANKS;
 		add_note(run, "# Not told otherwise: %d ranks on this host (--ranks N)\n", ranks);
 	}
 	*out_status = EXIT_INTERNAL;
-	return launch_ranks(ranks, p, out_status);
+	return launch_ranks(ranks * gpus, p, out_status);
 }
 
 /* All ranks of a job end alike, so that it does not matter which one the launcher sees first. */

@@ -35,8 +35,6 @@ struct fixed_option {
 static const struct fixed_option fixed[] = {
 	{'t', "nthreads", "N", 1, "a rank is a process with one thread; --ranks starts more",
 	 "a rank is a process with one thread; --ranks starts more"},
-	{'g', "ngpus", "N", 1, "there is no GPU; --ranks starts more ranks",
-	 "a rank is a process with one GPU; --ranks starts more"},
 	{'p', "parallel_init", "0/1", 0, "a rank has one thread", "a rank has one thread"},
 	{'z', "blocking", "0-3", 0, "there is no stream to wait for", NOT_YET},
 	{'y', "stream_null", "0/1", 0, "there is no stream", NOT_YET},
@@ -190,6 +188,8 @@ static int settle(const struct raw *r, struct settings *s)
 		return refuse("--engine is net or nccl");
 	if (s->nccl && s->abi)
 		return refuse("--abi: with engine nccl, NCCL chooses the version of the interface");
+	if (s->ranks * s->gpus > LAUNCH_MAX_RANKS)
+		return refuse("--ranks times --ngpus is more than 1024");
 	if (s->chunk_bytes % 16)
 		return refuse("--chunk must be a multiple of 16 bytes");
 	if (s->per_iter && s->per_iter_skip >= s->iters)
@@ -218,6 +218,7 @@ int settings_parse(enum collective what, int argc, char **argv, struct settings 
 		.check = 1,
 		.average = 1,
 		.channels = 2,
+		.gpus = 1,
 		.device = -1,
 	};
 	const struct option_row rows[] = {
@@ -261,6 +262,8 @@ int settings_parse(enum collective what, int argc, char **argv, struct settings 
 		 "also write JSON; the name must end in .json"},
 		{0, "ranks", "N", OPTION_INT, &s.ranks, 1, LAUNCH_MAX_RANKS,
 		 "start N ranks as processes on this host"},
+		{'g', "ngpus", "N", OPTION_INT, &s.gpus, 1, 64,
+		 "N ranks instead of each one, with a GPU each under engine nccl;\neach is a process of its own, also where nccl-tests has threads (1)"},
 		{0, "plugin", "PATH", OPTION_TEXT, &s.plugin, 0, 0,
 		 "any NCCL net plugin (Weft)"},
 		{0, "abi", "N", OPTION_INT, &s.abi, PLUGIN_ABI_MIN, PLUGIN_ABI_MAX,

@@ -22,6 +22,7 @@ struct settings {
 	int64_t per_iter, per_iter_skip;
 	bool nccl;     /* engine nccl; else net */
 	int64_t ranks; /* 0: not given */
+	int64_t gpus;  /* ranks in place of each */
 	int64_t channels, chunk_bytes;
 	int64_t device;     /* -1: not given */
 	const char *json;   /* or NULL */

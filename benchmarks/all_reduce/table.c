@@ -47,7 +47,7 @@ void table_preamble(FILE *f, const char *program, const struct settings *s, cons
 		"# nThread %d nGpus %d minBytes %" PRId64 " maxBytes %" PRId64 " step: %" PRId64
 		"(%s) warmup iters: %" PRId64 " iters: %" PRId64 " agg iters: %" PRId64
 		" validation: %" PRId64 " graph: %d unalign: %" PRId64 "\n",
-		1, 1, s->min_bytes, s->max_bytes, factor ? s->step_factor : s->step_bytes,
+		1, (int)s->gpus, s->min_bytes, s->max_bytes, factor ? s->step_factor : s->step_bytes,
 		factor ? "factor" : "bytes", s->warmup_iters, s->iters, s->agg_iters, s->check, 0,
 		s->unalign);
 	if (s->per_iter)

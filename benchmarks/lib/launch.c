@@ -160,26 +160,23 @@ static void become_rank(int rank, pid_t launcher, const sigset_t *mask, struct p
 	if (getppid() != launcher)
 		_exit(128 + SIGKILL);
 	(void)sigprocmask(SIG_SETMASK, mask, NULL);
-	p->rank = rank;
-	if (rank) {
+	p->rank += rank;
+	if (rank && p->listen_fd >= 0) {
 		close(p->listen_fd);
 		p->listen_fd = -1;
 	}
 }
 
-int launch_ranks(int nranks, struct place *out, int *out_status)
+/* p: the first of them. */
+static int start(int nranks, struct place p, struct place *out, int *out_status)
 {
 	struct herd h = {.nranks = nranks, .pids = calloc((size_t)nranks, sizeof(pid_t))};
-	struct place p = {
-		.nranks = nranks, .all_local = true, .root = "127.0.0.1", .origin = "--ranks"};
 	pid_t launcher = getpid();
 	sigset_t watched, mask;
 	int r;
 
-	p.listen_fd = listen_locally(&p.port);
-	if (!h.pids || p.listen_fd < 0) {
+	if (!h.pids) {
 		fprintf(stderr, "cannot start %d ranks: %s\n", nranks, strerror(errno));
-		free(h.pids);
 		return -1;
 	}
 	fflush(NULL);
@@ -203,12 +200,35 @@ int launch_ranks(int nranks, struct place *out, int *out_status)
 		h.status = -1;
 		enter(&h, KILL_SENT);
 	}
-	close(p.listen_fd);
+	if (p.listen_fd >= 0)
+		close(p.listen_fd);
 	tend(&h);
 	(void)sigprocmask(SIG_SETMASK, &mask, NULL);
 	free(h.pids);
 	*out_status = h.status;
 	return h.status < 0 ? -1 : 1;
+}
+
+int launch_ranks(int nranks, struct place *out, int *out_status)
+{
+	struct place p = {
+		.nranks = nranks, .all_local = true, .root = "127.0.0.1", .origin = "--ranks"};
+
+	p.listen_fd = listen_locally(&p.port);
+	if (p.listen_fd < 0) {
+		fprintf(stderr, "cannot start %d ranks: %s\n", nranks, strerror(errno));
+		return -1;
+	}
+	return start(nranks, p, out, out_status);
+}
+
+int launch_in_place(int each, struct place *p, int *out_status)
+{
+	struct place first = *p;
+
+	first.rank *= each;
+	first.nranks *= each;
+	return start(each, first, p, out_status);
 }
 
 bool launch_keep_local(void)

@@ -25,6 +25,12 @@ enum { LAUNCH_MAX_RANKS = 1024 };
 int launch_ranks(int nranks, struct place *out, int *out_status);
 
 /*
+ * The same for a process that another launcher has started at *p, and that is to be `each` ranks instead of one, as all
+ * others of the job are. In those *p is their own place.
+ */
+int launch_in_place(int each, struct place *p, int *out_status);
+
+/*
  * Ranks that share a host stay off its real network unless the user says otherwise: sets WEFT_NICS
  * and WEFT_PROVIDER (where the user chose no other provider than an IP one), FI_TCP_IFACE and
  * FI_NET_IFACE for loopback where they are not set. To be called before a plugin is loaded. Returns

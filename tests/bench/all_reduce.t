@@ -70,6 +70,12 @@ run --ranks 5 -b 1M -e 1M -n 1 -m 3 -N 2 --chunk 4K --channels 3
 good "5 ranks, many small messages, 3 channels, 2 cycles" 2
 run --ranks 1 -b 1K -e 1K -n 2
 good "one rank" 1
+run -g 3 -b 1K -e 1K -n 2
+good "-g 3" 1
+ends "and it is three ranks" 0 '^# +Rank  2 '
+run --ranks 2 -g 2 -b 1K -e 1K -n 2
+good "two ranks of -g 2" 1
+ends "and they are four" 0 '^# +Rank  3 '
 run --ranks 2 -b 1K -e 1K -n 2 -c 0
 if [ $status = 0 ] && [ "$(awk '!/^#/ && NF {print $9, $13, length}' "$work/out")" = "N/A N/A 118" ]; then
 	ok "without verification #wrong is N/A, as wide as a number"
@@ -146,20 +152,21 @@ killed() {
 killed 0 "$socket"
 killed 2 "$weft"
 
-# Ranks that something else starts.
+# Ranks that something else starts, each of them $gpus ranks.
+gpus=1
 started() { # description, then per rank: environment
-	local pids=() r=0 failed=0
+	local pids=() r=0 failed=0 last=$((($# - 1) * gpus - 1))
 	shift
 	for environment in "$@"; do
 		# shellcheck disable=SC2086
-		env $environment timeout 100 "$perf" -b 1K -e 1K -n 1 >"$work/rank$r" 2>&1 &
+		env $environment timeout 100 "$perf" -b 1K -e 1K -n 1 -g $gpus >"$work/rank$r" 2>&1 &
 		pids+=($!)
 		r=$((r + 1))
 	done
 	for r in "${!pids[@]}"; do
 		wait "${pids[$r]}" || failed=1
 	done
-	[ $failed = 0 ] && [ "$(cat "$work"/rank* | grep -cvE '^(#|$)')" = 1 ]
+	[ $failed = 0 ] && [ "$(cat "$work"/rank* | grep -cvE '^(#|$)')" = 1 ] && grep -qE "^# +Rank +$last " "$work"/rank*
 }
 try() {
 	if started "$@"; then ok "$1"; else bad "$1" "$(cat "$work"/rank*)"; fi
@@ -175,6 +182,11 @@ try "Open MPI's variables" \
 try "SLURM's variables" \
 	"SLURM_PROCID=0 SLURM_NTASKS=2 SLURM_NNODES=1 SLURM_JOB_ID=$$" \
 	"SLURM_PROCID=1 SLURM_NTASKS=2 SLURM_NNODES=1 SLURM_JOB_ID=$$"
+gpus=2
+port=$((port + 1))
+try "torchrun's variables and -g 2" \
+	"RANK=0 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=$port" \
+	"RANK=1 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=$port"
 
 RANK=0 WORLD_SIZE=2 run -b 8
 ends "a launcher that does not say where rank 0 is" 2 'set MASTER_ADDR'

@@ -64,6 +64,7 @@ static struct settings settings(void)
 				 .types = {TYPE_FLOAT},
 				 .nops = 1,
 				 .channels = 2,
+				 .gpus = 1,
 				 .chunk_bytes = 524288};
 }
 

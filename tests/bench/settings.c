@@ -117,7 +117,6 @@ static void what_needs_a_gpu(void **state)
 	assert_int_equal(PARSE("-C", "0", "-R", "0", "-x", "-1", "-D", "0", "-V", "16", "-M", "0"),
 			 0);
 	REFUSED("--nthreads 2 is not possible", "-t", "2");
-	REFUSED("--ngpus 8 is not possible", "-g", "8");
 	REFUSED("--blocking 1 is not possible", "-z", "1");
 	REFUSED("--cudagraph 3 is not possible", "-G", "3");
 	REFUSED("--local_register 2 is not possible", "-R", "2");
@@ -142,7 +141,11 @@ static void the_rest(void **state)
 	REFUSED("--engine is net or nccl", "--engine", "mpi");
 	assert_int_equal(PARSE("--engine", "nccl"), 0);
 	assert_true(s.nccl);
-	REFUSED("--ngpus 8 is not possible with engine nccl", "--engine", "nccl", "-g", "8");
+	REFUSED("--nthreads 2 is not possible with engine nccl", "--engine", "nccl", "-t", "2");
+	assert_int_equal(PARSE("-g", "8", "--engine", "nccl"), 0);
+	assert_int_equal(s.gpus, 8);
+	REFUSED("--ngpus: 0", "-g", "0");
+	REFUSED("--ranks times --ngpus", "-g", "64", "--ranks", "17");
 	REFUSED("--abi", "--engine", "nccl", "--abi", "8");
 }
 
