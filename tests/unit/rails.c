@@ -358,10 +358,15 @@ static void eager_messages_take_all_rails(void **state)
 
 	(void)state;
 	NET_NEEDED();
-	if (getenv("TEST_SANITIZER") && !strcmp(getenv("TEST_SANITIZER"), "thread"))
-		skip(); /* not every message was seen to come in time */
 	begin(4, 4);
 	net_message(&link, BYTES); /* all rails are connected, and the sender knows the tag */
+	for (i = 0; i < 4; i++) {
+		struct rail *rail = &link.send->port->rails[i];
+
+		rail->samples = 0; /* a slow one would rightly get none */
+		rail->slow = false;
+		rail->speed = rail->nominal;
+	}
 	since = clock_us();
 	for (i = 0; i < 8; i++) {
 		memset(link.from + i * 64, i, 64);
