@@ -182,7 +182,6 @@ static void forget(const struct xfer_peer *peer)
 
 		if (!r->slow || clock_us() - r->seen_us < FORGET_US)
 			continue;
-		r->seen = 0;
 		r->samples = 0;
 		weigh(r->port);
 	}
