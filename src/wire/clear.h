@@ -28,10 +28,7 @@ struct wire_clear {
 	uint32_t to;   /* the sender's channel, with its generation */
 	uint64_t addr; /* where to write */
 	uint64_t len;  /* bytes that may be written */
-	union {
-		uint64_t key;			/* of a receiver with one rail */
-		uint32_t keys[WIRE_RAILS_MAX]; /* of one with more */
-	};
+	union wire_keys keys;
 	uint32_t sum;
 	uint32_t stamp; /* of its number */
 };

@@ -49,6 +49,17 @@ enum wire_type {
 	WIRE_CLEAR_GROUP = 11,
 };
 
+/* Memory's, for writes to it: of an owner with one rail, or of one with more, by rail. */
+union wire_keys {
+	uint64_t one;
+	uint32_t each[WIRE_RAILS_MAX];
+};
+
+static inline uint64_t wire_key(const union wire_keys *keys, int rails, int rail)
+{
+	return rails > 1 ? keys->each[rail] : keys->one;
+}
+
 struct wire_ctrl {
 	uint16_t magic;
 	uint8_t version;
@@ -76,7 +87,7 @@ struct wire_who {
 	uint8_t status;	      /* response: 0, or the positive errno that refused the request */
 	uint64_t lifeline_id; /* request: the lifeline opened for it, or 0 */
 	uint64_t ring_addr;   /* request, RMA wire: where the receiver writes its clear-to-sends */
-	uint64_t ring_key;
+	union wire_keys ring_keys;
 	uint8_t addr[WIRE_ADDR_BYTES];
 	char host[WIRE_HOST_BYTES];
 	uint8_t rails; /* 1 to WIRE_RAILS_MAX; addr is the first one's */
@@ -92,12 +103,9 @@ struct wire_connect {
 
 /* A place of a group. */
 struct wire_sub {
-	uint64_t addr; /* RMA wire: where to write, and by what key; see struct wire_clear */
+	uint64_t addr; /* RMA wire: where to write */
 	uint64_t len;  /* bytes that it takes */
-	union {
-		uint64_t key;
-		uint32_t keys[WIRE_RAILS_MAX];
-	};
+	union wire_keys keys;
 	uint32_t tag;
 	uint32_t reserved;
 };

@@ -19,7 +19,7 @@
 
 #define WIRE_HANDLE_BYTES 128
 #define WIRE_ADDR_BYTES	  64
-#define WIRE_VERSION	  3
+#define WIRE_VERSION	  4
 
 struct wire_handle {
 	char magic[4];

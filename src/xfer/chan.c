@@ -75,7 +75,7 @@ int xfer_chan_send_connect(struct xfer_chan *chan, enum wire_type type, uint32_t
 		memcpy(msg.rail_addr[i - 1], chan->port->rails[i].addr, WIRE_ADDR_BYTES);
 	if (chan->ring && chan->kind == XFER_SEND) {
 		msg.who.ring_addr = chan->ring->addr;
-		msg.who.ring_key = fab_mr_key(chan->ring->mr);
+		rma_keys(chan->port, chan->ring->mr, &msg.who.ring_keys);
 	}
 	msg.who.lifeline_id = chan->line ? lifeline_id(chan->line) : 0;
 	return ctrl_send(chan->port, chan->peer, chan, &msg.ctrl);
@@ -97,7 +97,7 @@ int xfer_chan_connected(struct xfer_chan *chan, const struct wire_connect *msg)
 	chan->waiter = NULL;
 	if (chan->rma) {
 		chan->rma->ring_addr = msg->who.ring_addr;
-		chan->rma->ring_key = msg->who.ring_key;
+		chan->rma->ring_keys = msg->who.ring_keys;
 	}
 	peer_name(chan->peer, &msg->who);
 	if (chan->grouped)

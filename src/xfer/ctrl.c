@@ -34,12 +34,12 @@ struct ctrl_tx {
 	struct xfer_req *req;	/* of the channel, which ends with it, or NULL */
 	size_t bytes;
 	struct wire_ctrl *msg; /* class->bytes of registered memory */
-	struct fab_mr *const *mr; /* the chunk's */
+	const struct dev_mr *mr; /* the chunk's */
 };
 
 struct tx_chunk {
 	struct list link; /* in class->chunks */
-	struct fab_mr *mr[DEV_RAILS_MAX]; /* by rail; NULL where the provider needs none */
+	struct dev_mr *mr;
 	void *memory;
 	struct ctrl_tx tx[];
 };
@@ -66,12 +66,10 @@ static void class_init(struct tx_class *class, size_t bytes, size_t per_chunk)
 	class->per_chunk = per_chunk;
 }
 
-static void chunk_free(const struct tx_class *class, struct tx_chunk *chunk)
+static void chunk_free(struct xfer_port *port, const struct tx_class *class, struct tx_chunk *chunk)
 {
-	int i;
-
-	for (i = 0; i < DEV_RAILS_MAX; i++)
-		fab_mr_close(chunk->mr[i]);
+	if (chunk->mr)
+		dev_mr_put(port->dev, chunk->mr);
 	topo_near_free(chunk->memory, class->per_chunk * class->bytes);
 	free(chunk);
 }
@@ -79,17 +77,13 @@ static void chunk_free(const struct tx_class *class, struct tx_chunk *chunk)
 static int class_grow(struct xfer_port *port, struct tx_class *class)
 {
 	struct tx_chunk *chunk = calloc(1, sizeof(*chunk) + class->per_chunk * sizeof(chunk->tx[0]));
-	int rail, rails = class == &port->tx_large ? port->rail_count : 1, ret;
 	size_t i, bytes = class->per_chunk * class->bytes;
 
 	if (!chunk)
 		return -ENOMEM;
 	chunk->memory = topo_near_alloc(port->node, bytes);
-	ret = chunk->memory ? 0 : -ENOMEM;
-	for (rail = 0; rail < rails && !ret; rail++)
-		ret = fab_mr_reg(port->dev->domains[rail], chunk->memory, bytes, &chunk->mr[rail]);
-	if (ret) {
-		chunk_free(class, chunk);
+	if (!chunk->memory || dev_mr_get(port->dev, chunk->memory, bytes, &chunk->mr)) {
+		chunk_free(port, class, chunk);
 		return -ENOMEM;
 	}
 	list_append(&class->chunks, &chunk->link);
@@ -106,13 +100,13 @@ static int class_grow(struct xfer_port *port, struct tx_class *class)
 	return 0;
 }
 
-static void class_fini(struct tx_class *class)
+static void class_fini(struct xfer_port *port, struct tx_class *class)
 {
 	while (!list_empty(&class->chunks)) {
 		struct tx_chunk *chunk = owner_of(class->chunks.next, struct tx_chunk, link);
 
 		list_remove(&chunk->link);
-		chunk_free(class, chunk);
+		chunk_free(port, class, chunk);
 	}
 }
 
@@ -194,8 +188,8 @@ void ctrl_close(struct xfer_port *port)
 		tx_free(owner_of(port->tx_waiting.next, struct ctrl_tx, link));
 	while (!list_empty(&port->tx_flying))
 		tx_free(owner_of(port->tx_flying.next, struct ctrl_tx, link));
-	class_fini(&port->tx_small);
-	class_fini(&port->tx_large);
+	class_fini(port, &port->tx_small);
+	class_fini(port, &port->tx_large);
 	for (i = 0; i < port->rail_count; i++) {
 		fab_mr_close(port->rails[i].ctrl_mr);
 		port->rails[i].ctrl_mr = NULL;
@@ -251,7 +245,7 @@ static int tx_post(struct ctrl_tx *tx)
 		return -ECONNRESET;
 	}
 	ret = port->ep ? fab_send(tx->path->rail->ep, &tx->op, tx->msg, tx->bytes,
-				  fab_mr_desc(tx->mr[tx->path->rail->index]), tx->path->fab_addr)
+				  fab_mr_desc(tx->mr->rail[tx->path->rail->index]), tx->path->fab_addr)
 		       : port->err;
 	if (ret == -EAGAIN)
 		return ret;

@@ -125,7 +125,7 @@ bool group_place(struct xfer_chan *chan, uint32_t tag, struct wire_clear *out, u
 			continue;
 		out->addr = sub->addr;
 		out->len = sub->len;
-		memcpy(out->keys, sub->keys, sizeof(out->keys));
+		out->keys = sub->keys;
 		*out_place = (uint8_t)i;
 		return true;
 	}

@@ -138,7 +138,7 @@ struct clear {
 struct ring {
 	struct list link; /* in port->rings_free or rings_lingering */
 	struct wire_clear *entries;
-	struct fab_mr *mr; /* the slab's */
+	struct dev_mr *mr; /* the slab's */
 	uint64_t addr;	   /* for peers */
 	uint32_t chan_id;  /* while it lingers */
 	bool fin_awaited;  /* ... and the peer has not said that all has arrived */
@@ -153,26 +153,16 @@ struct stash {
 	char data[WIRE_EAGER_MAX];
 };
 
-#define ANNOUNCEMENTS 4 /* in flight on a channel */
-
-/* A write of clear-to-sends. */
-struct announcement {
-	struct fab_op op; /* first */
-	struct xfer_chan *chan;
-	uint32_t first; /* number, whose entry and those after it are not to be changed while it is flying */
-	bool flying;
-};
-
 /* The receiving half on the RMA wire. */
 struct rma_recv {
-	struct announcement out[ANNOUNCEMENTS];
-	int flying;	  /* of them */
+	uint32_t flying;  /* places whose clear-to-sends the provider still holds, a bit each: not to be changed */
 	struct list link; /* in port->announcing */
 	struct xfer_chan *chan;
 	uint32_t announced; /* the first number not announced yet */
 	uint32_t open;	    /* receives announced and not met by a message */
 	uint32_t patience;  /* so much longer may a receive wait for others to be announced with it */
-	uint64_t ring_addr, ring_key; /* at the sender */
+	uint64_t ring_addr; /* at the sender */
+	union wire_keys ring_keys;
 	struct xfer_req *at[WIRE_WINDOW];
 	struct stash *stash[WIRE_EAGER_WINDOW];
 	bool quiet;	   /* nothing is announced until the sender wants it */
@@ -460,6 +450,8 @@ int rma_expect(const struct xfer_chan *chan);
 void rma_unexpect(const struct xfer_chan *chan);
 /* The receive waits for nothing any more: forgets it, with its room, where it is known. */
 void rma_forget(struct xfer_req *req);
+/* The keys of memory, for the peer. */
+void rma_keys(const struct xfer_port *port, const struct dev_mr *mr, union wire_keys *out);
 /* Where the message of a group's part shall go. */
 void rma_fill_sub(struct wire_sub *out, const struct xfer_req *part);
 /* The immediate of stripe i of n. */

@@ -77,8 +77,8 @@ void pieces_progress(struct xfer_port *port)
 static struct piece *piece_new(struct xfer_req *req, const char *buf, const struct wire_clear *clear,
 			       const struct stripe *s)
 {
-	const struct xfer_peer *peer = req->chan->peer;
-	struct piece *p = pool_get(&req->chan->port->piece_pool);
+	const struct xfer_chan *chan = req->chan;
+	struct piece *p = pool_get(&chan->port->piece_pool);
 
 	if (!p)
 		return NULL;
@@ -89,7 +89,7 @@ static struct piece *piece_new(struct xfer_req *req, const char *buf, const stru
 	p->from = buf + s->at;
 	p->len = s->len;
 	p->to = clear->addr + s->at;
-	p->key = peer->rails > 1 ? clear->keys[s->path->remote] : clear->key;
+	p->key = wire_key(&clear->keys, chan->peer->rails, s->path->remote);
 	return p;
 }
 
@@ -105,8 +105,6 @@ int pieces_send(struct xfer_req *req, const void *buf, const struct wire_clear *
 		n = rail_stripes(chan->peer, req->posted, stripes);
 	else
 		stripes[0] = (struct stripe){.path = rail_best(chan->peer, req->posted), .len = req->posted};
-	if (!req->posted)
-		stripes[0].path = &chan->peer->paths[0]; /* only the leader knows the place for no bytes */
 	for (i = 0; i < n && !ret; i++) {
 		pieces[i] = piece_new(req, buf, clear, &stripes[i]);
 		if (!pieces[i])

@@ -17,7 +17,7 @@
 
 struct slab {
 	struct list link; /* in port->slabs */
-	struct fab_mr *mr;
+	struct dev_mr *mr;
 	void *memory;
 	struct ring rings[PER_SLAB];
 };
@@ -30,11 +30,7 @@ static int slab_new(struct xfer_port *port)
 	if (!slab)
 		return -ENOMEM;
 	slab->memory = topo_near_alloc(port->node, PER_SLAB * WIRE_RING_BYTES);
-	if (!slab->memory) {
-		free(slab);
-		return -ENOMEM;
-	}
-	ret = fab_mr_reg(port->domain, slab->memory, PER_SLAB * WIRE_RING_BYTES, &slab->mr);
+	ret = slab->memory ? dev_mr_get(port->dev, slab->memory, PER_SLAB * WIRE_RING_BYTES, &slab->mr) : -ENOMEM;
 	if (ret) {
 		topo_near_free(slab->memory, PER_SLAB * WIRE_RING_BYTES);
 		free(slab);
@@ -136,7 +132,7 @@ void rings_close(struct xfer_port *port)
 		struct slab *slab = owner_of(port->slabs.next, struct slab, link);
 
 		list_remove(&slab->link);
-		fab_mr_close(slab->mr);
+		dev_mr_put(port->dev, slab->mr);
 		topo_near_free(slab->memory, PER_SLAB * WIRE_RING_BYTES);
 		free(slab);
 	}

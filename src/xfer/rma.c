@@ -21,11 +21,21 @@
 #include "base/log.h"
 #include "xfer/internal.h"
 
+/* A write of clear-to-sends that the provider holds. */
+struct announcement {
+	struct fab_op op; /* first */
+	struct xfer_chan *chan;
+	uint32_t places; /* a bit each */
+};
+
+_Static_assert(sizeof(struct announcement) <= PIECE_BYTES, "announcements fit the pieces' pool");
+_Static_assert(WIRE_WINDOW == 32, "a bit for each place");
+
 static void announced(struct fab_op *op, const struct fab_result *r);
 
 int rma_open(struct xfer_chan *chan)
 {
-	int i, ret = ring_get(chan->port, &chan->ring);
+	int ret = ring_get(chan->port, &chan->ring);
 
 	chan->told = chan->next_seq;
 	if (ret || chan->kind == XFER_SEND)
@@ -33,10 +43,6 @@ int rma_open(struct xfer_chan *chan)
 	chan->rma = calloc(1, sizeof(*chan->rma));
 	if (!chan->rma)
 		return -ENOMEM;
-	for (i = 0; i < ANNOUNCEMENTS; i++) {
-		chan->rma->out[i].op.done = announced;
-		chan->rma->out[i].chan = chan;
-	}
 	chan->rma->chan = chan;
 	chan->rma->announced = chan->rma->credited = chan->rma->here = chan->next_seq;
 	list_init(&chan->rma->link);
@@ -73,7 +79,7 @@ uint64_t rma_imm(const struct xfer_req *req, int i, int n)
 
 void *rma_desc(const struct xfer_req *req, const struct rail *rail)
 {
-	return fab_mr_desc(req->posted ? req->region->mr->rail[rail->index] : req->chan->ring->mr);
+	return fab_mr_desc((req->posted ? req->region->mr : req->chan->ring->mr)->rail[rail->index]);
 }
 
 static int write_whole(struct xfer_req *req, const void *buf, const struct wire_clear *clear)
@@ -81,7 +87,7 @@ static int write_whole(struct xfer_req *req, const void *buf, const struct wire_
 	const struct path *path = &req->chan->peer->paths[0];
 
 	return fab_write_imm(path->rail->ep, &req->op, buf, req->posted, rma_desc(req, path->rail), path->fab_addr,
-			     clear->addr, clear->key, rma_imm(req, 0, 1));
+			     clear->addr, clear->keys.one, rma_imm(req, 0, 1));
 }
 
 static int post_send(struct xfer_req *req, const void *buf, const struct wire_clear *clear)
@@ -137,38 +143,30 @@ int rma_expect(const struct xfer_chan *chan)
 	return ret;
 }
 
-/* One rail has a long key, several have a short one each. */
-static void put_key(const struct xfer_port *port, int rail, const struct fab_mr *mr, uint32_t keys[WIRE_RAILS_MAX])
+void rma_keys(const struct xfer_port *port, const struct dev_mr *mr, union wire_keys *out)
 {
-	uint64_t key = fab_mr_key(mr);
+	int i;
 
 	if (port->rail_count == 1)
-		memcpy(keys, &key, sizeof(key));
+		out->one = fab_mr_key(mr->rail[0]);
 	else
-		keys[rail] = (uint32_t)key;
+		for (i = 0; i < port->rail_count; i++)
+			out->each[i] = (uint32_t)fab_mr_key(mr->rail[i]);
 }
 
 /* Where the message shall go. One without bytes needs a place as well: any. */
-static uint64_t fill_place(const struct xfer_req *req, uint32_t keys[WIRE_RAILS_MAX])
+static uint64_t fill_place(const struct xfer_req *req, union wire_keys *out)
 {
 	const struct xfer_chan *chan = req->chan;
-	const struct xfer_port *port = chan->port;
-	const struct dev_mr *mr;
-	int i;
+	const struct dev_mr *mr = req->posted ? req->region->mr : chan->ring->mr;
 
-	if (!req->posted) {
-		put_key(port, 0, chan->ring->mr, keys);
-		return chan->ring->addr;
-	}
-	mr = req->region->mr;
-	for (i = 0; i < port->rail_count; i++)
-		put_key(port, i, mr->rail[i], keys);
-	return fab_mr_remote_addr(port->domain, (void *)mr->base, req->buf);
+	rma_keys(chan->port, mr, out);
+	return req->posted ? fab_mr_remote_addr(chan->port->domain, (void *)mr->base, req->buf) : chan->ring->addr;
 }
 
 void rma_fill_sub(struct wire_sub *out, const struct xfer_req *part)
 {
-	out->addr = fill_place(part, out->keys);
+	out->addr = fill_place(part, &out->keys);
 }
 
 static int post_recv(struct xfer_req *req)
@@ -196,51 +194,71 @@ static void fill_entry(const struct xfer_req *req)
 	c->to = chan->remote_id;
 	c->tag = req->tag;
 	c->len = req->posted;
-	c->addr = fill_place(req, c->keys);
+	c->addr = fill_place(req, &c->keys);
 	wire_clear_seal(c, req->seq);
 }
 
 #define PATIENCE 64 /* looks at the completion queue */
 
-static int write_entries(struct announcement *a, uint32_t first, uint32_t n)
+/* By a write that is over when the provider says so. */
+static int write_tracked(struct xfer_chan *chan, uint32_t first, uint32_t n, const struct path *path, uint64_t to)
 {
-	struct xfer_chan *chan = a->chan;
-	struct rma_recv *r = chan->rma;
-	struct fab_ep *ep = chan->port->ep;
-	const void *from = &chan->ring->entries[first % WIRE_WINDOW];
-	size_t bytes = n * sizeof(struct wire_clear);
-	uint64_t to = r->ring_addr + first % WIRE_WINDOW * sizeof(struct wire_clear);
-	uint32_t i;
+	struct announcement *a = pool_get(&chan->port->piece_pool);
 	int ret;
 
-	for (i = 0; i < n; i++)
-		fill_entry(r->at[(first + i) % WIRE_WINDOW]);
-	if (bytes <= fab_inject_bytes(ep))
-		return fab_write_inject(ep, from, bytes, chan->peer->paths[0].fab_addr, to, r->ring_key);
-	ret = fab_write(ep, &a->op, from, bytes, fab_mr_desc(chan->ring->mr), chan->peer->paths[0].fab_addr, to,
-			r->ring_key);
-	a->flying = !ret;
-	a->first = first;
-	r->flying += a->flying;
+	if (!a)
+		return -ENOMEM;
+	a->op.done = announced;
+	a->chan = chan;
+	a->places = (uint32_t)((1ull << n) - 1) << first % WIRE_WINDOW;
+	ret = fab_write(path->rail->ep, &a->op, &chan->ring->entries[first % WIRE_WINDOW], n * sizeof(struct wire_clear),
+			fab_mr_desc(chan->ring->mr->rail[path->rail->index]), path->fab_addr, to,
+			wire_key(&chan->rma->ring_keys, chan->peer->rails, path->remote));
+	if (ret)
+		pool_put(&chan->port->piece_pool, a);
+	else
+		chan->rma->flying |= a->places;
 	return ret;
 }
 
-/* One that is not in flight, for at most *n receives: an entry still on its way would overtake the next in its place. */
-static struct announcement *next_free(struct rma_recv *r, uint32_t *n)
+/*
+ * An entry must not be overtaken by the next in its place, which may be written when a message has come eagerly. Where the
+ * end of a write says that it is in place, any rail will do; else the leader keeps them in order.
+ */
+static const struct path *announcing_path(const struct xfer_chan *chan, size_t bytes)
 {
-	struct announcement *a, *found = NULL;
+	return chan->port->dev->nic->writes_native ? rail_best(chan->peer, bytes) : &chan->peer->paths[0];
+}
 
-	if (!r->flying)
-		return &r->out[0];
-	for (a = r->out; a < r->out + ANNOUNCEMENTS; a++) {
-		int32_t room = (int32_t)(a->first + WIRE_WINDOW - r->announced);
+/* n in a row in the ring. */
+static int write_entries(struct xfer_chan *chan, uint32_t first, uint32_t n)
+{
+	struct rma_recv *r = chan->rma;
+	size_t bytes = n * sizeof(struct wire_clear);
+	const struct path *path = announcing_path(chan, bytes);
+	uint64_t to = r->ring_addr + first % WIRE_WINDOW * sizeof(struct wire_clear);
+	uint32_t i;
 
-		if (!a->flying)
-			found = a;
-		else if (room < (int32_t)*n)
-			*n = room > 0 ? (uint32_t)room : 0;
-	}
-	return *n ? found : NULL;
+	for (i = 0; i < n; i++)
+		fill_entry(r->at[(first + i) % WIRE_WINDOW]);
+	if (bytes <= fab_inject_bytes(path->rail->ep) && !chan->port->dev->nic->writes_native)
+		return fab_write_inject(path->rail->ep, &chan->ring->entries[first % WIRE_WINDOW], bytes, path->fab_addr, to,
+					wire_key(&r->ring_keys, chan->peer->rails, path->remote));
+	return write_tracked(chan, first, n, path, to);
+}
+
+/*
+ * How many of n from there on can be written now: up to the ring's end, and to an entry that is still on its way, for
+ * it would overtake the next in its place.
+ */
+static uint32_t writable(const struct rma_recv *r, uint32_t n)
+{
+	uint32_t place = r->announced % WIRE_WINDOW, room;
+
+	for (room = 0; room < n && place + room < WIRE_WINDOW; room++)
+		if (r->flying >> (place + room) & 1)
+			break;
+	return room;
 }
 
 static bool waits(const struct xfer_chan *chan, uint32_t seq)
@@ -283,7 +301,6 @@ static bool may_wait(struct rma_recv *r, uint32_t n)
 void rma_announce(struct xfer_chan *chan)
 {
 	struct rma_recv *r = chan->rma;
-	struct announcement *a;
 	bool held = false;
 	int ret = 0;
 
@@ -294,16 +311,14 @@ void rma_announce(struct xfer_chan *chan)
 	while (skip_received(chan) && !ret && !chan->err && !chan->peer_closed &&
 	       !chan->peer->dead && !chan->doubt) {
 		uint32_t n = run_length(chan);
-		uint32_t to_end = WIRE_WINDOW - r->announced % WIRE_WINDOW;
 
 		held = may_wait(r, n);
 		if (held)
 			break;
-		n = n < to_end ? n : to_end;
-		a = next_free(r, &n);
-		if (!a)
-			break; /* the end of one goes on with this */
-		ret = write_entries(a, r->announced, n);
+		n = writable(r, n);
+		if (!n)
+			break; /* its end goes on with this */
+		ret = write_entries(chan, r->announced, n);
 		if (!ret) {
 			r->announced += n;
 			r->open += n;
@@ -323,8 +338,8 @@ static void announced(struct fab_op *op, const struct fab_result *r)
 	struct announcement *a = (struct announcement *)op;
 	struct xfer_chan *chan = a->chan;
 
-	a->flying = false;
-	chan->rma->flying--;
+	chan->rma->flying &= ~a->places;
+	pool_put(&chan->port->piece_pool, a);
 	if (r->err)
 		chan_doubt(chan, r->err == -ECANCELED ? -ECONNRESET : r->err, r->text);
 	else

@@ -26,7 +26,7 @@ static void handle_layout(void **state)
 	(void)state;
 	memset(&h, 0xff, sizeof(h));
 	wire_handle_init(&h);
-	assert_memory_equal(&h, "WEFT\x03\x00", 6);
+	assert_memory_equal(&h, "WEFT\x04\x00", 6);
 	assert_int_equal(h.mark, 0);
 	assert_int_equal(h.checksum, 0);
 	assert_int_equal(offsetof(struct wire_handle, version), 4);
@@ -365,7 +365,7 @@ static void announce(uint32_t seq, struct wire_clear *c)
 	memset(c, 0, sizeof(*c));
 	c->to = CHAN;
 	c->addr = 0x7f0000001000ull + seq;
-	c->key = 77;
+	c->keys.one = 77;
 	c->len = 4096 + (uint64_t)seq;
 	wire_clear_seal(c, seq);
 }
@@ -405,7 +405,7 @@ static void clear_each_in_its_turn(void **state)
 			assert_false(wire_clear_take(ring, CHAN, seq + WIRE_WINDOW, &got));
 			assert_false(wire_clear_take(ring, CHAN, seq - WIRE_WINDOW, &got));
 			assert_true(wire_clear_take(ring, CHAN, seq, &got));
-			assert_true(got.len == 4096 + (uint64_t)seq && got.key == 77);
+			assert_true(got.len == 4096 + (uint64_t)seq && got.keys.one == 77);
 		}
 	}
 }
