@@ -33,6 +33,7 @@ struct rail {
 
 	/* Of a device with several: see rail.c. */
 	uint64_t outstanding; /* bytes posted and not completed */
+	double given_us;      /* so long takes it all that it was ever given whole */
 	uint64_t moved;	      /* bytes completed since the last sample ... */
 	int64_t busy_us;      /* ... in so much time with enough to do, ... */
 	int64_t since_us;     /* ... and that since then; 0: it has not */
@@ -83,6 +84,7 @@ struct xfer_port {
 	int node;		   /* NUMA node of the leader, -1: unknown or the only one */
 	struct fab_domain *domain; /* the leader's, as all that is not said to be a rail's */
 	struct fab_ep *ep;	   /* NULL once all are shut down */
+	unsigned idle;		   /* looks in a row that found nothing */
 	atomic_int err;		   /* why the port is broken: negative errno, or 0 */
 	size_t addr_bytes;
 	struct lifeline_addr lifeline;
@@ -120,7 +122,6 @@ struct xfer_peer {
 	struct path paths[DEV_RAILS_MAX]; /* the first leads from our leader to its leader */
 	int path_count; /* 1 until the peer has named its rails: then the greater of both sides' rails */
 	int rails;	/* the peer's */
-	unsigned turn;	/* of its paths, when one is as good as another */
 	struct wire_who who;
 	bool dead;  /* its process is: nothing is posted to it any more */
 	bool named; /* who.host and who.pid are known: from a message, not only from a handle */
@@ -160,7 +161,7 @@ struct rma_recv {
 	struct xfer_chan *chan;
 	uint32_t announced; /* the first number not announced yet */
 	uint32_t open;	    /* receives announced and not met by a message */
-	uint32_t patience;  /* so much longer may a receive wait for others to be announced with it */
+	uint32_t patience;  /* so many more looks may a receive wait for others to be announced with it */
 	uint64_t ring_addr; /* at the sender */
 	union wire_keys ring_keys;
 	struct xfer_req *at[WIRE_WINDOW];
@@ -404,7 +405,7 @@ void rail_init(struct rail *r, const struct fab_nic *nic, int else_mbps);
 void rail_posted(struct rail *r, size_t bytes);
 void rail_completed(struct rail *r, size_t bytes);
 
-/* The path on which a message would be over first. */
+/* The path for a message that is not divided, which is then given to it. */
 struct path *rail_best(struct xfer_peer *peer, size_t len);
 /* Divides a message among the paths; how many stripes. */
 int rail_stripes(struct xfer_peer *peer, size_t len, struct stripe out[DEV_RAILS_MAX]);

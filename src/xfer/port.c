@@ -344,6 +344,7 @@ int xfer_port_poll(struct xfer_port *port)
 	if (port->err)
 		return port->err;
 	ret = look(port);
+	port->idle = ret ? 0 : port->idle + 1;
 	if (ret < 0)
 		port_break(port, ret, "its completion queue failed");
 	else if (!list_empty(&port->rx_unposted) || !list_empty(&port->tx_waiting))

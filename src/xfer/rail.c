@@ -6,6 +6,9 @@
  * A rail's speed can be seen only while it has enough to do; else the latency is what is seen. And what is seen
  * scatters, by other traffic and by when this process looks. Rails that differ by less than that count as equal, for
  * unequal stripes would cost more than the difference.
+ *
+ * What goes by one rail takes them in turn, by what each was given so far and not by what it has still to do: that
+ * is told late, and of many messages at once, so the least laden rail would get the next ones all at once.
  */
 #include "base/clock.h"
 #include "xfer/internal.h"
@@ -13,6 +16,7 @@
 #define STRIPE_MIN   (128 * 1024)
 #define STRIPE_ALIGN 128
 #define ENOUGH_US    40	     /* what a rail has to do takes it so long, several times a NIC's latency */
+#define REQUEST_BYTES 8192   /* a NIC moves so many in the time that a request costs it, whatever its size */
 #define SAMPLE_US    1000    /* it is timed over so long at least: many stripes, of which a sample counts the whole ones */
 #define SAMPLES	     8	     /* about so many of the last ones count */
 #define LEEWAY_MAX   0.4     /* who is slower than the fastest by more is slower, however much is seen to scatter */
@@ -110,64 +114,106 @@ void rail_completed(struct rail *r, size_t bytes)
 }
 
 /* A rail that serves several paths gives each its part. */
-static double backlog(const struct path *p)
-{
-	return (double)p->rail->outstanding / p->sharing;
-}
-
 static double speed(const struct path *p)
 {
 	return p->rail->speed / p->sharing;
 }
 
+/* Until a rail has done what it has. */
+static double left_us(const struct rail *r)
+{
+	return (double)r->outstanding / r->speed;
+}
+
+/* More than this is too much to be told from others' by when a rail last said that it has done something. */
+static double laden_us(const struct xfer_peer *peer)
+{
+	double least = left_us(peer->paths[0].rail);
+	int i;
+
+	for (i = 1; i < peer->path_count; i++)
+		if (left_us(peer->paths[i].rail) < least)
+			least = left_us(peer->paths[i].rail);
+	return least + ENOUGH_US;
+}
+
+static void give(struct rail *r, size_t bytes)
+{
+	r->given_us += (double)(bytes + REQUEST_BYTES) / r->speed;
+}
+
 struct path *rail_best(struct xfer_peer *peer, size_t len)
 {
-	unsigned n = (unsigned)peer->path_count, first, i;
-	struct path *best = &peer->paths[0];
-	double least = 0;
+	struct path *best = NULL, *p, *end = peer->paths + peer->path_count;
+	double laden, given_us;
 
-	if (n == 1)
-		return best;
-	first = peer->turn++ % n; /* of equal ones, each in its turn */
-	for (i = 0; i < n; i++) {
-		struct path *p = &peer->paths[(first + i) % n];
-		double takes = (backlog(p) + (double)len) / speed(p);
-
-		if (!i || takes < least) {
+	if (peer->path_count == 1)
+		return peer->paths;
+	laden = laden_us(peer);
+	for (p = peer->paths; p < end; p++)
+		if (left_us(p->rail) <= laden && (!best || p->rail->given_us < best->rail->given_us))
 			best = p;
-			least = takes;
-		}
-	}
+	given_us = best->rail->given_us;
+	for (p = peer->paths; p < end; p++)
+		if (p->rail->given_us < given_us) /* left out: its turns are over */
+			p->rail->given_us = given_us;
+	give(best->rail, len);
 	return best;
 }
 
-/* When all of `in` would end, if they shared len bytes and their backlogs. */
-static double level(const struct xfer_peer *peer, unsigned in, size_t len)
+/* A message to be divided among the paths in `in`, a bit each. */
+struct division {
+	struct xfer_peer *peer;
+	size_t len;
+	unsigned in;
+	double backlog[DEV_RAILS_MAX]; /* bytes that the others shall get more than this path */
+	double end_us;		       /* when all of `in` end, if they share the message and the backlogs */
+};
+
+static void weigh_paths(struct division *d)
 {
-	double bytes = (double)len, sum = 0;
+	double laden = laden_us(d->peer);
 	int i;
 
-	for (i = 0; i < peer->path_count; i++) {
-		if (!(in >> i & 1))
-			continue;
-		bytes += backlog(&peer->paths[i]);
-		sum += speed(&peer->paths[i]);
+	for (i = 0; i < d->peer->path_count; i++) {
+		const struct path *p = &d->peer->paths[i];
+		double over_us = left_us(p->rail) - laden;
+
+		d->backlog[i] = over_us > 0 ? over_us * speed(p) : 0;
 	}
-	return bytes / sum;
 }
 
-/* The path of `in` with the least part of the message, of equal ones the last; *out is the part. */
-static int least_part(const struct xfer_peer *peer, unsigned in, double end_us, double *out)
+static void level(struct division *d)
+{
+	double bytes = (double)d->len, sum = 0;
+	int i;
+
+	for (i = 0; i < d->peer->path_count; i++) {
+		if (!(d->in >> i & 1))
+			continue;
+		bytes += d->backlog[i];
+		sum += speed(&d->peer->paths[i]);
+	}
+	d->end_us = bytes / sum;
+}
+
+static double part(const struct division *d, int i)
+{
+	return d->in >> i & 1 ? d->end_us * speed(&d->peer->paths[i]) - d->backlog[i] : 0;
+}
+
+/* The path with the least part, of equal ones that which has had the most. */
+static int least_part(const struct division *d)
 {
 	int i, least = -1;
 
-	for (i = 0; i < peer->path_count; i++) {
-		double part = end_us * speed(&peer->paths[i]) - backlog(&peer->paths[i]);
-
-		if (!(in >> i & 1) || (least >= 0 && part > *out))
+	for (i = 0; i < d->peer->path_count; i++) {
+		if (!(d->in >> i & 1))
 			continue;
-		least = i;
-		*out = part;
+		if (least < 0 || part(d, i) < part(d, least) ||
+		    (part(d, i) <= part(d, least) &&
+		     d->peer->paths[i].rail->given_us >= d->peer->paths[least].rail->given_us))
+			least = i;
 	}
 	return least;
 }
@@ -187,39 +233,38 @@ static void forget(const struct xfer_peer *peer)
 	}
 }
 
-static int cut(struct xfer_peer *peer, unsigned in, double end_us, size_t len, struct stripe *out)
+static int cut(const struct division *d, struct stripe *out)
 {
 	size_t at = 0;
 	int i, n = 0;
 
-	for (i = 0; i < peer->path_count; i++) {
-		struct path *p = &peer->paths[i];
-		size_t part = in >> i & 1 ? (size_t)(end_us * speed(p) - backlog(p)) : 0;
+	for (i = 0; i < d->peer->path_count; i++) {
+		size_t bytes = (size_t)part(d, i);
 
-		part = part < len - at ? part / STRIPE_ALIGN * STRIPE_ALIGN : len - at;
-		if (!part)
+		bytes = bytes < d->len - at ? bytes / STRIPE_ALIGN * STRIPE_ALIGN : d->len - at;
+		if (!bytes)
 			continue;
-		out[n++] = (struct stripe){.path = p, .at = at, .len = part};
-		at += part;
+		out[n++] = (struct stripe){.path = &d->peer->paths[i], .at = at, .len = bytes};
+		give(d->peer->paths[i].rail, bytes);
+		at += bytes;
 	}
-	out[n - 1].len += len - at; /* what rounding left */
+	out[n - 1].len += d->len - at; /* what rounding left */
 	return n;
 }
 
 int rail_stripes(struct xfer_peer *peer, size_t len, struct stripe out[DEV_RAILS_MAX])
 {
-	unsigned in = (1u << peer->path_count) - 1;
-	int active = peer->path_count;
+	struct division d = {.peer = peer, .len = len, .in = (1u << peer->path_count) - 1};
+	int active = peer->path_count, least;
 
 	forget(peer);
-	while (active > 1 && len >= 2 * STRIPE_MIN) {
-		double end_us = level(peer, in, len), part = 0;
-		int least = least_part(peer, in, end_us, &part);
-
-		if (part >= STRIPE_MIN * NEARLY)
-			return cut(peer, in, end_us, len, out);
-		in &= ~(1u << least);
-		active--;
+	weigh_paths(&d);
+	for (; active > 1 && len >= 2 * STRIPE_MIN; active--) {
+		level(&d);
+		least = least_part(&d);
+		if (part(&d, least) >= STRIPE_MIN * NEARLY)
+			return cut(&d, out);
+		d.in &= ~(1u << least);
 	}
 	out[0] = (struct stripe){.path = rail_best(peer, len), .len = len};
 	return 1;

@@ -199,6 +199,7 @@ static void fill_entry(const struct xfer_req *req)
 }
 
 #define PATIENCE 64 /* looks at the completion queue */
+#define NIC_IDLE 2  /* those that find nothing */
 
 /* By a write that is over when the provider says so. */
 static int write_tracked(struct xfer_chan *chan, uint32_t first, uint32_t n, const struct path *path, uint64_t to)
@@ -291,11 +292,16 @@ static uint32_t run_length(const struct xfer_chan *chan)
 /*
  * One write announces several receives, and the sender can't need them before it has filled those announced: the
  * new ones wait until they are as many as those. Their number goes down with every arrival, so nobody waits for
- * ever; nor for long, if the sender is about to send a few more than that.
+ * ever; nor for long, if the sender is about to send a few more than that. Where the NIC writes by itself it is only
+ * its requests that are spared: then no longer than there is something else to do.
  */
-static bool may_wait(struct rma_recv *r, uint32_t n)
+static bool may_wait(const struct xfer_chan *chan, uint32_t n)
 {
-	return n < r->open && r->patience && r->patience--;
+	struct rma_recv *r = chan->rma;
+
+	if (n >= r->open || (chan->port->idle >= NIC_IDLE && chan->port->dev->nic->writes_native))
+		return false;
+	return r->patience && r->patience--;
 }
 
 void rma_announce(struct xfer_chan *chan)
@@ -312,7 +318,7 @@ void rma_announce(struct xfer_chan *chan)
 	       !chan->peer->dead && !chan->doubt) {
 		uint32_t n = run_length(chan);
 
-		held = may_wait(r, n);
+		held = may_wait(chan, n);
 		if (held)
 			break;
 		n = writable(r, n);
