@@ -7,7 +7,8 @@
  * other has come along. So the clocks, in one file of the common directory, run together, and the real speed of a
  * process does not matter (a conservative simulation, as textbooks call it).
  *
- * One that sleeps is not waited for. When it is back, its clock is set to the others'.
+ * One that sleeps is not waited for. When it is back, its clock is set to the others'. One that is awake and does not
+ * look may wait for a write, of which its memory tells: see soft_time_tick.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -16,12 +17,14 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "softefa.h"
 
 #define SEATS	    256
 #define SLEEPS_NS   (5 * 1000 * 1000)	 /* one that is behind for so long, in real time, and asleep, is away ... */
+#define MEMORY_NS   (1000 * 1000)	 /* one that works for so long and does not look at a queue looks at its memory */
 #define PATIENCE_NS (10000000000ll)	 /* ... and so is one that does not look for so long */
 
 struct seat {
@@ -34,6 +37,7 @@ static struct seat alone, *seats, *own = &alone;
 static atomic_int_fast64_t limit_ns; /* so far the others let us go when we last saw */
 static atomic_int_fast64_t held_ns;  /* since when they do not, in real time; 0: they do */
 static atomic_int_fast64_t awake_ns; /* when one that holds us was last seen awake, in real time */
+static atomic_uint looks; /* ever */
 static pthread_mutex_t join_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* The state of a thread, as in /proc/N/stat; 0: there is none. */
@@ -158,7 +162,7 @@ static int64_t limit(void)
 	int64_t least = soft_time_now(); /* and not further, since one may come back */
 	struct seat *s;
 
-	for (s = seats; s < seats + SEATS; s++)
+	for (s = seats; own != &alone && s < seats + SEATS; s++)
 		if (counts(s) && s->ns < least)
 			least = s->ns;
 	return least + ahead;
@@ -195,12 +199,39 @@ bool soft_clock_held(void)
 	return held_ns;
 }
 
+/* What this process has had of the processors. */
+static int64_t work_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+void soft_time_tick(int64_t early)
+{
+	static int64_t worked;
+	static unsigned seen;
+	unsigned now = atomic_load_explicit(&looks, memory_order_relaxed);
+	int64_t most;
+
+	if (!worked || now != seen || work_ns() - worked < MEMORY_NS) {
+		worked = !worked || now != seen ? work_ns() : worked;
+		seen = now;
+		return;
+	}
+	most = limit();
+	soft_time_reach(early < most ? early : most);
+	worked = work_ns();
+}
+
 void soft_time_looks(void)
 {
 	int64_t next = soft_time_now() + soft_setup.look_ns;
 
 	if (!soft_setup.timed)
 		return;
+	atomic_fetch_add_explicit(&looks, 1, memory_order_relaxed);
 	sit();
 	if (own != &alone && next > limit_ns)
 		limit_ns = limit();

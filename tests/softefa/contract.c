@@ -729,6 +729,58 @@ static void test_dead(void **state)
 	close_pair(&p);
 }
 
+/* Virtual time goes on for a program that looks at its memory only, and not beyond what it waits for. */
+static void test_memory_only(void **state)
+{
+	int64_t limit = soft_now_us() + LIMIT_US, began;
+	struct pair p;
+
+	(void)state;
+	open_pair(&p, 64, 0, 7);
+	soft_setup.timed = true;
+	soft_setup.latency_ns = 50000;
+	began = soft_time_now();
+	p.e[0].memory[0] = 1;
+	p.e[1].memory[0] = 0;
+	assert_int_equal(post_write(&p, at(&p.e[0]), at(&p.e[1]), 1, p.e[1].mr->rkey, false), 0);
+	while (!*(volatile char *)p.e[1].memory)
+		assert_true(soft_now_us() < limit);
+	assert_in_range(soft_time_now() - began, 50000, 52000);
+	soft_setup.timed = false;
+	close_pair(&p);
+}
+
+/* A NIC in virtual time: peers share its speed, whichever of their packets are handled first. */
+static void test_shared_nic(void **state)
+{
+	const int64_t start = 1000000, each = 655; /* of 8192 bytes at 100 Gbit/s */
+	struct soft_packet packet = {.len = 8192 - sizeof(packet)}, small = {.len = 0, .stamp = start + 50 * each};
+	struct soft_context *c;
+	int64_t in_place = 0;
+	struct pair p;
+	int i;
+
+	(void)state;
+	open_pair(&p, 64, 0, 7);
+	c = device_of(&p.e[1]);
+	soft_setup.timed = true;
+	for (i = 1; i <= 100; i++) {
+		packet.stamp = start + i * each;
+		assert_in_range(soft_time_arrive(c, &packet) - packet.stamp, 0, 5);
+	}
+	/* One that comes amid them is not behind them all. */
+	assert_in_range(soft_time_arrive(c, &small) - small.stamp, 0, 300);
+	for (i = 1; i <= 100; i++) {
+		packet.stamp = start + i * each;
+		in_place = soft_time_arrive(c, &packet);
+	}
+	assert_in_range(in_place - start, 195 * each, 205 * each);
+	packet.stamp = start + 300 * each;
+	assert_int_equal(soft_time_arrive(c, &packet), packet.stamp);
+	soft_setup.timed = false;
+	close_pair(&p);
+}
+
 static int prepare(void **state)
 {
 	(void)state;
@@ -763,6 +815,7 @@ int main(void)
 		cmocka_unit_test(test_generations), cmocka_unit_test(test_dmabuf),
 		cmocka_unit_test(test_events),	    cmocka_unit_test(test_down),
 		cmocka_unit_test(test_up_again),    cmocka_unit_test(test_ghosts),
+		cmocka_unit_test(test_memory_only), cmocka_unit_test(test_shared_nic),
 		cmocka_unit_test(test_dead),
 	};
 

@@ -23,6 +23,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 /* The opened devices; the lock is taken before any context's. */
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct soft_context *contexts;
+static int64_t early_ns; /* the first write that is on its way, in virtual time; the ticker's */
 static bool ticking;
 static pthread_t ticker;
 
@@ -42,6 +43,8 @@ static void move(struct soft_context *c)
 	if (pthread_mutex_trylock(&c->lock))
 		return;
 	soft_progress(c);
+	if (soft_setup.timed && !c->inherited && !c->closed && !c->dead && soft_rx_early(c) < early_ns)
+		early_ns = soft_rx_early(c);
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -55,7 +58,10 @@ static void *tick(void *unused)
 		pthread_testcancel();
 		nanosleep(&pause, NULL);
 		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+		early_ns = INT64_MAX;
 		soft_contexts_each(move);
+		if (soft_setup.timed)
+			soft_time_tick(early_ns);
 		if (!(++n % FILES_TICKS))
 			soft_sysfs_update();
 		pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
@@ -358,6 +364,7 @@ SOFT_EXPORT int ibv_close_device(struct ibv_context *context)
 		return 0;
 	free_ops(c);
 	soft_peers_free(c);
+	soft_time_free(c);
 	soft_port_close(c);
 	free(c->mrs);
 	pthread_mutex_destroy(&c->lock);

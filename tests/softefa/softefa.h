@@ -264,6 +264,12 @@ bool soft_clock_held(void);
 /* It looks for completions and finds none, which takes a little. Any thread. */
 void soft_time_looks(void);
 
+/*
+ * Called by the ticker. A program that looks at no queue may look at its memory, for a write that would be there at `early`
+ * (INT64_MAX: none is on its way): then its time goes on.
+ */
+void soft_time_tick(int64_t early);
+
 /* ---- time.c: what traffic takes of virtual time; without it all stamps are 0 ---- */
 
 /* The process got or does something. */
@@ -274,6 +280,7 @@ int64_t soft_time_start(struct soft_context *c, int64_t posted);
 int64_t soft_time_leave(struct soft_context *c, int64_t start, uint64_t bytes);
 /* A packet is here: when it is in place. */
 int64_t soft_time_arrive(struct soft_context *c, const struct soft_packet *packet);
+void soft_time_free(struct soft_context *c);
 /* CLOCK_MONOTONIC as it really is. */
 int64_t soft_time_real_ns(void);
 
@@ -394,6 +401,8 @@ void soft_tx_run(struct soft_context *c);
 void soft_tx_watch(struct soft_context *c);
 
 void soft_rx_run(struct soft_context *c);
+/* In virtual time, when the first write is in place that the program may wait for by looking at its memory; INT64_MAX: none. */
+int64_t soft_rx_early(struct soft_context *c);
 void soft_partials_free(struct soft_peer *p);
 
 /* Moves everything that can move. */
@@ -476,7 +485,8 @@ struct soft_context {
 	struct soft_ops sending, resting, waiting;
 	int64_t watched_us;
 	uint64_t posted;
-	int64_t request_ns, tx_ns, rx_ns; /* in virtual time: busy until then */
+	int64_t request_ns, tx_ns; /* in virtual time: busy until then */
+	struct soft_calendar *calendar; /* when it receives, in virtual time; NULL: it has not yet */
 	atomic_uint_fast64_t counts[SOFT_COUNTERS];
 	struct verbs_context verbs;
 };

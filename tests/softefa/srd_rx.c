@@ -359,6 +359,20 @@ static bool too_early(const struct soft_packet *packet)
 	       packet->offset + packet->len == packet->total;
 }
 
+int64_t soft_rx_early(struct soft_context *c)
+{
+	const struct soft_packet *packet;
+	int64_t least = INT64_MAX;
+	struct soft_peer *p;
+
+	for (p = c->peers; p; p = p->next) {
+		packet = soft_ring_peek(p);
+		if (packet && too_early(packet) && packet->stamp < least)
+			least = packet->stamp;
+	}
+	return least;
+}
+
 void soft_rx_run(struct soft_context *c)
 {
 	struct soft_packet *packet;

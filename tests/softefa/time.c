@@ -10,6 +10,7 @@
  * completion, and the acknowledgement that of the sender's, a latency later.
  */
 #include <dlfcn.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "softefa.h"
@@ -53,12 +54,64 @@ int64_t soft_time_leave(struct soft_context *c, int64_t start, uint64_t bytes)
 	return c->tx_ns + soft_setup.latency_ns;
 }
 
+/*
+ * What a NIC receives, in slots of time. Packets of several peers are handled in another order than that of their
+ * stamps: each waits for those that came before it, as far as they are known.
+ */
+#define SLOT_NS	  256
+#define SLOTS	  16384
+#define LOOK_BACK 256 /* what was left over before is reckoned no more */
+
+struct slot {
+	int64_t number;
+	int64_t work_ns, left_ns; /* what came then, and what was left over at its end */
+};
+
+struct soft_calendar {
+	struct slot slots[SLOTS];
+};
+
+/* A packet whose last bit comes then, and which takes so long. When it is in place. */
+static int64_t book(struct soft_calendar *calendar, int64_t stamp, int64_t takes)
+{
+	int64_t n, at, left = 0;
+	struct slot *s;
+
+	for (at = later(stamp - takes, 0); at < stamp; at = (n + 1) * SLOT_NS) {
+		n = at / SLOT_NS;
+		s = &calendar->slots[n % SLOTS];
+		if (s->number != n)
+			*s = (struct slot){.number = n};
+		s->work_ns += (stamp < (n + 1) * SLOT_NS ? stamp : (n + 1) * SLOT_NS) - at;
+	}
+	n = later(stamp / SLOT_NS - LOOK_BACK, 0);
+	s = &calendar->slots[n % SLOTS];
+	if (s->number == n)
+		left = s->left_ns;
+	while (++n < stamp / SLOT_NS) {
+		s = &calendar->slots[n % SLOTS];
+		left = later(left + (s->number == n ? s->work_ns : 0) - SLOT_NS, 0);
+		if (s->number == n)
+			s->left_ns = left;
+	}
+	return stamp + left;
+}
+
 int64_t soft_time_arrive(struct soft_context *c, const struct soft_packet *packet)
 {
+	int64_t takes = busy_ns(c, packet->len);
+
 	if (!soft_setup.timed)
 		return 0;
-	c->rx_ns = later(packet->stamp, c->rx_ns + busy_ns(c, packet->len));
-	return c->rx_ns;
+	if (!c->calendar)
+		c->calendar = calloc(1, sizeof(*c->calendar));
+	return c->calendar ? book(c->calendar, packet->stamp, takes) : packet->stamp;
+}
+
+void soft_time_free(struct soft_context *c)
+{
+	free(c->calendar);
+	c->calendar = NULL;
 }
 
 /* ---- the program's clock ---- */
