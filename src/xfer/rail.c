@@ -255,11 +255,12 @@ static int cut(const struct division *d, struct stripe *out)
 int rail_stripes(struct xfer_peer *peer, size_t len, struct stripe out[DEV_RAILS_MAX])
 {
 	struct division d = {.peer = peer, .len = len, .in = (1u << peer->path_count) - 1};
-	int active = peer->path_count, least;
+	int active = len < 2 * STRIPE_MIN ? 1 : peer->path_count, least;
 
 	forget(peer);
-	weigh_paths(&d);
-	for (; active > 1 && len >= 2 * STRIPE_MIN; active--) {
+	if (active > 1)
+		weigh_paths(&d);
+	for (; active > 1; active--) {
 		level(&d);
 		least = least_part(&d);
 		if (part(&d, least) >= STRIPE_MIN * NEARLY)

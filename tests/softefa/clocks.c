@@ -24,8 +24,8 @@
 
 #define SEATS	    256
 #define SLEEPS_NS   (5 * 1000 * 1000)	 /* one that is behind for so long, in real time, and asleep, is away ... */
-#define MEMORY_NS   (1000 * 1000)	 /* one that works for so long and does not look at a queue looks at its memory */
 #define PATIENCE_NS (10000000000ll)	 /* ... and so is one that does not look for so long */
+#define MEMORY_NS   (1000 * 1000)	 /* one that works for so long and does not look at a queue looks at its memory */
 
 struct seat {
 	_Alignas(64) atomic_int thread; /* of the last look; 0: free */
@@ -213,16 +213,16 @@ void soft_time_tick(int64_t early)
 	static int64_t worked;
 	static unsigned seen;
 	unsigned now = atomic_load_explicit(&looks, memory_order_relaxed);
-	int64_t most;
+	int64_t work = work_ns(), most;
 
-	if (!worked || now != seen || work_ns() - worked < MEMORY_NS) {
-		worked = !worked || now != seen ? work_ns() : worked;
+	if (!worked || now != seen) {
+		worked = work;
 		seen = now;
-		return;
+	} else if (work - worked >= MEMORY_NS) {
+		most = limit();
+		soft_time_reach(early < most ? early : most);
+		worked = work;
 	}
-	most = limit();
-	soft_time_reach(early < most ? early : most);
-	worked = work_ns();
 }
 
 void soft_time_looks(void)

@@ -40,11 +40,13 @@ void soft_contexts_each(void (*f)(struct soft_context *c))
 /* Nobody waits for a context that is busy: its own caller moves it. */
 static void move(struct soft_context *c)
 {
+	int64_t early;
+
 	if (pthread_mutex_trylock(&c->lock))
 		return;
 	soft_progress(c);
-	if (soft_setup.timed && !c->inherited && !c->closed && !c->dead && soft_rx_early(c) < early_ns)
-		early_ns = soft_rx_early(c);
+	early = soft_setup.timed && !c->inherited && !c->closed && !c->dead ? soft_rx_early(c) : INT64_MAX;
+	early_ns = early < early_ns ? early : early_ns;
 	pthread_mutex_unlock(&c->lock);
 }
 

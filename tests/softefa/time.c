@@ -99,13 +99,11 @@ static int64_t book(struct soft_calendar *calendar, int64_t stamp, int64_t takes
 
 int64_t soft_time_arrive(struct soft_context *c, const struct soft_packet *packet)
 {
-	int64_t takes = busy_ns(c, packet->len);
-
 	if (!soft_setup.timed)
 		return 0;
 	if (!c->calendar)
 		c->calendar = calloc(1, sizeof(*c->calendar));
-	return c->calendar ? book(c->calendar, packet->stamp, takes) : packet->stamp;
+	return c->calendar ? book(c->calendar, packet->stamp, busy_ns(c, packet->len)) : packet->stamp;
 }
 
 void soft_time_free(struct soft_context *c)
