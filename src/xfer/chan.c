@@ -102,8 +102,7 @@ int xfer_chan_connected(struct xfer_chan *chan, const struct wire_connect *msg)
 	peer_name(chan->peer, &msg->who);
 	if (chan->grouped)
 		group_answer(chan);
-	if (chan->peer_closed)
-		chan_send_close(chan); /* a peer that closed before we knew its name waits for this */
+	chan_answer_close(chan); /* a peer that closed before we knew its name waits for this */
 	return 0;
 }
 
@@ -153,6 +152,7 @@ void chan_fail(struct xfer_chan *chan, int err, const char *fmt, ...)
 		 what, n, noun, n == 1 ? "" : "s", first);
 	if (chan->lost && chan->kind == XFER_SEND)
 		chan_send_close(chan); /* nobody may look at this channel again, and the peer waits */
+	chan_answer_close(chan);
 	chan_fin(chan);
 }
 
@@ -277,12 +277,22 @@ void chan_peer_closed(struct xfer_chan *chan, const struct wire_ctrl *msg)
 			  chan->lost_seq);
 	}
 	if (chan->kind == XFER_SEND) {
-		chan_send_close(chan); /* lets the receiver forget what will never come */
+		chan_answer_close(chan);
 	} else {
 		rma_settle(chan);
 		chan->fin_due = chan->rma;
 		chan_fin(chan);
 	}
+}
+
+/*
+ * It lets the receiver forget what will never come; and go, so it must have said all that ends the sends it got. One
+ * that has failed waits for nothing.
+ */
+void chan_answer_close(struct xfer_chan *chan)
+{
+	if (chan->peer_closed && chan->kind == XFER_SEND && (chan->err || list_empty(&chan->reqs)))
+		chan_send_close(chan);
 }
 
 void chan_send_close(struct xfer_chan *chan)
@@ -299,7 +309,7 @@ void chan_send_close(struct xfer_chan *chan)
 	if (chan->lost && chan->kind == XFER_SEND)
 		msg.len |= WIRE_CLOSE_LOST | (uint64_t)chan->lost_seq << 32;
 	ctrl_send(chan->port, chan->peer, NULL, &msg);
-	chan->fin_awaited = chan->eager_sent && !chan->peer_closed && !chan->err;
+	chan->peer_awaited = parting_owed(chan);
 }
 
 static void free_reqs(struct xfer_port *port, struct list *reqs)
@@ -351,6 +361,7 @@ void xfer_chan_close(struct xfer_chan *chan)
 	free_reqs(port, &chan->flushes);
 	free_reqs(port, &chan->groups_out);
 	group_close(chan);
+	parting_begin(chan);
 	rma_close(chan);
 	idmap_remove(&port->chans, chan->id);
 	peer_put(chan->peer);

@@ -427,9 +427,9 @@ static void dispatch(struct xfer_port *port, struct wire_ctrl *msg)
 		break;
 	case WIRE_FIN:
 		if (chan)
-			chan->fin_awaited = false;
+			chan->peer_awaited = false;
 		else
-			ring_fin(port, msg->to, false);
+			parting_answered(port, msg->to, false);
 		break;
 	case WIRE_GROUPS:
 		if (chan)
@@ -448,7 +448,7 @@ static void dispatch(struct xfer_port *port, struct wire_ctrl *msg)
 			chan_peer_closed(chan, msg);
 		} else {
 			orphans_settle(port, msg);
-			ring_fin(port, msg->to, true);
+			parting_answered(port, msg->to, true);
 		}
 		break;
 	default: break;

@@ -97,12 +97,13 @@ struct xfer_port {
 
 	struct list grouping;	/* channels with groups that their senders can't be told of yet */
 	struct list announcing; /* RMA wire: channels with clear-to-sends the provider would not take yet */
-	struct list slabs, rings_free, rings_lingering; /* see ring.c */
+	struct list slabs, rings_free; /* see ring.c */
 
 	struct tx_class tx_small, tx_large;
 	struct pool stash_pool; /* eager messages that came before their receives */
 	size_t rx_bytes;
-	int fins_awaited; /* lingering rings with fin_awaited */
+	struct list partings; /* see parting.c */
+	int peers_awaited;    /* ... those of them that wait for their peer */
 	struct pool req_pool, piece_pool;
 	struct list pieces_waiting; /* stripes whose rail would not take them yet */
 	struct list tx_waiting;
@@ -137,13 +138,10 @@ struct clear {
 
 /* WIRE_WINDOW clear-to-sends in registered memory (ring.c). */
 struct ring {
-	struct list link; /* in port->rings_free or rings_lingering */
+	struct list link; /* in port->rings_free */
 	struct wire_clear *entries;
 	struct dev_mr *mr; /* the slab's */
 	uint64_t addr;	   /* for peers */
-	uint32_t chan_id;  /* while it lingers */
-	bool fin_awaited;  /* ... and the peer has not said that all has arrived */
-	struct lifeline *line; /* ... so this is not to end yet; counted, or NULL */
 };
 
 /* An eager message that came before its receive. */
@@ -187,7 +185,7 @@ struct xfer_chan {
 	bool eager_sent;      /* sending: any, ever */
 	bool lost;	      /* an eager message that counted as sent, for good: ours or, receiving, the peer's */
 	uint32_t lost_seq;
-	bool fin_awaited;     /* sending: closed, and the peer has not said that all has arrived */
+	bool peer_awaited;    /* closed, and the peer has not said what this end waits for (parting.c) */
 	bool has_tag;	       /* a receive has been posted or, sending, announced ... */
 	uint32_t tag;	       /* ... with this tag: eager messages and plain receives have no other */
 	bool grouped;	       /* sending: numbers from grouped_from on count groups (group.c) */
@@ -339,6 +337,8 @@ void chan_doubt(struct xfer_chan *chan, int err, const char *text);
 
 /* A close arrived for this channel. */
 void chan_peer_closed(struct xfer_chan *chan, const struct wire_ctrl *msg);
+/* A sender answers its peer's close when its last request has ended. */
+void chan_answer_close(struct xfer_chan *chan);
 
 /* Another message of a receive channel is here, or its last number is known: tells a sender that has closed. */
 void chan_fin(struct xfer_chan *chan);
@@ -423,16 +423,23 @@ void pieces_progress(struct xfer_port *port);
 /* A ring no peer knows of yet. 0 or a negative errno. */
 int ring_get(struct xfer_port *port, struct ring **out);
 void ring_put(struct xfer_port *port, struct ring *ring); /* accepts NULL */
-/* The ring of a channel that ends and whose peer has not closed its half. */
-void ring_linger(struct xfer_port *port, struct ring *ring, struct xfer_chan *chan);
-/* The peer has what was sent to it; settled: it has closed its half and writes no more. */
-void ring_fin(struct xfer_port *port, uint32_t chan_id, bool settled);
-/*
- * Rings for the peers that have yet to say that all has arrived. Those that are gone are waited for no more and,
- * when it is late, those of which nobody can tell.
- */
-void rings_remind(struct xfer_port *port, bool late);
 void rings_close(struct xfer_port *port);
+
+/* --- parting.c --- */
+
+/* The channel has told its peer that it ends: is there an answer without which its port must not end? */
+bool parting_owed(const struct xfer_chan *chan);
+/* The channel is about to be freed: takes over what has to wait for the peer. */
+void parting_begin(struct xfer_chan *chan);
+/* The peer has what was sent to it (its fin) or, closed, has closed its half and neither writes nor waits any more. */
+void parting_answered(struct xfer_port *port, uint32_t chan_id, bool closed);
+/*
+ * Rings for the peers that have yet to answer. Those that are gone are waited for no more and, when it is late, those
+ * of which nobody can tell.
+ */
+void partings_remind(struct xfer_port *port, bool late);
+/* After the endpoints are closed. */
+void partings_close(struct xfer_port *port);
 
 /* --- rma.c --- */
 

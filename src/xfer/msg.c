@@ -25,6 +25,8 @@ void req_finish(struct xfer_req *req, int err, size_t len)
 	list_append(&chan->done, &req->link);
 	if (req->group)
 		group_part_done(req);
+	if (chan->peer_closed)
+		chan_answer_close(chan);
 }
 
 void req_broken(struct xfer_req *req, const struct fab_result *r)

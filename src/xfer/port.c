@@ -21,8 +21,8 @@
 #define FAREWELL_US 200000  /* how long the last close waits for its own farewells to leave */
 #define RUNG_ROUNDS   20
 #define RUNG_PAUSE_US 1000
-#define FIN_US	    10000000 /* ... and for peers to say that they have what was sent to them */
-#define REMIND_US   20000   /* a peer that has yet to say that all has arrived is asked this often */
+#define ANSWER_US   10000000 /* ... and for peers to answer, where that is needed (parting.c) */
+#define REMIND_US   20000   /* ... for which they are asked this often */
 
 static pthread_mutex_t ports_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct list ports = {&ports, &ports};
@@ -108,7 +108,7 @@ static int port_open_parts(struct xfer_port *port)
 	port->domain = port->dev->domains[0];
 	if (topo_near_nodes() > 1)
 		port->node = topo_nic_numa(port->conf->topology, port->dev->nic->pci, port->dev->pci_path);
-	if (port->dev->nic->rma && bell_open(rung))
+	if ((port->dev->nic->rma || port->dev->nic->silent_dead) && bell_open(rung))
 		log_info("no thread for the bell: a peer that closes while this process is busy has to wait");
 	for (i = 0; i < port->dev->rail_count && !ret; i++) {
 		port->rail_count++;
@@ -141,6 +141,7 @@ static void port_free(struct xfer_port *port)
 	ctrl_close(port);
 	flush_close(port);
 	orphans_close(port);
+	partings_close(port);
 	rings_close(port);
 	while (!list_empty(&port->peers)) {
 		struct xfer_peer *peer = owner_of(port->peers.next, struct xfer_peer, link);
@@ -185,7 +186,7 @@ static struct xfer_port *port_new(struct dev *dev, const struct conf *conf,
 	list_init(&port->pieces_waiting);
 	list_init(&port->slabs);
 	list_init(&port->rings_free);
-	list_init(&port->rings_lingering);
+	list_init(&port->partings);
 	ctrl_init(port);
 	pool_init(&port->stash_pool, sizeof(struct stash), 8);
 	pool_init(&port->req_pool, sizeof(struct xfer_req), 32);
@@ -248,13 +249,12 @@ static int look(struct xfer_port *port)
 
 /*
  * Lets the last close messages leave, and reads what has arrived: closing a TCP connection with unread bytes
- * would destroy bytes of ours that are still on their way. What was sent counts as done, so peers that live get
- * time to say that they have it: a provider may hold it back while they are not ready.
+ * would destroy bytes of ours that are still on their way. Peers that live get time for the answers that are needed.
  */
 static void farewell(struct xfer_port *port)
 {
 	int64_t now = clock_us(), remind_at = now + REMIND_US;
-	int64_t deadline = now + (port->fins_awaited ? FIN_US : FAREWELL_US);
+	int64_t deadline = now + (port->peers_awaited ? ANSWER_US : FAREWELL_US);
 	int64_t patient_until = now + port->conf->close_timeout_us;
 	int idle = 0;
 
@@ -262,11 +262,11 @@ static void farewell(struct xfer_port *port)
 		int n = look(port);
 
 		ctrl_progress(port);
-		if (port->fins_awaited && now > remind_at) {
-			rings_remind(port, now > patient_until);
+		if (port->peers_awaited && now > remind_at) {
+			partings_remind(port, now > patient_until);
 			remind_at = now + REMIND_US;
 		}
-		idle = n || port->fins_awaited || !list_empty(&port->tx_flying) ||
+		idle = n || port->peers_awaited || !list_empty(&port->tx_flying) ||
 				       !list_empty(&port->tx_waiting)
 			       ? 0
 			       : idle + 1;

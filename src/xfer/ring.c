@@ -2,14 +2,11 @@
 /*
  * Registered memory for rings of clear-to-sends: a slab of many under one registration, so that a
  * connection costs its 2 KiB and no registration of its own.
- *
- * A ring that a peer knows of is used again only when that peer has said that it writes no more: until then
- * it lingers under its channel's id.
+ * A ring that a peer knows of is used again only when that peer has said that it writes no more (parting.c).
  */
 #include <errno.h>
 #include <stdlib.h>
 
-#include "peer/lifeline.h"
 #include "topo/near.h"
 #include "xfer/internal.h"
 
@@ -69,65 +66,8 @@ void ring_put(struct xfer_port *port, struct ring *ring)
 	list_append(&port->rings_free, &ring->link);
 }
 
-/* Nothing is to be waited for any more. */
-static void fin(struct xfer_port *port, struct ring *ring)
-{
-	port->fins_awaited -= ring->fin_awaited;
-	ring->fin_awaited = false;
-	lifeline_put(ring->line);
-	ring->line = NULL;
-}
-
-void ring_linger(struct xfer_port *port, struct ring *ring, struct xfer_chan *chan)
-{
-	ring->chan_id = chan->id;
-	ring->fin_awaited = chan->fin_awaited;
-	port->fins_awaited += ring->fin_awaited;
-	if (ring->fin_awaited) {
-		ring->line = chan->line;
-		chan->line = NULL;
-	}
-	list_append(&port->rings_lingering, &ring->link);
-}
-
-void ring_fin(struct xfer_port *port, uint32_t chan_id, bool settled)
-{
-	struct list *it, *tmp;
-
-	list_each (&port->rings_lingering, it, tmp) {
-		struct ring *r = owner_of(it, struct ring, link);
-
-		if (r->chan_id != chan_id)
-			continue;
-		fin(port, r);
-		if (settled)
-			ring_put(port, r);
-	}
-}
-
-void rings_remind(struct xfer_port *port, bool late)
-{
-	struct list *it, *tmp;
-
-	list_each (&port->rings_lingering, it, tmp) {
-		struct ring *r = owner_of(it, struct ring, link);
-		enum lifeline_state state = r->line ? lifeline_check(r->line) : late ? LIFELINE_REFUSED : LIFELINE_ALIVE;
-
-		if (!r->fin_awaited)
-			continue;
-		if (state == LIFELINE_ALIVE || state == LIFELINE_CONNECTING)
-			lifeline_ring(r->line);
-		else
-			fin(port, r);
-	}
-}
-
 void rings_close(struct xfer_port *port)
 {
-	struct list *it, *tmp;
-
-	list_each (&port->rings_lingering, it, tmp)
-		fin(port, owner_of(it, struct ring, link));
 	while (!list_empty(&port->slabs)) {
 		struct slab *slab = owner_of(port->slabs.next, struct slab, link);
 

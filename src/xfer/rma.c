@@ -51,16 +51,11 @@ int rma_open(struct xfer_chan *chan)
 
 void rma_close(struct xfer_chan *chan)
 {
-	struct xfer_port *port = chan->port;
-
 	eager_close(chan);
 	if (chan->rma)
 		list_remove(&chan->rma->link);
 	free(chan->rma);
-	if (chan->ring && chan->kind == XFER_SEND && chan->remote_id && !chan->peer_closed)
-		ring_linger(port, chan->ring, chan);
-	else
-		ring_put(port, chan->ring);
+	ring_put(chan->port, chan->ring);
 }
 
 /* --- sending --- */

@@ -404,6 +404,73 @@ static void closing_again_and_again(void **state)
 	xfer_chan_close(NULL);
 }
 
+/*
+ * Where a send ends by a word of the receiver's libfabric: the sender answers a close when its last send has ended,
+ * and until then the receiver's port keeps the peer, and would not end.
+ */
+static void a_receiver_waits_until_sends_have_ended(void **state)
+{
+	struct xfer_port *port;
+	struct xfer_req *held;
+	int64_t since;
+
+	(void)state;
+	NET_NEEDED();
+	open_links(65536);
+	port = first.recv->port;
+	((struct fab_nic *)port->dev->nic)->silent_dead = true;
+	net_message(&first, 65536);
+	held = req_new(first.send, NULL, 0, NULL); /* as if the provider had it */
+	close_receiver();
+	assert_int_equal(port->peers_awaited, 1);
+	for (since = clock_us(); !first.send->peer_closed;) {
+		net_turn(&second);
+		unit_not_late(since, "the receiver's close");
+	}
+	assert_false(first.send->close_sent);
+	partings_remind(port, false);
+	assert_int_equal(port->peers_awaited, 1); /* for it lives */
+	req_finish(held, 0, 0);
+	assert_true(first.send->close_sent);
+	for (since = clock_us(); port->peers_awaited;) {
+		net_turn(&second);
+		unit_not_late(since, "the sender's answer");
+	}
+	assert_true(list_empty(&port->partings));
+	net_message(&second, 65536);
+	close_links();
+}
+
+/* Nor does it wait for a sender that has failed, or when nothing has come. */
+static void nobody_waits_in_vain(void **state)
+{
+	struct xfer_port *port;
+	struct xfer_req *held;
+	int64_t since;
+	int failed;
+
+	(void)state;
+	NET_NEEDED();
+	for (failed = 0; failed < 2; failed++) {
+		open_links(65536);
+		port = first.recv->port;
+		((struct fab_nic *)port->dev->nic)->silent_dead = true;
+		if (failed) {
+			net_message(&first, 65536);
+			held = req_new(first.send, NULL, 0, NULL);
+			chan_fail(first.send, -EIO, "for the test");
+			req_finish(held, -EIO, 0);
+		}
+		close_receiver();
+		assert_int_equal(port->peers_awaited, failed);
+		for (since = clock_us(); !first.send->close_sent || port->peers_awaited;) {
+			net_turn(&second);
+			unit_not_late(since, "the sender's answer");
+		}
+		close_links();
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -417,6 +484,9 @@ int main(void)
 		NET_TEST(closing_a_send_that_cannot_end, "tcp"), /* see net.h for shm */
 		NET_TESTS(closing_sends_that_are_done_but_not_tested),
 		NET_TESTS(closing_again_and_again),
+		NET_TESTS(a_receiver_waits_until_sends_have_ended),
+		NET_TEST(a_receiver_waits_until_sends_have_ended, NET_RMA),
+		NET_TESTS(nobody_waits_in_vain),
 	};
 
 	return unit_run("closing", tests);

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is left of a closed channel until its peer has closed its half, too.
+ *
+ * A sender's ring may still be written to. Its last eager messages have to arrive (the peer's fin), since they count
+ * as sent. And where the peer's sends end by a word of our libfabric, not of the NICs, that word must get through
+ * (the peer's close): a port that ended earlier, or forgot the peer's address, would take it along.
+ */
+#include <stdlib.h>
+
+#include "peer/lifeline.h"
+#include "xfer/internal.h"
+
+struct parting {
+	struct list link; /* in port->partings */
+	uint32_t chan_id;
+	bool awaited;		/* the port is not to end before the peer has answered ... */
+	struct xfer_peer *peer; /* ... so neither are these, while it is: both counted; NULL: without */
+	struct lifeline *line;
+	struct ring *ring; /* or NULL */
+};
+
+/* EFA without writes of its own: long messages and emulated writes. */
+static bool sends_end_by_word(const struct fab_nic *nic)
+{
+	return nic->silent_dead && !(nic->rma && nic->writes_native);
+}
+
+bool parting_owed(const struct xfer_chan *chan)
+{
+	if (chan->peer_closed || chan->port->err)
+		return false;
+	if (chan->kind == XFER_SEND)
+		return chan->eager_sent && !chan->err;
+	return chan->completions && sends_end_by_word(chan->port->dev->nic);
+}
+
+void parting_begin(struct xfer_chan *chan)
+{
+	struct xfer_port *port = chan->port;
+	struct parting *p;
+
+	if (!chan->remote_id || chan->peer_closed || (chan->kind == XFER_RECV && !chan->peer_awaited))
+		return;
+	p = calloc(1, sizeof(*p));
+	if (p && chan->peer_awaited) {
+		p->awaited = true;
+		port->peers_awaited++;
+		p->peer = chan->peer;
+		p->line = chan->line;
+		chan->peer = NULL;
+		chan->line = NULL;
+	}
+	if (p) {
+		p->chan_id = chan->id;
+		list_append(&port->partings, &p->link);
+	}
+	if (chan->kind == XFER_RECV)
+		return;
+	if (p)
+		p->ring = chan->ring;
+	chan->ring = NULL; /* without memory for a parting it is not used again */
+}
+
+/* Nothing is to be waited for any more. */
+static void answered(struct xfer_port *port, struct parting *p)
+{
+	port->peers_awaited -= p->awaited;
+	p->awaited = false;
+	peer_put(p->peer);
+	lifeline_put(p->line);
+	p->peer = NULL;
+	p->line = NULL;
+}
+
+static void part(struct xfer_port *port, struct parting *p)
+{
+	answered(port, p);
+	ring_put(port, p->ring);
+	list_remove(&p->link);
+	free(p);
+}
+
+void parting_answered(struct xfer_port *port, uint32_t chan_id, bool closed)
+{
+	struct list *it, *tmp;
+
+	list_each (&port->partings, it, tmp) {
+		struct parting *p = owner_of(it, struct parting, link);
+
+		if (p->chan_id != chan_id)
+			continue;
+		if (closed)
+			part(port, p);
+		else
+			answered(port, p);
+	}
+}
+
+void partings_remind(struct xfer_port *port, bool late)
+{
+	struct list *it, *tmp;
+
+	list_each (&port->partings, it, tmp) {
+		struct parting *p = owner_of(it, struct parting, link);
+		enum lifeline_state state = p->line ? lifeline_check(p->line) : late ? LIFELINE_REFUSED : LIFELINE_ALIVE;
+
+		if (!p->awaited)
+			continue;
+		if (state == LIFELINE_ALIVE || state == LIFELINE_CONNECTING)
+			lifeline_ring(p->line);
+		else
+			answered(port, p);
+	}
+}
+
+void partings_close(struct xfer_port *port)
+{
+	while (!list_empty(&port->partings))
+		part(port, owner_of(port->partings.next, struct parting, link));
+}
