@@ -29,7 +29,7 @@
 #include <unistd.h>
 
 /* nccl-tests' statuses; usage errors have OPTIONS_EXIT_USAGE. */
-enum { EXIT_INTERNAL = 1, EXIT_GPU = 2, EXIT_NCCL = 3, EXIT_TIMEOUT = 4, EXIT_CHECK = 7 };
+enum { EXIT_INTERNAL = 1, EXIT_GPU = 2, EXIT_NCCL = LAUNCH_STATUS_LOST, EXIT_TIMEOUT = 4, EXIT_CHECK = 7 };
 
 enum { DEFAULT_RANKS = 2, MEET_TIMEOUT_S = 60, CAUSE_WAIT_MS = 2000 };
 

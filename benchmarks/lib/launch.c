@@ -72,8 +72,8 @@ static void note_end(struct herd *h, int rank, pid_t pid, int wstatus)
 	if (sig && !ours)
 		fprintf(stderr, "rank %d (pid %d) killed by signal %d (%s)\n", rank, (int)pid, sig,
 			strsignal(sig));
-	/* A rank that fails because another one was killed may well be reaped first. */
-	if (status && !ours && (!h->status || (sig && h->status < 128)))
+	/* A rank that fails because another one has ended may well be reaped first. */
+	if (status && !ours && (!h->status || h->status == LAUNCH_STATUS_LOST || (sig && h->status < 128)))
 		h->status = status;
 	if (status && h->phase == RUNNING) {
 		h->failed_rank = rank;

@@ -10,13 +10,16 @@
 
 enum { LAUNCH_MAX_RANKS = 1024 };
 
+/* Of a rank that can't reach another: maybe because that one has failed, whose status then says more. */
+enum { LAUNCH_STATUS_LOST = 3 };
+
 /*
  * Forks nranks processes, which all return from this call: 0 in each of them, with *out filled. To
  * be called before any thread is started and before a plugin is loaded.
  *
  * In the process that called, returns 1 when all ranks have ended, with what its exit status should
- * be in *out_status: that of the first rank that failed; 128 + n if signal n killed one. A rank
- * killed by a signal is named on stderr. When a rank fails, the others have 5 s to end by
+ * be in *out_status: that of the first rank that failed, rather not LAUNCH_STATUS_LOST; 128 + n if
+ * signal n killed one. A rank killed by a signal is named on stderr. When a rank fails, the others have 5 s to end by
  * themselves before they get SIGTERM, and SIGKILL 2 s later. SIGINT, SIGTERM, SIGHUP and SIGQUIT
  * are passed on to the ranks, and no rank outlives this process, however it ends.
  *

@@ -178,6 +178,28 @@ static void reasons_travel(void **state)
 	assert_int_equal(unit_occurrences(said, "left early\n"), NRANKS - 1);
 }
 
+/* The others lose it before it has ended. */
+static int ends_last(struct oob *o)
+{
+	if (oob_rank(o) != VICTIM)
+		return LAUNCH_STATUS_LOST;
+	usleep(300000);
+	return 4;
+}
+
+static int all_lose_others(struct oob *o)
+{
+	(void)o;
+	return LAUNCH_STATUS_LOST;
+}
+
+static void the_cause_counts(void **state)
+{
+	(void)state;
+	assert_int_equal(start(ends_last), 4);
+	assert_int_equal(start(all_lose_others), LAUNCH_STATUS_LOST);
+}
+
 static int ignores_everything(struct oob *o)
 {
 	if (oob_rank(o) == VICTIM)
@@ -263,6 +285,7 @@ int main(void)
 		cmocka_unit_test(ranks_exchange),
 		cmocka_unit_test(killed_ranks_are_named),
 		cmocka_unit_test(reasons_travel),
+		cmocka_unit_test(the_cause_counts),
 		cmocka_unit_test(stubborn_ranks_are_ended),
 		cmocka_unit_test(no_rank_outlives_the_launcher),
 	};
