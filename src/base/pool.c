@@ -25,7 +25,7 @@ void pool_fini(struct pool *p)
 	pool_init(p, p->object_bytes, p->per_chunk);
 }
 
-static void grow(struct pool *p)
+void pool_grow(struct pool *p)
 {
 	char *chunk;
 	size_t i;
@@ -40,25 +40,4 @@ static void grow(struct pool *p)
 		*(void **)object = p->free;
 		p->free = object;
 	}
-}
-
-void *pool_get(struct pool *p)
-{
-	void *object;
-
-	if (!p->free)
-		grow(p);
-	object = p->free;
-	if (object) {
-		p->free = *(void **)object;
-		p->in_use++;
-	}
-	return object;
-}
-
-void pool_put(struct pool *p, void *object)
-{
-	*(void **)object = p->free;
-	p->free = object;
-	p->in_use--;
 }

@@ -22,9 +22,29 @@ void pool_init(struct pool *p, size_t object_bytes, size_t per_chunk);
 /* Frees every object, also those in use. */
 void pool_fini(struct pool *p);
 
-/* An object with undefined content, or NULL when memory has run out. */
-void *pool_get(struct pool *p);
+/* Makes more objects, if there is memory. */
+void pool_grow(struct pool *p);
 
-void pool_put(struct pool *p, void *object);
+/* An object with undefined content, or NULL when memory has run out. */
+static inline void *pool_get(struct pool *p)
+{
+	void *object;
+
+	if (!p->free)
+		pool_grow(p);
+	object = p->free;
+	if (object) {
+		p->free = *(void **)object;
+		p->in_use++;
+	}
+	return object;
+}
+
+static inline void pool_put(struct pool *p, void *object)
+{
+	*(void **)object = p->free;
+	p->free = object;
+	p->in_use--;
+}
 
 #endif

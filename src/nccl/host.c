@@ -121,10 +121,9 @@ struct dev *host_dev(int dev)
 	return NULL;
 }
 
-weft_nccl_result host_result(int err)
+weft_nccl_result host_error(int err)
 {
 	switch (err) {
-	case 0: return WEFT_NCCL_SUCCESS;
 	case -EINVAL: return WEFT_NCCL_INVALID_ARGUMENT;
 	case -EMSGSIZE: return WEFT_NCCL_INVALID_USAGE;
 	case -EPROTO: return WEFT_NCCL_INTERNAL_ERROR;

@@ -303,17 +303,16 @@ weft_nccl_result net_accept_unflushed(void *listen_comm, void **recv_comm, struc
 weft_nccl_result net_test(void *request, int *done, int *sizes)
 {
 	size_t lens[WIRE_GROUP_MAX];
-	int i, ret, n;
+	int i, ret;
 
 	if (!request || !done)
 		return bad_argument("test", "no request or no place for the answer");
 	*done = 0;
-	n = xfer_count(request);
 	ret = xfer_test(request, lens);
 	if (ret <= 0)
 		return host_result(ret);
 	*done = 1;
-	for (i = 0; sizes && i < n; i++)
+	for (i = 0; sizes && i < ret; i++)
 		sizes[i] = (int)lens[i];
 	return WEFT_NCCL_SUCCESS;
 }

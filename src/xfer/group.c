@@ -439,11 +439,12 @@ void group_part_done(struct xfer_req *part)
 		group->done = true;
 }
 
-void group_take(struct xfer_req *group, size_t out_lens[])
+int group_take(struct xfer_req *group, size_t out_lens[])
 {
-	unsigned i;
+	int i, n = group->parts;
 
-	for (i = 0; i < group->parts; i++)
+	for (i = 0; i < n; i++)
 		out_lens[i] = group->part[i]->len;
 	drop(group->chan, group);
+	return n;
 }

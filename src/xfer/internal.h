@@ -259,20 +259,21 @@ struct xfer_req {
 	void *buf;
 	size_t posted; /* bytes of the buffer */
 	size_t len;    /* of the message; valid once done */
-	uint32_t seq;
-	bool done;
-	uint8_t pieces;	 /* sending: stripes not completed */
-	uint8_t arrived; /* receiving: stripes that have come, a bit each */
-	uint8_t place;	 /* in the group, or REQ_WHOLE */
-	bool copied;	 /* the provider does not know the user's buffer */
-	uint32_t tag;
 	struct xfer_req *group;		    /* receiving: of a part, or NULL */
 	struct xfer_region *flush_region;   /* what is read back ... */
 	char *flush_at;
-	uint8_t flush_todo; /* ... on these rails, a bit each, still to be posted */
-	uint8_t flush_left; /* reads with the provider */
-	bool flush;	    /* of xfer_flush, and no message */
+	uint32_t seq, tag;
+	uint8_t place; /* in the group, or REQ_WHOLE */
+
+	/* Zero at first. Next to each other: together that is two stores. */
+	bool done;
+	bool copied;	 /* the provider does not know the user's buffer */
+	bool flush;	 /* of xfer_flush, and no message */
 	bool flushing, flushed; /* a receive that is flushed before it is done */
+	uint8_t flush_todo;	/* on these rails, a bit each, reads are still to be posted ... */
+	uint8_t flush_left;	/* ... and so many are with the provider */
+	uint8_t pieces;	 /* sending: stripes not completed */
+	uint8_t arrived; /* receiving: stripes that have come, a bit each */
 	uint8_t parts, posted_parts, left; /* of a group: all, with the provider, not done; else 0 */
 	int err;
 };
@@ -541,8 +542,8 @@ bool group_was_sent(uint32_t seq, uint8_t place, uint32_t sent, uint8_t places);
 bool group_comes(const struct xfer_req *req);
 /* A part has ended. */
 void group_part_done(struct xfer_req *part);
-/* The lengths of a group that is done; it is gone. */
-void group_take(struct xfer_req *group, size_t out_lens[]);
+/* The lengths of a group that is done, and how many; it is gone. */
+int group_take(struct xfer_req *group, size_t out_lens[]);
 
 /* --- tagged.c --- */
 

@@ -76,11 +76,11 @@ struct xfer_req *req_new(struct xfer_chan *chan, void *buf, size_t len, struct x
 	req->buf = buf;
 	req->posted = req->len = len;
 	req->seq = chan->next_seq;
+	req->group = NULL;
+	req->place = REQ_WHOLE;
 	req->done = req->copied = req->flush = req->flushing = req->flushed = false;
 	req->flush_todo = req->flush_left = 0;
-	req->pieces = req->arrived = req->parts = 0;
-	req->place = REQ_WHOLE;
-	req->group = NULL;
+	req->pieces = req->arrived = req->parts = req->posted_parts = req->left = 0;
 	req->err = 0;
 	list_append(&chan->reqs, &req->link);
 	return req;
@@ -302,12 +302,10 @@ static int test_locked(struct xfer_req *req, size_t out_lens[])
 		if (ret <= 0)
 			return ret;
 		chan->outstanding--;
-		if (req->parts) {
-			group_take(req, out_lens);
-		} else {
-			out_lens[0] = req->len;
-			req_drop(chan, req);
-		}
+		if (req->parts)
+			return group_take(req, out_lens);
+		out_lens[0] = req->len;
+		req_drop(chan, req);
 		return 1;
 	}
 	if (!chan->err && req->err)
@@ -319,11 +317,6 @@ static int test_locked(struct xfer_req *req, size_t out_lens[])
 	if (!chan->err)
 		chan_idle(chan);
 	return chan->err;
-}
-
-int xfer_count(const struct xfer_req *req)
-{
-	return req->parts ? req->parts : 1;
 }
 
 int xfer_test(struct xfer_req *req, size_t out_lens[])

@@ -159,11 +159,8 @@ int xfer_flush(struct xfer_chan *chan, void *buf, struct xfer_region *region, st
 /* From now on receives are flushed before they are done, for GPUs that NCCL asks no flush for. */
 void xfer_chan_self_flush(struct xfer_chan *chan);
 
-/* How many messages the request is for. */
-int xfer_count(const struct xfer_req *req);
-
 /*
- * Drives the port. 1: done, out_lens has the length of each message and the request is gone. 0: not yet.
+ * Drives the port. n > 0: done, out_lens has the lengths of its n messages and the request is gone. 0: not yet.
  * Negative: the request failed; it stays the channel's until that is closed.
  */
 int xfer_test(struct xfer_req *req, size_t out_lens[]);
