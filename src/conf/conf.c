@@ -73,8 +73,8 @@ const struct param conf_table[] = {
 	 .offset = FIELD(eager),
 	 .value = "adaptive",
 	 .choices = {"off", "on", "adaptive"},
-	 .doc = "Whether a message of up to 8 KiB that finds no receive announced is sent at once and copied by "
-		"the receiver (RMA protocol only). `adaptive`: besides, a receiver that gets small messages "
+	 .doc = "Whether a message of up to 8 KiB (4032 bytes on shm) that finds no receive announced is sent at once and "
+		"copied by the receiver (RMA protocol only). `adaptive`: besides, a receiver that gets small messages "
 		"only stops announcing its buffers until a larger message asks for it."},
 	{.name = "WEFT_GDR",
 	 .type = PARAM_CHOICE,

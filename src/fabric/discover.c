@@ -123,6 +123,7 @@ static void nic_fill(struct fab_nic *nic, const struct fi_info *info, bool rma)
 	nic->rma = rma && info->caps & FI_RMA && info->domain_attr->cq_data_size >= 4;
 	nic->hmem = info->caps & FI_HMEM;
 	nic->silent_dead = provider_facts(nic->provider)->silent_dead;
+	nic->queued = provider_facts(nic->provider)->queued;
 	nic->reads = info->caps & FI_HMEM && info->caps & FI_RMA;
 	if (info->nic && info->nic->bus_attr && info->nic->bus_attr->bus_type == FI_BUS_PCI) {
 		const struct fi_pci_attr *pci = &info->nic->bus_attr->attr.pci;

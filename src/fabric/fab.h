@@ -42,6 +42,7 @@ struct fab_nic {
 	bool reads; /* ... and can read it back */
 	bool writes_native; /* the NIC itself does remote writes, as far as the provider tells */
 	bool silent_dead;   /* what it was given and never ends shows that it has died: nothing else does */
+	size_t queued;	    /* bytes of a message that cost the provider no system call, where others do; else 0 */
 	enum fab_order order;
 	const char *hmem_why; /* why it does not reach it, or "" */
 	struct fi_info *info;

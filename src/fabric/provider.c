@@ -51,7 +51,7 @@ static const struct provider_facts table[] = {
 	{.name = "net;ofi_rxm", .ip = true, .on_demand = "layered on net, which is faster alone"},
 	{.name = "sockets", .ip = true, .on_demand = DEPRECATED},
 	{.name = "udp;ofi_rxd", .alias = "udp", .ip = true, .on_demand = "slower than tcp"},
-	{.name = "shm", .local_only = true, .on_demand = "reaches this host only"},
+	{.name = "shm", .local_only = true, .queued = 4096, .on_demand = "reaches this host only"},
 	{.name = "sm2", .local_only = true, .on_demand = "reaches this host only"},
 };
 

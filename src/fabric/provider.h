@@ -7,6 +7,7 @@
 #define WEFT_FABRIC_PROVIDER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* The kernel's devices that a provider drives. */
@@ -37,6 +38,7 @@ struct provider_facts {
 	 */
 	bool inject_lossy;
 	bool silent_dead;     /* a NIC that has died says nothing, and one that lives ends what it was given by itself */
+	size_t queued;	      /* bytes of a message that its queues carry; larger ones cost it system calls; 0: they all do */
 	bool efa_options;     /* takes FI_OPT_EFA_* and FI_OPT_SHARED_MEMORY_PERMITTED */
 	const char *on_demand; /* why it is not a default, when rank is 0 */
 	const struct provider_devices *devices; /* NULL: needs none of its own */

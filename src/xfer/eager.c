@@ -33,8 +33,8 @@
 
 static bool is_eager(const struct xfer_chan *chan, size_t len, uint32_t tag, const struct xfer_region *region)
 {
-	return chan->ring && !chan->no_eager && !region_is_gpus(region) && len <= WIRE_EAGER_MAX && chan->has_tag &&
-	       chan->tag == tag && chan->port->conf->eager != CONF_EAGER_OFF &&
+	return chan->ring && !chan->no_eager && !region_is_gpus(region) && len < chan->port->eager_end && chan->has_tag &&
+	       chan->tag == tag &&
 	       !(chan->grouped && seq_at_or_after(chan->next_seq, chan->grouped_from));
 }
 
@@ -118,7 +118,7 @@ void eager_received(struct xfer_chan *chan, size_t len)
 {
 	struct rma_recv *r = chan->rma;
 
-	r->small = len <= WIRE_EAGER_MAX ? r->small + 1 : 0;
+	r->small = len < chan->port->eager_end ? r->small + 1 : 0;
 	if (chan->grp || r->quiet || chan->port->dev->gdr.cuda || r->small < QUIET_AFTER ||
 	    chan->port->conf->eager != CONF_EAGER_ADAPTIVE)
 		return;

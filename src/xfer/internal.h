@@ -102,6 +102,7 @@ struct xfer_port {
 	struct tx_class tx_small, tx_large;
 	struct pool stash_pool; /* eager messages that came before their receives */
 	size_t rx_bytes;
+	size_t eager_end; /* what is smaller may go eagerly */
 	struct list partings; /* see parting.c */
 	int peers_awaited;    /* ... those of them that wait for their peer */
 	struct pool req_pool, piece_pool;

@@ -99,6 +99,18 @@ static int rail_open(struct xfer_port *port, int i)
 	return ret;
 }
 
+/* What the provider can't pass on by its queues is better written in its place than sent and copied. */
+static size_t eager_end(const struct xfer_port *port)
+{
+	size_t queued = port->dev->nic->queued, max = WIRE_EAGER_MAX;
+
+	if (port->conf->eager == CONF_EAGER_OFF)
+		return 0;
+	if (queued && queued - sizeof(struct wire_ctrl) < max)
+		max = queued - sizeof(struct wire_ctrl);
+	return max + 1;
+}
+
 static int port_open_parts(struct xfer_port *port)
 {
 	int i, ret = dev_get(port->dev);
@@ -106,6 +118,7 @@ static int port_open_parts(struct xfer_port *port)
 	if (ret)
 		return ret;
 	port->domain = port->dev->domains[0];
+	port->eager_end = eager_end(port);
 	if (topo_near_nodes() > 1)
 		port->node = topo_nic_numa(port->conf->topology, port->dev->nic->pci, port->dev->pci_path);
 	if ((port->dev->nic->rma || port->dev->nic->silent_dead) && bell_open(rung))

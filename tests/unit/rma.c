@@ -245,6 +245,26 @@ static void eager_off(void **state)
 	end();
 }
 
+/* shm's queues carry 4 KiB: of larger messages none is eager. */
+static void eager_ends_at_the_queues_size(void **state)
+{
+	size_t max = 4096 - sizeof(struct wire_ctrl);
+	struct xfer_req *send, *recv;
+
+	(void)state;
+	NET_NEEDED();
+	((struct fab_nic *)net.dev->nic)->queued = 4096;
+	begin_with_a_message();
+	assert_int_equal(link.recv->port->eager_end, max + 1);
+	link.send->port->eager_end = max + 1; /* opened before the test began */
+	assert_int_equal(net_send(&link, 0, max, &send), 0);
+	assert_int_equal(net_isend(link.send, link.from, max + 1, link.from_region, &recv), -EAGAIN);
+	assert_int_equal(net_recv(&link, 0, max, &recv), 0);
+	wait_both(send, recv, max);
+	message(max + 1, true);
+	end();
+}
+
 /* A receive may be too small for what comes: the receiver's error. */
 static void eager_too_large(void **state)
 {
@@ -374,6 +394,7 @@ int main(void)
 		NET_TEST(quiet_with_receives_ahead, NET_RMA),
 		NET_TEST(announced_together, NET_RMA),
 		NET_TEST(eager_off, NET_RMA),
+		NET_TEST(eager_ends_at_the_queues_size, NET_RMA),
 		NET_TEST(eager_too_large, NET_RMA),
 		NET_TEST(a_window_behind_the_oldest, NET_RMA),
 		NET_TEST(recall_from_an_idle_sender, NET_RMA),
