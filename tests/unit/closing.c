@@ -98,9 +98,9 @@ static void messages_after_the_close(void **state)
 		int messages;
 		size_t len;
 	} rows[] = {{1, 100}, {1, 0}, {8, 4096}, {WIRE_WINDOW, 65536}};
-	struct xfer_req *s;
+	struct xfer_req *s = NULL, *next;
 	size_t row, got;
-	int i;
+	int i, ret;
 
 	(void)state;
 	NET_NEEDED();
@@ -112,9 +112,13 @@ static void messages_after_the_close(void **state)
 		let_clears_arrive(rows[row].messages);
 		close_receiver();
 		assert_false(list_empty(&second.recv->port->orphans));
-		for (i = 0; i < rows[row].messages; i++)
-			assert_int_equal(
-				net_isend(first.send, first.from, len, first.from_region, &s), 0);
+		for (i = 0; i < rows[row].messages; i++) {
+			ret = net_isend(first.send, first.from, len, first.from_region, &next);
+			if (ret == -EAGAIN && i)
+				break; /* the provider's queue is full; a look would tell the sender of the close */
+			assert_int_equal(ret, 0);
+			s = next;
+		}
 		net_message(&second, 65536); /* not held up */
 		assert_int_equal(net_wait(&second, s, &got), 1);
 		xfer_chan_close(first.send);
