@@ -19,9 +19,9 @@ enum { LAUNCH_STATUS_LOST = 3 };
  *
  * In the process that called, returns 1 when all ranks have ended, with what its exit status should
  * be in *out_status: that of the first rank that failed, rather not LAUNCH_STATUS_LOST; 128 + n if
- * signal n killed one. A rank killed by a signal is named on stderr. When a rank fails, the others have 5 s to end by
- * themselves before they get SIGTERM, and SIGKILL 2 s later. SIGINT, SIGTERM, SIGHUP and SIGQUIT
- * are passed on to the ranks, and no rank outlives this process, however it ends.
+ * signal n killed one. A rank killed by a signal is named on stderr. When a rank fails, the others
+ * have 5 s to end by themselves before they get SIGTERM, and SIGKILL 2 s later. SIGINT, SIGTERM,
+ * SIGHUP and SIGQUIT are passed on to the ranks, and no rank outlives this process, however it ends.
  *
  * -1: could not start; one message on stderr, no rank is left.
  */

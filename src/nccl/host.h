@@ -22,10 +22,9 @@ const struct dev_table *host_devs(void);
 /* Device number `dev`, or NULL (logged) when there is none. */
 struct dev *host_dev(int dev);
 
-/* A negative errno as NCCL's code. */
 weft_nccl_result host_error(int err);
 
-/* The same, or 0. */
+/* 0 or a negative errno as NCCL's code. */
 static inline weft_nccl_result host_result(int err)
 {
 	return err ? host_error(err) : WEFT_NCCL_SUCCESS;

@@ -13,6 +13,8 @@
 #include "wire/clear.h"
 #include "xfer/xfer.h"
 
+#define PARTING_LISTS 64
+
 /* Control messages of one size in registered memory (ctrl.c). */
 struct tx_class {
 	struct list free;
@@ -103,7 +105,7 @@ struct xfer_port {
 	struct pool stash_pool; /* eager messages that came before their receives */
 	size_t rx_bytes;
 	size_t eager_end; /* what is smaller may go eagerly */
-	struct list partings; /* see parting.c */
+	struct list partings[PARTING_LISTS]; /* see parting.c */
 	int peers_awaited;    /* ... those of them that wait for their peer */
 	struct pool req_pool, piece_pool;
 	struct list pieces_waiting; /* stripes whose rail would not take them yet */
@@ -440,6 +442,7 @@ void parting_answered(struct xfer_port *port, uint32_t chan_id, bool closed);
  * of which nobody can tell.
  */
 void partings_remind(struct xfer_port *port, bool late);
+void partings_init(struct xfer_port *port);
 /* After the endpoints are closed. */
 void partings_close(struct xfer_port *port);
 

@@ -199,7 +199,7 @@ static struct xfer_port *port_new(struct dev *dev, const struct conf *conf,
 	list_init(&port->pieces_waiting);
 	list_init(&port->slabs);
 	list_init(&port->rings_free);
-	list_init(&port->partings);
+	partings_init(port);
 	ctrl_init(port);
 	pool_init(&port->stash_pool, sizeof(struct stash), 8);
 	pool_init(&port->req_pool, sizeof(struct xfer_req), 32);
