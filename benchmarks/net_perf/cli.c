@@ -187,6 +187,9 @@ int cli_parse(struct cli *c, int argc, char **argv)
 		 "time for all repetitions of one point, per side (200)"},
 		{0, "reps", "N", OPTION_INT, &c->repetitions, 1, 1000,
 		 "repetitions of each point, sides in turn; medians are shown (5)"},
+		{0, "fresh", NULL, OPTION_FLAG, &c->fresh, 0, 0,
+		 "new processes for each repetition: some networks have a speed that a\n"
+		 "connection keeps, and another for the next one"},
 		{0, "depth", "N", OPTION_INT, &c->depth, 0, FLOW_DEPTH,
 		 "outstanding messages, at most 32\n(0: 8 for bandwidth and bidir, 32 for rate)"},
 		{0, "pattern", "LIST", OPTION_TEXT, &pattern, 0, 0,

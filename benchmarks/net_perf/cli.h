@@ -15,6 +15,7 @@ struct cli {
 	int64_t warm;       /* -1: chosen by pattern and size */
 	int64_t depth;      /* 0: 8 for bandwidth and bidir, 32 for rate */
 	int64_t repetitions;
+	bool fresh; /* ... each with new processes */
 	int64_t time_ms; /* per point and side, over all repetitions */
 	int64_t check;   /* 0 or 1 */
 	int64_t device;

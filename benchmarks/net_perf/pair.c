@@ -206,6 +206,15 @@ static int hear_both(struct pair *p, void *out_first, void *out_second, size_t b
 	return 0;
 }
 
+static bool is_started(const struct pair *p)
+{
+	int i;
+
+	for (i = 0; i < nstarted && started[i] != p; i++)
+		;
+	return i < nstarted;
+}
+
 int pair_start(struct pair *p)
 {
 	int peer[2], ret;
@@ -222,7 +231,8 @@ int pair_start(struct pair *p)
 	close(peer[1]);
 	if (ret)
 		return -1;
-	started[nstarted++] = p;
+	if (!is_started(p))
+		started[nstarted++] = p;
 	return hear_both(p, &p->hello[0], &p->hello[1], sizeof(p->hello[0]));
 }
 

@@ -37,7 +37,8 @@ struct pair {
 
 /*
  * Starts the processes and waits until they are connected. `p->config` is filled in. At most
- * PAIRS_MAX times; `p` stays where it is, because while one pair works the others are watched, too.
+ * PAIRS_MAX pairs; `p` stays where it is, because while one pair works the others are watched, too.
+ * One that has ended may be started again.
  */
 int pair_start(struct pair *p);
 

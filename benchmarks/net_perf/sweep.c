@@ -203,6 +203,15 @@ static void summarize(struct lane *l, size_t reps)
 	l->m.instructions[1] = median_of(l->instructions[1], reps);
 }
 
+/* New processes for the repetition, once where two lanes have the same. */
+static int renew(struct lane *l, struct pair **renewed)
+{
+	if (*renewed == l->pair)
+		return 0;
+	*renewed = l->pair;
+	return pair_end(l->pair) || pair_start(l->pair) ? -1 : 0;
+}
+
 static int measure(struct state *s, const struct point *p)
 {
 	const struct cli *c = s->cli;
@@ -221,9 +230,13 @@ static int measure(struct state *s, const struct point *p)
 			return -1;
 	}
 	for (rep = 0; rep < c->repetitions; rep++) {
+		struct pair *renewed = NULL;
+
 		for (i = 0; i < s->nlanes; i++) {
 			/* To and fro, so that none always follows the same one. */
-			if (repeat(&s->lanes[rep % 2 ? s->nlanes - 1 - i : i], p, &r, rep))
+			struct lane *l = &s->lanes[rep % 2 ? s->nlanes - 1 - i : i];
+
+			if ((c->fresh && rep && renew(l, &renewed)) || repeat(l, p, &r, rep))
 				return -1;
 		}
 	}

@@ -115,6 +115,10 @@ check "sizes 0, 1 and 2, not pinned" [ "$rc $(rows) $($get "$tmp/j" wrong)" = '0
 run -n 7 -w 3 --depth 32 --reps 1 -b 64 -e 64 --pattern rate --instructions --json "$tmp/j"
 check "a fixed number of messages" [ "$rc $($get "$tmp/j" points 0 sides A iterations)" = '0 7' ]
 
+run --fresh --raw --env-a WEFT_LOG=info -n 20 --reps 3 -b 64 -e 128 --pattern latency --json "$tmp/j"
+check "new processes for each repetition" [ "$rc $(rows) $($get "$tmp/j" wrong) $(
+	grep -c 'Weft .* on libfabric' "$tmp/err")" = "0 2 0 $((2 * (3 + 2)))" ]
+
 run --pairs 20 --json "$tmp/j"
 check "20 connection pairs: rows 1, 2, 5, 10, 20 and closed" [ "$rc $(rows) $($get "$tmp/j" connections)" = '0 6 6' ]
 check "memory and time per pair are in the JSON" $get "$tmp/j" connections 4 sides A kib_per_pair
