@@ -114,6 +114,8 @@ static const char *name_of(const struct fi_info *info)
 
 static void nic_fill(struct fab_nic *nic, const struct fi_info *info, bool rma)
 {
+	const struct provider_facts *facts = provider_facts(name_of(info));
+
 	memset(nic, 0, sizeof(*nic));
 	snprintf(nic->name, sizeof(nic->name), "%s", info->domain_attr->name);
 	snprintf(nic->provider, sizeof(nic->provider), "%s", name_of(info));
@@ -122,8 +124,8 @@ static void nic_fill(struct fab_nic *nic, const struct fi_info *info, bool rma)
 	nic->loopback = is_loopback(info);
 	nic->rma = rma && info->caps & FI_RMA && info->domain_attr->cq_data_size >= 4;
 	nic->hmem = info->caps & FI_HMEM;
-	nic->silent_dead = provider_facts(nic->provider)->silent_dead;
-	nic->queued = provider_facts(nic->provider)->queued;
+	nic->silent_dead = facts->silent_dead;
+	nic->queued = facts->queued;
 	nic->reads = info->caps & FI_HMEM && info->caps & FI_RMA;
 	if (info->nic && info->nic->bus_attr && info->nic->bus_attr->bus_type == FI_BUS_PCI) {
 		const struct fi_pci_attr *pci = &info->nic->bus_attr->attr.pci;

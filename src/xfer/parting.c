@@ -37,10 +37,10 @@ bool parting_owed(const struct xfer_chan *chan)
 {
 	if (chan->peer_closed || chan->port->err)
 		return false;
-	if (chan->err && chan->err != -ECANCELED)
-		return false; /* it has failed; it is not only closed with receives outstanding */
 	if (chan->kind == XFER_SEND)
 		return chan->eager_sent && !chan->err;
+	if (chan->err && chan->err != -ECANCELED)
+		return false; /* it has failed; it is not only closed with receives outstanding */
 	return chan->completions && sends_end_by_word(chan->port->dev->nic);
 }
 
@@ -52,22 +52,22 @@ void parting_begin(struct xfer_chan *chan)
 
 	if (!chan->remote_id || chan->peer_closed || (!ring && !chan->peer_awaited))
 		return;
-	p = calloc(1, sizeof(*p));
-	if (p && chan->peer_awaited) {
-		p->awaited = true;
-		port->peers_awaited++;
-		p->peer = chan->peer;
-		p->line = chan->line;
-		chan->peer = NULL;
-		chan->line = NULL;
-	}
-	if (p) {
-		p->chan_id = chan->id;
-		p->ring = ring;
-		list_append(where(port, p->chan_id), &p->link);
-	}
 	if (ring)
-		chan->ring = NULL; /* also without memory for a parting: then it is not used again */
+		chan->ring = NULL; /* without memory for a parting it is not used again */
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return;
+	p->chan_id = chan->id;
+	p->ring = ring;
+	list_append(where(port, p->chan_id), &p->link);
+	if (!chan->peer_awaited)
+		return;
+	p->awaited = true;
+	port->peers_awaited++;
+	p->peer = chan->peer;
+	p->line = chan->line;
+	chan->peer = NULL;
+	chan->line = NULL;
 }
 
 /* Nothing is to be waited for any more. */

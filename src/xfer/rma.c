@@ -196,27 +196,6 @@ static void fill_entry(const struct xfer_req *req)
 #define PATIENCE 64 /* looks at the completion queue */
 #define NIC_IDLE 2  /* those that find nothing */
 
-/* By a write that is over when the provider says so. */
-static int write_tracked(struct xfer_chan *chan, uint32_t first, uint32_t n, const struct path *path, uint64_t to)
-{
-	struct announcement *a = pool_get(&chan->port->piece_pool);
-	int ret;
-
-	if (!a)
-		return -ENOMEM;
-	a->op.done = announced;
-	a->chan = chan;
-	a->places = (uint32_t)((1ull << n) - 1) << first % WIRE_WINDOW;
-	ret = fab_write(path->rail->ep, &a->op, &chan->ring->entries[first % WIRE_WINDOW], n * sizeof(struct wire_clear),
-			fab_mr_desc(chan->ring->mr->rail[path->rail->index]), path->fab_addr, to,
-			wire_key(&chan->rma->ring_keys, chan->peer->rails, path->remote));
-	if (ret)
-		pool_put(&chan->port->piece_pool, a);
-	else
-		chan->rma->flying |= a->places;
-	return ret;
-}
-
 /*
  * An entry must not be overtaken by the next in its place, which may be written when a message has come eagerly. Where the
  * end of a write says that it is in place, any rail will do; else the leader keeps them in order.
@@ -226,21 +205,45 @@ static const struct path *announcing_path(const struct xfer_chan *chan, size_t b
 	return chan->port->dev->nic->writes_native ? rail_best(chan->peer, bytes) : &chan->peer->paths[0];
 }
 
-/* n in a row in the ring. */
+static struct announcement *announcement_new(struct xfer_chan *chan, uint32_t first, uint32_t n)
+{
+	struct announcement *a = pool_get(&chan->port->piece_pool);
+
+	if (!a)
+		return NULL;
+	a->op.done = announced;
+	a->chan = chan;
+	a->places = (uint32_t)((1ull << n) - 1) << first % WIRE_WINDOW;
+	return a;
+}
+
+/* n in a row in the ring: injected, or by a write that is over when the provider says so. */
 static int write_entries(struct xfer_chan *chan, uint32_t first, uint32_t n)
 {
 	struct rma_recv *r = chan->rma;
-	size_t bytes = n * sizeof(struct wire_clear);
+	const struct wire_clear *from = &chan->ring->entries[first % WIRE_WINDOW];
+	size_t bytes = n * sizeof(*from);
 	const struct path *path = announcing_path(chan, bytes);
-	uint64_t to = r->ring_addr + first % WIRE_WINDOW * sizeof(struct wire_clear);
+	struct fab_ep *ep = path->rail->ep;
+	uint64_t to = r->ring_addr + first % WIRE_WINDOW * sizeof(*from);
+	uint64_t key = wire_key(&r->ring_keys, chan->peer->rails, path->remote);
+	struct announcement *a;
 	uint32_t i;
+	int ret;
 
 	for (i = 0; i < n; i++)
 		fill_entry(r->at[(first + i) % WIRE_WINDOW]);
-	if (bytes <= fab_inject_bytes(path->rail->ep) && !chan->port->dev->nic->writes_native)
-		return fab_write_inject(path->rail->ep, &chan->ring->entries[first % WIRE_WINDOW], bytes, path->fab_addr, to,
-					wire_key(&r->ring_keys, chan->peer->rails, path->remote));
-	return write_tracked(chan, first, n, path, to);
+	if (bytes <= fab_inject_bytes(ep) && !chan->port->dev->nic->writes_native)
+		return fab_write_inject(ep, from, bytes, path->fab_addr, to, key);
+	a = announcement_new(chan, first, n);
+	if (!a)
+		return -ENOMEM;
+	ret = fab_write(ep, &a->op, from, bytes, fab_mr_desc(chan->ring->mr->rail[path->rail->index]), path->fab_addr, to, key);
+	if (ret)
+		pool_put(&chan->port->piece_pool, a);
+	else
+		r->flying |= a->places;
+	return ret;
 }
 
 /*
