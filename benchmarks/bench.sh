@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# make bench: the table of what Weft wants to reach and what it reaches here, and one JSON file with everything
-# that was measured. Never fails for a figure. Run from the build tree.
+# make bench: prints a table of Weft's goals and of the results on this machine, and writes all measurements to one JSON
+# file. Missed goals are not failures. Run it from the build tree.
 #
-#   BENCH_QUICK=1                a few points, to see that it works
-#   BENCH_PAIRS=10000            connections to open (1000)
-#   BENCH_VERSUS=PATH            a rival's plugin, besides plain sockets
+#   BENCH_QUICK=1                a few points, as a test of the script
+#   BENCH_PAIRS=10000            number of connections to open (1000)
+#   BENCH_VERSUS=PATH            another plugin to compare with, besides plain sockets; of many comms, instead of raw libfabric
 #   BENCH_VERSUS_ENV="A=1 B=2"   its settings
-#   BENCH_JSON=PATH              where to (bench.json)
+#   BENCH_JSON=PATH              path of the JSON file (bench.json)
 #
 # $1, $5 and so on in quotes are columns of weft_net_perf's table, for awk.
 # shellcheck disable=SC2016
@@ -29,6 +29,9 @@ all=(-b 8 -e 4M -f 4)
 eager_sizes=(-b 8 -e 4K -f 8)
 mixed=(--reps 9)
 often=5
+spread=(1:1 4:1 4:2 16:1 16:2) # comms and threads
+repeats=9                      # of the collectives
+get=tests/bench/net_perf_json
 if [ -n "${BENCH_QUICK-}" ]; then
 	effort=(--time-ms 20 --reps 2)
 	fresh=(--fresh "${effort[@]}")
@@ -37,6 +40,8 @@ if [ -n "${BENCH_QUICK-}" ]; then
 	mixed=(--reps 1 --iters 100)
 	pairs=${BENCH_PAIRS:-20}
 	often=1
+	spread=(4:2)
+	repeats=2
 fi
 
 # Runs weft_net_perf; its table goes to the terminal and to $tmp/NAME, its JSON to $tmp/NAME.json.
@@ -52,7 +57,7 @@ measure() { # name, arguments...
 	grep -v '^#' "$tmp/$name" >&2
 }
 
-# One row of the table, as weft_bench_table reads it. The result may be several values: lowest and highest count.
+# Writes one row of the table for weft_bench_table. Of several results, the row has the lowest and the highest.
 row() { # measure, relation, goal, unit, result...
 	local head="$1	$2	$3	$4"
 	shift 4
@@ -60,7 +65,25 @@ row() { # measure, relation, goal, unit, result...
 		END { printf "%s\t%s\t%s\n", head, low, high }' >>"$tmp/rows"
 }
 
-# A value of each of a pattern's points: awk's expression over the columns, of which the last but one is the ratio.
+# Writes a row that compares: ratios on standard input, the larger the better. The table shows their median and quartiles,
+# and says "tie" if the goal lies between the quartiles.
+compared() { # measure, goal
+	sort -g | awk -v head="$1	beats	$2	" '
+		function q(p,    at, i) { at = 1 + (NR - 1) * p; i = int(at); return v[i] + (at - i) * (v[i + (i < NR)] - v[i]) }
+		{ v[NR] = $1 }
+		END { printf "%s\t%s\t%s\t%s\n", head, NR ? q(0.25) : "", NR ? q(0.75) : "", NR ? q(0.5) : "" }' >>"$tmp/rows"
+}
+
+# The ratios of a point, one for each repetition: side A and the other one took turns.
+repetitions() { # run, number of the point, other side
+	local i n
+	n=$($get "$tmp/$1.json" points "$2" sides A values 2>/dev/null) || return
+	for ((i = 0; i < n; i++)); do
+		echo "$($get "$tmp/$1.json" points "$2" sides A values "$i") $($get "$tmp/$1.json" points "$2" sides "$3" values "$i")"
+	done | awk '$2 > 0 { print $1 / $2 }'
+}
+
+# One value for each point of a pattern: an awk expression over the columns; the last but one is the ratio.
 values() { # name, pattern, expression
 	[ -s "$tmp/$1" ] && awk -v p="$2" "\$1 == p { print $3 }" "$tmp/$1"
 }
@@ -84,7 +107,7 @@ first_device() { # field of weft_self_perf --init: what libfabric, and what the 
 	done 2>/dev/null | awk -v f="$1" '{ print $f }' | median
 }
 
-# Calls per message that cost: none, or what the test has found; nothing when it found no way to look.
+# The number of costly calls per message that tests/cost found; empty if it could not count.
 costs() {
 	tests/cost/cost 2>/dev/null | awk '/^not ok/ { bad++ } /^ok/ && !/SKIP/ { ok++ } END { if (bad + ok) print bad + 0 }'
 }
@@ -131,7 +154,55 @@ against_rivals() {
 	done
 }
 
-# Adaptive eager must lose neither to off nor to on.
+# Many comms at once, as NCCL's channels use them, against the rival, or raw libfabric.
+many_comms() {
+	local one comms threads name what side=raw against=(--raw) whom="raw libfabric" bandwidth=0.95 rate_goal=0.85
+	if [ -n "${BENCH_VERSUS-}" ]; then
+		side=B against=(--versus "$BENCH_VERSUS" ${BENCH_VERSUS_ENV:+--env-b "$BENCH_VERSUS_ENV"}) whom=rival bandwidth=1 rate_goal=1
+	fi
+	for one in "${spread[@]}"; do
+		comms=${one%:*} threads=${one#*:} name=comms-${one%:*}-${one#*:}
+		what="$comms comm$([ "$comms" = 1 ] || echo s) on $threads thread$([ "$threads" = 1 ] || echo s), tcp"
+		measure "$name" --provider tcp --comms "$comms" --threads "$threads" --pattern bandwidth -b 64K -e 1M -f 16 \
+			"${against[@]}" "${effort[@]}"
+		measure "$name-rate" --provider tcp --comms "$comms" --threads "$threads" --pattern rate -b 64 -e 64 \
+			"${against[@]}" "${effort[@]}"
+		repetitions "$name" 0 "$side" | compared "$what, 64 KiB, against $whom" "$bandwidth"
+		repetitions "$name" 1 "$side" | compared "$what, 1 MiB, against $whom" "$bandwidth"
+		repetitions "$name-rate" 0 "$side" | compared "$what, rate of 64 B, against $whom" "$rate_goal"
+	done
+}
+
+# One all-reduce: sizes and microseconds.
+all_reduce() { # ranks, A or B, plugin
+	local settings=(WEFT_PROVIDER=tcp)
+	[ "$2" = A ] || read -ra settings <<<"${BENCH_VERSUS_ENV-}"
+	env "${settings[@]}" timeout 300 benchmarks/all_reduce_perf --ranks "$1" --plugin "$3" -b 1K -e 4M -f 64 -n 20 -w 5 -c 0 \
+		2>/dev/null | awk '!/^#/ && $1 > 0 && $6 > 0 { print $1, $6 }'
+}
+
+# Ring all-reduces of 2 and 4 ranks against the rival, or plain sockets; the plugins take turns.
+collectives() {
+	local other=${BENCH_VERSUS-} whom=rival ranks rep size side
+	[ -n "$other" ] || { other=$(compgen -G 'tests/bench/.libs/*socket_plugin.so' | head -1) whom=sockets; }
+	local -A sizes=([1024]="1 KiB" [65536]="64 KiB" [4194304]="4 MiB")
+	for ranks in 2 4; do
+		echo "# all-reduce of $ranks ranks, against $whom" >&2
+		: >"$tmp/turns"
+		for ((rep = 0; rep < repeats; rep++)); do
+			for side in $([ $((rep % 2)) = 0 ] && echo A B || echo B A); do
+				all_reduce "$ranks" "$side" "$([ "$side" = A ] && echo "$plugin" || echo "$other")" >"$tmp/turn.$side"
+			done
+			join "$tmp/turn.A" "$tmp/turn.B" >>"$tmp/turns"
+		done
+		for size in 1024 65536 4194304; do
+			awk -v s="$size" '$1 == s { print $3 / $2 }' "$tmp/turns" |
+				compared "all-reduce of $ranks ranks, ${sizes[$size]}, tcp, speed against $whom" 1
+		done
+	done
+}
+
+# Adaptive eager must not be slower than off or on.
 eager_or_not() {
 	local eager
 	for eager in off on; do
@@ -149,11 +220,13 @@ eager_or_not() {
 }
 
 own_cost() {
-	local bytes end
+	local bytes end most
 	for bytes in 64 64K; do
 		WEFT_PROVIDER=tcp "$here/instructions.sh" $bytes >"$tmp/instructions" 2>"$tmp/err" || sed 's/^/# /' "$tmp/err" >&2
 		for end in send recv; do
-			row "our own instructions, i$end to completion, $bytes, tcp" "at most" 300 "" \
+			most=300
+			[ $end$bytes = send64 ] && most=200
+			row "our own instructions, i$end to completion, $bytes, tcp" "at most" $most "" \
 				"$(awk -v e=$end '$1 == "i" e { print $2 }' "$tmp/instructions")"
 		done
 	done
@@ -181,6 +254,8 @@ scale() {
 
 against_raw
 against_rivals
+many_comms
+collectives
 eager_or_not
 own_cost
 connections

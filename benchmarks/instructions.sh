@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Weft's own instructions for a message, by callgrind: from isend to completion, and from irecv to completion.
-# Without libfabric's and libc's, and without waiting: the two ends take turns, 8 messages at a time. Of what more
-# messages take beyond fewer, so that the first ones do not matter. Obeys WEFT_PROVIDER, WEFT_PROTOCOL, WEFT_EAGER.
+# Weft's own instructions per message, counted by callgrind, from isend to completion and from irecv to completion. The
+# count excludes libfabric, libc and waiting: the two ends take turns, 8 messages at a time. It is the difference of a
+# long and a short run, so the first messages do not matter. Obeys WEFT_PROVIDER, WEFT_PROTOCOL, WEFT_EAGER.
 #
-#   instructions.sh [-v] [BYTES]     -v: functions too
+#   instructions.sh [-v] [BYTES]     -v: lists functions, too
 #
 # Prints "irecv N" and "isend N". Run from the build tree, or with TEST_BUILDDIR.
 set -eu
@@ -20,8 +20,8 @@ command -v valgrind >/dev/null || {
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
-# "instructions function" for each of the plugin's functions. Reads callgrind's own format: an object and a function
-# hold until others are named, whatever file their code was inlined from, and the line after calls= is the callee's.
+# "instructions function" for each function of the plugin. Reads callgrind's format: an object and a function apply
+# until others are named, whatever file their code was inlined from, and the line after calls= belongs to the callee.
 own() { # callgrind's output
 	awk '
 		function name(line,  id, text) {

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-# Language level, warnings, and the switches that change how everything is compiled.
+# Language level, warnings, and the options that affect all compilation.
 
-# WEFT_ADD_CFLAGS(FLAGS...): appends to WEFT_CFLAGS each flag that the compiler takes.
+# WEFT_ADD_CFLAGS(FLAGS...): appends each flag that the compiler accepts to WEFT_CFLAGS.
 AC_DEFUN([WEFT_ADD_CFLAGS], [
 m4_foreach_w([weft_flag], [$1], [
 AC_MSG_CHECKING([whether $CC takes ]weft_flag)
 weft_save_cflags=$CFLAGS
-# -Werror, or clang merely warns about a flag it does not know.
+# -Werror is needed because clang only warns about unknown flags.
 CFLAGS="$CFLAGS -Werror weft_flag"
 AC_COMPILE_IFELSE([AC_LANG_SOURCE([[int weft_dummy;]])],
 	[AC_MSG_RESULT([yes]); WEFT_CFLAGS="$WEFT_CFLAGS weft_flag"],
@@ -29,14 +29,14 @@ WEFT_CFLAGS="$WEFT_CFLAGS $2 -fno-omit-frame-pointer"
 WEFT_LDFLAGS="$WEFT_LDFLAGS $2"
 ])
 
-# Before AC_PROG_CC, whose -g -O2 is only a default.
+# Must precede AC_PROG_CC, whose -g -O2 is only a default.
 AC_DEFUN([WEFT_DEBUG], [
 AC_ARG_ENABLE([debug], [AS_HELP_STRING([--enable-debug],
 	[assertions, no optimisation, all debugging information])], [], [enable_debug=no])
 AS_IF([test "$enable_debug" = yes], [: "${CFLAGS=-O0 -g3}"])
 ])
 
-# Sets WEFT_CFLAGS and WEFT_LDFLAGS for the whole tree, and the conditionals of the switches.
+# Sets WEFT_CFLAGS and WEFT_LDFLAGS for the whole tree, and the conditionals of the options.
 AC_DEFUN([WEFT_COMPILER], [
 AC_ARG_ENABLE([asan], [AS_HELP_STRING([--enable-asan],
 	[AddressSanitizer and UndefinedBehaviorSanitizer])], [], [enable_asan=no])
@@ -47,7 +47,7 @@ AC_ARG_ENABLE([werror], [AS_HELP_STRING([--enable-werror], [compiler warnings ar
 AS_IF([test "$enable_asan,$enable_tsan" = yes,yes],
 	[AC_MSG_ERROR([--enable-asan and --enable-tsan exclude each other: use two build directories])])
 
-# Last on the command line, so it also wins where a newer autoconf has put -std=gnu23 into CC.
+# Last on the command line, so it also overrides -std=gnu23, which a newer autoconf adds to CC.
 WEFT_CFLAGS="-std=gnu11"
 WEFT_LDFLAGS="-Wl,--as-needed"
 SANITIZER=
@@ -66,8 +66,9 @@ AS_IF([test "$enable_asan" = yes], [SANITIZER=address], [test "$enable_tsan" = y
 AC_SUBST([SANITIZER])
 ])
 
-# Sets LTO_CFLAGS, for what the plugin is made of: its rooms call each other for every message. Of fat objects, so that
-# tests, which link the same, do without (LTO_OFF). Sanitizers and debuggers want the functions as they stand in the source.
+# Sets LTO_CFLAGS for the objects of the plugin, because its rooms call each other for every message. The objects are
+# fat, so tests, which link the same objects, work without LTO (LTO_OFF). Sanitizers and debuggers need the functions of
+# the source.
 AC_DEFUN([WEFT_LTO], [
 AC_ARG_ENABLE([lto], [AS_HELP_STRING([--disable-lto], [do not optimise the plugin as a whole when it is linked])],
 	[], [enable_lto=check])
@@ -87,7 +88,7 @@ AC_SUBST([LTO_CFLAGS])
 AC_SUBST([LTO_OFF])
 ])
 
-# What configure decided, in a few lines.
+# Prints the decisions of configure in a few lines.
 AC_DEFUN([WEFT_SUMMARY], [
 cat <<WEFT_EOF
 
@@ -96,10 +97,12 @@ cat <<WEFT_EOF
     libfabric     $weft_fabric_found
     hwloc         $weft_hwloc_found
     jansson       $weft_jansson_found
+    ncurses       $weft_ncurses_found
+    libmicrohttpd $weft_microhttpd_found
     cmocka        $weft_cmocka_found
     libibverbs    $weft_verbs_found
     MPI           $weft_mpi_found
-    prefix        $prefix
+    prefix        $prefix (link libnccl-net.so: $enable_libnccl_net_link)
 
 WEFT_EOF
 ])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# WEFT_CHECK_HWLOC(MAJOR, MINOR): HWLOC_CFLAGS, HWLOC_LIBS.
+# WEFT_CHECK_HWLOC(MAJOR, MINOR): sets HWLOC_CFLAGS, HWLOC_LIBS.
 AC_DEFUN([WEFT_CHECK_HWLOC], [
 AC_ARG_WITH([hwloc], [AS_HELP_STRING([--with-hwloc=DIR],
 	[hwloc $1.$2 or newer, when it is not where the system looks])], [], [with_hwloc=])

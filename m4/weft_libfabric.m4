@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# WEFT_CHECK_LIBFABRIC(MAJOR, MINOR): FABRIC_CFLAGS, FABRIC_LIBS, and a HAVE_ for each newer feature.
-# The API version that Weft asks for at run time is that of the header it was compiled with.
+# WEFT_CHECK_LIBFABRIC(MAJOR, MINOR): sets FABRIC_CFLAGS, FABRIC_LIBS, and a HAVE_ for each newer feature of its
+# headers, by which src/fabric/newer.h checks its own definitions. Weft tests the library's features at run time.
 
 # WEFT_FABRIC_FEATURE(SYMBOL, HEADER)
 AC_DEFUN([WEFT_FABRIC_FEATURE], [
@@ -32,7 +32,6 @@ WEFT_FABRIC_FEATURE([FI_OPT_CUDA_API_PERMITTED], [rdma/fi_endpoint.h])
 WEFT_FABRIC_FEATURE([FI_OPT_SHARED_MEMORY_PERMITTED], [rdma/fi_endpoint.h])
 WEFT_FABRIC_FEATURE([FI_OPT_EFA_EMULATED_WRITE], [rdma/fi_ext.h])
 WEFT_FABRIC_FEATURE([FI_OPT_EFA_WRITE_IN_ORDER_ALIGNED_128_BYTES], [rdma/fi_ext.h])
-WEFT_FABRIC_FEATURE([FI_OPT_EFA_USE_UNSOLICITED_WRITE_RECV], [rdma/fi_ext.h])
 AC_COMPUTE_INT([weft_fabric_major], [FI_MAJOR_VERSION], [[#include <rdma/fabric.h>]])
 AC_COMPUTE_INT([weft_fabric_minor], [FI_MINOR_VERSION], [[#include <rdma/fabric.h>]])
 CPPFLAGS=$weft_save_cppflags

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-# What the macros that look for one library each have in common.
+# Common parts of the macros that search for a library.
 m4_pattern_forbid([^PKG_])
 
 # WEFT_LOCATE(VAR, OPTION, DIR, PKG-CONFIG NAME, LIBRARY, HEADER): sets VAR_CFLAGS and VAR_LIBS.
-# DIR is "yes" or "" to take what pkg-config says, else the place where the library is installed (an
-# error when it is not); what is linked remembers the place unless the system searches it anyway.
-# A user's own VAR_CFLAGS or VAR_LIBS in the environment wins.
+# DIR is "yes" or "" to use pkg-config, else the directory in which the library is installed (an error if it is not).
+# Linked files get this directory as run path unless the system searches it anyway. VAR_CFLAGS or VAR_LIBS in the
+# environment take precedence.
 AC_DEFUN([WEFT_LOCATE], [
 weft_cflags= weft_libs=-l$5
 AS_CASE([$3],
@@ -30,10 +30,10 @@ AC_SUBST([$1_CFLAGS])
 AC_SUBST([$1_LIBS])
 ])
 
-# Both use weft_hint in their messages: what to install, which option to give.
+# Both use weft_hint in their messages: the package to install and the option to give.
 
 # WEFT_TRY(VAR, INCLUDES, CONDITION, CALL, IF-ABSENT, IF-OLD, IF-UNLINKABLE)
-# The header must be there, its version must satisfy the preprocessor CONDITION, and CALL must link.
+# The header must exist, its version must satisfy the preprocessor CONDITION, and CALL must link.
 AC_DEFUN([WEFT_TRY], [
 weft_save_cppflags=$CPPFLAGS weft_save_libs=$LIBS
 CPPFLAGS="$CPPFLAGS $$1_CFLAGS"
@@ -46,4 +46,15 @@ AC_COMPILE_IFELSE([AC_LANG_SOURCE([[$2
 ]])], [], [$6])
 AC_LINK_IFELSE([AC_LANG_PROGRAM([[$2]], [[$4]])], [], [$7])
 CPPFLAGS=$weft_save_cppflags LIBS=$weft_save_libs
+])
+
+# NCCL_NET_LINK: whether `make install` links libnccl-net.so, NCCL's default name of a plugin.
+AC_DEFUN([WEFT_NCCL_NET_LINK], [
+AC_ARG_ENABLE([libnccl-net-link], [AS_HELP_STRING([--enable-libnccl-net-link],
+	[make install links libnccl-net.so, NCCL's default, to Weft: auto: unless another plugin has the name; yes: in
+	place of another plugin's; no @<:@auto@:>@])], [], [enable_libnccl_net_link=auto])
+AS_CASE([$enable_libnccl_net_link],
+	[auto|yes|no], [],
+	[AC_MSG_ERROR([--enable-libnccl-net-link=$enable_libnccl_net_link: takes auto, yes or no])])
+AC_SUBST([NCCL_NET_LINK], [$enable_libnccl_net_link])
 ])

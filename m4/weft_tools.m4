@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Libraries that the tools, the benchmarks and the tests use, and the plugin never does.
+# Libraries of the tools, the benchmarks and the tests, which the plugin never uses.
 
 # JANSSON_CFLAGS, JANSSON_LIBS: weft-info and the benchmarks write JSON with it.
 AC_DEFUN([WEFT_CHECK_JANSSON], [
@@ -36,7 +36,7 @@ AS_IF([test "$weft_cmocka_found" = no],
 	[weft_cmocka_found="no (make check needs it; Debian, Ubuntu: apt-get install libcmocka-dev)"])
 ])
 
-# MPI_CFLAGS, MPI_LIBS, HAVE_MPI. Only when asked for: an MPI that is merely there must not change a build.
+# MPI_CFLAGS, MPI_LIBS, HAVE_MPI. Only on request, because an installed MPI alone must not change a build.
 AC_DEFUN([WEFT_CHECK_MPI], [
 AC_ARG_WITH([mpi], [AS_HELP_STRING([--with-mpi@<:@=DIR@:>@],
 	[let the benchmarks start through MPI (mpicc from DIR/bin or PATH, or pkg-config ompi-c, mpich)])],
@@ -88,8 +88,8 @@ AS_IF([test "$with_mpi" != no], [
 AM_CONDITIONAL([HAVE_MPI], [test "$with_mpi" != no])
 ])
 
-# HAVE_VERBS: the headers of libibverbs, with which the software EFA device of the tests is built. It stands in
-# for the library, so it does not link it.
+# HAVE_VERBS: the headers of libibverbs, which the software EFA device of the tests needs. The device replaces the
+# library, so it does not link it.
 AC_DEFUN([WEFT_CHECK_VERBS], [
 AC_MSG_CHECKING([for the headers of libibverbs 28 or newer])
 AC_COMPILE_IFELSE([AC_LANG_PROGRAM([#include <infiniband/verbs.h>], [
@@ -101,4 +101,32 @@ AC_MSG_RESULT([$weft_verbs_found])
 AM_CONDITIONAL([HAVE_VERBS], [test "$weft_verbs_found" = yes])
 AS_IF([test "$weft_verbs_found" = no],
 	[weft_verbs_found="no (tests on a software EFA device need it; Debian, Ubuntu: apt-get install libibverbs-dev)"])
+])
+
+# NCURSES_CFLAGS, NCURSES_LIBS, HAVE_NCURSES: weft-top is live on a terminal; without it, it prints reports.
+AC_DEFUN([WEFT_CHECK_NCURSES], [
+WEFT_LOCATE([NCURSES], [], [yes], [ncurses], [ncurses], [curses.h])
+weft_ncurses_found="yes ($NCURSES_LIBS)"
+AC_MSG_CHECKING([for ncurses])
+WEFT_TRY([NCURSES], [#include <curses.h>], [NCURSES_VERSION_MAJOR >= 5], [use_default_colors()],
+	[weft_ncurses_found=no], [weft_ncurses_found=no], [weft_ncurses_found=no])
+AC_MSG_RESULT([${weft_ncurses_found%% *}])
+AS_IF([test "$weft_ncurses_found" = no],
+	[weft_ncurses_found="no (weft-top prints reports only; Debian, Ubuntu: apt-get install libncurses-dev)"
+	NCURSES_CFLAGS= NCURSES_LIBS=],
+	[AC_DEFINE([HAVE_NCURSES], [1], [weft-top can use a terminal])])
+])
+
+# MICROHTTPD_CFLAGS, MICROHTTPD_LIBS, HAVE_MICROHTTPD: weft-exporter answers over HTTP; without it, it writes files.
+AC_DEFUN([WEFT_CHECK_MICROHTTPD], [
+WEFT_LOCATE([MICROHTTPD], [], [yes], [libmicrohttpd], [microhttpd], [microhttpd.h])
+weft_microhttpd_found="yes ($MICROHTTPD_LIBS)"
+AC_MSG_CHECKING([for libmicrohttpd 0.9.71 or newer])
+WEFT_TRY([MICROHTTPD], [#include <microhttpd.h>], [MHD_VERSION >= 0x00097100], [MHD_get_version()],
+	[weft_microhttpd_found=no], [weft_microhttpd_found=no], [weft_microhttpd_found=no])
+AC_MSG_RESULT([${weft_microhttpd_found%% *}])
+AS_IF([test "$weft_microhttpd_found" = no],
+	[weft_microhttpd_found="no (weft-exporter has --textfile only; Debian, Ubuntu: apt-get install libmicrohttpd-dev)"
+	MICROHTTPD_CFLAGS= MICROHTTPD_LIBS=],
+	[AC_DEFINE([HAVE_MICROHTTPD], [1], [weft-exporter can answer over HTTP])])
 ])

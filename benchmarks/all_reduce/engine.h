@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What does the collectives that are measured: rings over a net plugin (ring.h), or NCCL on a GPU (nccl.h). Data are the
- * caller's business, and so is whether a result is right.
+ * An engine performs the measured collectives: rings over a net plugin (ring.h), or NCCL on a GPU (nccl.h). The caller
+ * provides the data and verifies the results.
  *
  * Threads: one.
  */
@@ -14,17 +14,16 @@
 
 #include <stddef.h>
 
-/* Why something ended badly. */
+/* The cause of a failure. */
 enum engine_failure {
-	FAIL_ENGINE = 1, /* a call of the plugin or of NCCL failed, or broke the contract */
-	FAIL_PEER,       /* another process is gone: oob_error says which */
+	FAIL_ENGINE = 1, /* a call of the plugin or of NCCL failed or violated the interface */
+	FAIL_PEER,	 /* another process has ended; oob_error names it */
 	FAIL_TIMEOUT,
 	FAIL_SYSTEM, /* out of memory */
 	FAIL_GPU,    /* a call of CUDA failed */
 };
 
-/* `count` as the collective's argument. `root` matters to a broadcast only; without a reduction the operation is
- * OP_NONE. */
+/* `count` is the argument of the collective. Only rooted collectives use `root`. Collectives that do not reduce have OP_NONE. */
 struct engine_op {
 	enum elem_type type;
 	enum redop op;
@@ -36,33 +35,39 @@ struct engine {
 	const struct engine_calls *calls;
 };
 
-/* Those that return an int return 0 or an enum engine_failure, after which only `error` and `close` may be called. */
+/* Functions of type int return 0 or an enum engine_failure. After a failure, call only `error` and `close`. */
 struct engine_calls {
 	/*
-	 * An operation; every rank calls it with the same `op`. `in` and `out` are as long as collective_send_count and
-	 * collective_recv_count say, and overlap not at all or as NCCL defines "in place": in = out, or the own share of an
-	 * all-gather's output, or of a reduce-scatter's input.
+	 * Runs one operation; every rank calls it with the same `op`. collective_send_count and collective_recv_count give
+	 * the lengths of `in` and `out`. The buffers do not overlap, or they overlap as NCCL defines "in place": in = out,
+	 * `in` is the rank's share of the longer output, as in an all-gather, or `out` is its share of the longer input, as in
+	 * a reduce-scatter. Where only the root has a result, `out` of the other ranks stays as it is.
 	 */
 	int (*run)(struct engine *e, const struct engine_op *op, const void *in, void *out);
-	/* Around several operations that may be started as one; or NULL: each is done when run returns. */
+	/* Enclose several operations that may be started as one. NULL: each operation is complete when run returns. */
 	int (*begin)(struct engine *e);
 	int (*end)(struct engine *e);
-	/* Returns when all that was started is done. NULL as before. */
+	/* Waits until all started operations are complete. NULL: as above. */
 	int (*wait)(struct engine *e);
 
-	/* The GPU's memory, which close gives back, and copies from and to the host's; NULL: the host's does. */
+	/*
+	 * Allocate GPU memory, which close frees, and copy to and from it. NULL: the engine works on host memory.
+	 */
 	int (*alloc)(struct engine *e, size_t bytes, void **out);
 	int (*put)(struct engine *e, void *to, const void *from, size_t bytes);
 	int (*get)(struct engine *e, void *to, const void *from, size_t bytes);
-	double (*room)(const struct engine *e); /* bytes that are free */
+	double (*room)(const struct engine *e); /* free bytes of GPU memory */
 
-	/* Bytes just outside the engine's own buffers that changed since the last call. NULL: it has none to watch. */
+	/*
+	 * Number of guard bytes around the engine's own buffers that have changed since the last call. NULL: the engine
+	 * has no guarded buffers.
+	 */
 	int64_t (*check_guards)(struct engine *e);
-	/* Fills in device, PCI address and name. */
+	/* Fills in all devices in use. */
 	void (*describe)(const struct engine *e, struct rank_info *out);
-	/* What failed, in one line. */
+	/* The description of the failure, one line. */
 	const char *(*error)(const struct engine *e);
-	/* Ends it, operations under way included. */
+	/* Closes the engine, even with operations in flight. */
 	void (*close)(struct engine *e);
 };
 

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "json.h"
+#include "new_file.h"
 #include "table.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +17,7 @@ struct json_report {
 
 extern char **environ;
 
-/* jansson refuses text that is not UTF-8: then the text is not known. */
+/* jansson rejects text that is not UTF-8; such text becomes unknown. */
 static json_t *text(const char *s)
 {
 	json_t *v = json_string(s);
@@ -32,11 +30,11 @@ static json_t *number(double v)
 	return isfinite(v) ? json_real(v) : json_null();
 }
 
-/* Secrets live in the environment; only names that steer a network or NCCL are written down. */
+/* The environment may contain secrets, so only variables that concern a network or NCCL are written. */
 static json_t *environment(void)
 {
-	static const char *const prefixes[] = {
-		"NCCL_", "WEFT_", "FI_", "OFI_NCCL_", "CUDA_VISIBLE_DEVICES=", "LD_LIBRARY_PATH="};
+	static const char *const prefixes[] = {"NCCL_",		  "WEFT_", "FI_", "OFI_NCCL_", "CUDA_VISIBLE_DEVICES=",
+					       "LD_LIBRARY_PATH="};
 	json_t *list = json_array();
 
 	for (char **e = environ; *e; e++)
@@ -46,32 +44,43 @@ static json_t *environment(void)
 	return list;
 }
 
+static void set_device(json_t *o, const struct device_info *d)
+{
+	json_object_set_new(o, "device", json_integer(d->device));
+	json_object_set_new(o, "device_hex", *d->pci ? text(d->pci) : json_null());
+	json_object_set_new(o, "device_info", text(d->name));
+}
+
+/* Like nccl-tests, one entry with one device per rank; "all_devices" lists every device that the rank uses. */
 static json_t *devices(const struct rank_info *ranks, int nranks)
 {
 	json_t *list = json_array();
 
 	for (int r = 0; r < nranks; r++) {
-		json_t *d = json_object();
+		json_t *d = json_object(), *all = json_array();
 
 		json_object_set_new(d, "rank", json_integer(r));
-		json_object_set_new(d, "group", json_integer(0));
+		json_object_set_new(d, "group", json_integer(ranks[r].group));
 		json_object_set_new(d, "pid", json_integer(ranks[r].pid));
 		json_object_set_new(d, "hostname", text(ranks[r].host));
-		json_object_set_new(d, "device", json_integer(ranks[r].device));
-		json_object_set_new(d, "device_hex",
-				    *ranks[r].pci ? text(ranks[r].pci) : json_null());
-		json_object_set_new(d, "device_info", text(ranks[r].name));
+		set_device(d, &ranks[r].devices[0]);
+		for (int i = 0; i < ranks[r].ndevices; i++) {
+			json_t *one = json_object();
+
+			set_device(one, &ranks[r].devices[i]);
+			json_array_append_new(all, one);
+		}
+		json_object_set_new(d, "all_devices", all);
 		json_array_append_new(list, d);
 	}
 	return list;
 }
 
-static json_t *config(const struct settings *s, const char *plugin, int abi,
-		      const struct rank_info *ranks, int nranks)
+static json_t *config(const struct settings *s, const struct report_head *head)
 {
 	json_t *c = json_object();
 
-	json_object_set_new(c, "nthreads", json_integer(1));
+	json_object_set_new(c, "nthreads", json_integer(s->threads));
 	json_object_set_new(c, "ngpus", json_integer(s->gpus));
 	json_object_set_new(c, "minimum_bytes", json_integer(s->min_bytes));
 	json_object_set_new(c, "maximum_bytes", json_integer(s->max_bytes));
@@ -91,52 +100,32 @@ static json_t *config(const struct settings *s, const char *plugin, int abi,
 	json_object_set_new(c, "average", json_integer(s->average));
 	json_object_set_new(c, "root", json_integer(s->root));
 	json_object_set_new(c, "operation", text(s->all_ops ? "all" : op_names[s->ops[0]]));
-	json_object_set_new(c, "datatype",
-			    text(s->all_types ? "all" : type_facts[s->types[0]].name));
+	json_object_set_new(c, "datatype", text(s->all_types ? "all" : type_facts[s->types[0]].name));
 	json_object_set_new(c, "engine", text(s->nccl ? "nccl" : "net"));
-	json_object_set_new(c, "plugin", text(plugin));
-	json_object_set_new(c, "plugin_abi", json_integer(abi));
-	json_object_set_new(c, "ranks", json_integer(nranks));
+	json_object_set_new(c, "plugin", text(head->plugin));
+	json_object_set_new(c, "plugin_abi", json_integer(head->abi));
+	json_object_set_new(c, "ranks", json_integer(head->nranks));
 	json_object_set_new(c, "channels", json_integer(s->channels));
 	json_object_set_new(c, "chunk_bytes", json_integer(s->chunk_bytes));
-	json_object_set_new(c, "devices", devices(ranks, nranks));
+	json_object_set_new(c, "devices", devices(head->ranks, head->nranks));
 	return c;
 }
 
-/* Never writes over an earlier result. */
-static FILE *create(const char *path)
-{
-	char name[4096];
-	int fd;
-
-	snprintf(name, sizeof(name), "%s", path);
-	for (int i = 0;; i++) {
-		fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-		if (fd >= 0)
-			return fdopen(fd, "w");
-		if (errno != EEXIST)
-			return NULL;
-		snprintf(name, sizeof(name), "%s.%d", path, i);
-	}
-}
-
-struct json_report *json_open(const struct settings *s, int argc, char **argv, const char *plugin,
-			      int abi, const struct rank_info *ranks, int nranks)
+struct json_report *json_open(const struct settings *s, const struct report_head *head)
 {
 	struct json_report *j = calloc(1, sizeof(*j));
 	json_t *args = json_array();
 	char now[20];
 
 	if (j)
-		j->file = create(s->json);
+		j->file = new_file(s->json, "json");
 	if (!j || !j->file) {
-		printf("# skipping json output; %s not accessible\n", s->json);
 		json_decref(args);
 		free(j);
 		return NULL;
 	}
-	for (int i = 0; i < argc; i++)
-		json_array_append_new(args, text(argv[i]));
+	for (int i = 0; i < head->argc; i++)
+		json_array_append_new(args, text(head->argv[i]));
 	j->results = json_array();
 	j->root = json_object();
 	json_object_set_new(j->root, "version", json_integer(FORMAT_VERSION));
@@ -145,7 +134,7 @@ struct json_report *json_open(const struct settings *s, int argc, char **argv, c
 	json_object_set_new(j->root, "env", environment());
 	json_object_set_new(j->root, "nccl_version", json_null());
 	json_object_set_new(j->root, "weft_version", text(PACKAGE_VERSION));
-	json_object_set_new(j->root, "config", config(s, plugin, abi, ranks, nranks));
+	json_object_set_new(j->root, "config", config(s, head));
 	json_object_set_new(j->root, "results", j->results);
 	return j;
 }
@@ -159,6 +148,21 @@ static json_t *placement(const struct placement *p)
 	json_object_set_new(o, "bus_bw", number(p->busbw_gbs));
 	json_object_set_new(o, "nwrong", p->wrong < 0 ? json_null() : json_integer(p->wrong));
 	return o;
+}
+
+/* Like nccl-tests, a list for each process; its ranks are the config's devices. */
+static json_t *process_times(const struct iter_stats *st)
+{
+	json_t *all = json_array();
+
+	for (int p = 0; p < st->nprocesses; p++) {
+		json_t *times = json_array();
+
+		for (int64_t i = 0; i < st->ntimes; i++)
+			json_array_append_new(times, number(st->process_times_us[p * st->ntimes + i]));
+		json_array_append_new(all, times);
+	}
+	return all;
 }
 
 static json_t *iterations(const struct iter_stats *st)
@@ -177,6 +181,8 @@ static json_t *iterations(const struct iter_stats *st)
 	for (int64_t i = 0; i < st->ntimes; i++)
 		json_array_append_new(times, number(st->times_us[i]));
 	json_object_set_new(o, "times_us", times);
+	if (st->nprocesses > 1)
+		json_object_set_new(o, "per_process_max_times_us", process_times(st));
 	return o;
 }
 
@@ -209,16 +215,21 @@ static json_t *bandwidth(const struct totals *t)
 	json_t *o = json_object();
 
 	json_object_set_new(o, "bandwidth", number(totals_average(t)));
-	json_object_set_new(o, "okay",
-			    t->min_bw ? json_boolean(totals_fast_enough(t)) : json_null());
+	json_object_set_new(o, "okay", t->min_bw ? json_boolean(totals_fast_enough(t)) : json_null());
 	return o;
+}
+
+void json_add_observed(struct json_report *j, json_t *observed)
+{
+	if (j)
+		json_object_set(j->root, "observed", observed);
+	json_decref(observed);
 }
 
 void json_close(struct json_report *j, const struct totals *t, const char *error)
 {
 	json_t *errors, *bounds;
 	char now[20];
-	bool failed;
 
 	if (!j)
 		return;
@@ -232,10 +243,9 @@ void json_close(struct json_report *j, const struct totals *t, const char *error
 	json_object_set_new(j->root, "average_bus_bandwidth", bandwidth(t));
 	json_object_set_new(j->root, "errors", errors);
 	json_object_set_new(j->root, "end_time", text(table_time(now)));
-	failed = json_dumpf(j->root, j->file, JSON_COMPACT | JSON_REAL_PRECISION(9)) ||
-		 fputc('\n', j->file) == EOF;
-	if (fclose(j->file) || failed)
-		fprintf(stderr, "cannot write the JSON output: %s\n", strerror(errno));
+	(void)json_dumpf(j->root, j->file, JSON_COMPACT | JSON_REAL_PRECISION(9));
+	fputc('\n', j->file);
+	new_file_close(j->file, "json");
 	json_decref(j->root);
 	free(j);
 }

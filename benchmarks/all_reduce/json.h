@@ -1,29 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The JSON copy (-J): nccl-tests' keys with real types: booleans are booleans, what is not finite
- * or not known is null, the environment is limited to what concerns the network, all ranks are
- * listed. Rank 0 only.
+ * The JSON report (-J): nccl-tests' keys with proper types. Booleans are booleans; infinite and unknown values are null.
+ * The environment contains only variables that concern the network or NCCL. All ranks are listed. Rank 0 only.
  */
 #ifndef WEFT_ALL_REDUCE_JSON_H
 #define WEFT_ALL_REDUCE_JSON_H
 
-#include "result.h"
-#include "settings.h"
+#include "report.h"
+
+#include <jansson.h>
 
 struct json_report;
 
-/*
- * Creates the file: s->json, or with .0, .1, ... behind it if that exists. NULL after one line on
- * stdout if it cannot be written: the run goes on without. `plugin` is the file's path, `abi`
- * the version of its interface.
- */
-struct json_report *json_open(const struct settings *s, int argc, char **argv, const char *plugin,
-			      int abi, const struct rank_info *ranks, int nranks);
+/* Creates the file s->json, see new_file. Returns NULL if it cannot be written; the run continues without a report. */
+struct json_report *json_open(const struct settings *s, const struct report_head *head);
 
 /* Accepts NULL. */
 void json_add_row(struct json_report *j, const struct settings *s, const struct row *row);
 
-/* Writes and frees. `error`: what failed, or NULL. Accepts NULL. */
+/* Adds the ranks' records (observe.h), and takes ownership of them. Accepts NULL. */
+void json_add_observed(struct json_report *j, json_t *observed);
+
+/* Writes and frees the report. `error`: the description of a failure, or NULL. Accepts NULL. */
 void json_close(struct json_report *j, const struct totals *t, const char *error);
 
 #endif

@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * all_reduce_perf and its like: nccl-tests' programs of these names on any NCCL net plugin, without NCCL or GPUs, or with.
- * From the command line to the exit status; what is measured and how it is shown is done elsewhere.
+ * all_reduce_perf and its sister programs: counterparts of nccl-tests' programs of these names, on any NCCL net plugin, with
+ * NCCL and GPUs or without. This file covers the command line, the start of the ranks and the exit status; measure.c
+ * measures, table.c and report.c report.
  */
 #include "main.h"
-#include "json.h"
+#include "team.h"
 #include "launch.h"
 #include "measure.h"
 #include "nccl.h"
+#include "observe.h"
 #include "oob.h"
 #include "options.h"
 #include "place.h"
 #include "plugin.h"
 #include "plugin_path.h"
 #include "progress.h"
+#include "report.h"
 #include "ring.h"
 #include "settings.h"
 #include "table.h"
@@ -22,39 +25,34 @@
 #include "place_mpi.h"
 #endif
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* nccl-tests' statuses; usage errors have OPTIONS_EXIT_USAGE. */
+/* nccl-tests' exit statuses; usage errors have OPTIONS_EXIT_USAGE. */
 enum { EXIT_INTERNAL = 1, EXIT_GPU = 2, EXIT_NCCL = LAUNCH_STATUS_LOST, EXIT_TIMEOUT = 4, EXIT_CHECK = 7 };
 
-enum { DEFAULT_RANKS = 2, MEET_TIMEOUT_S = 60, CAUSE_WAIT_MS = 2000 };
+enum { DEFAULT_RANKS = 2, CAUSE_WAIT_MS = 2000 };
 
-/* One rank at work. */
+/* The run of one rank. */
 struct run {
 	struct settings settings;
 	struct place place;
 	int argc;
 	char **argv;
 	const char *plugin_path;
-	char note[2048]; /* "# ..." lines for the preamble */
+	char note[2048]; /* lines "# ..." for the preamble */
 	struct oob *oob;
+	struct team *team;
 	struct bench_plugin plugin;
 	struct engine *engine;
 	struct measure *measure;
-	struct json_report *json; /* rank 0, if wanted */
+	struct report *report; /* rank 0; else NULL */
 	struct totals totals;
 };
-
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
 
 __attribute__((format(printf, 2, 3))) static void add_note(struct run *run, const char *fmt, ...)
 {
@@ -66,50 +64,68 @@ __attribute__((format(printf, 2, 3))) static void add_note(struct run *run, cons
 	va_end(ap);
 }
 
+/* Finds the address of rank 0, by MPI if possible, else in the environment. */
+static int find_root(struct place *p)
+{
+#ifdef HAVE_MPI
+	if (p->mpi) {
+		int found = place_mpi_open(p);
+
+		if (found)
+			return found < 0 ? -1 : 0;
+	}
+#endif
+	return place_root_from_env(p);
+}
+
+/* Takes the rank that a launcher gave to this process, or starts several ranks in its place. Returns like take_place. */
+static int take_given_place(struct run *run, int more, int *out_status)
+{
+	struct place *p = &run->place;
+
+	if (find_root(p))
+		return 1;
+	if (more == 1)
+		return 0;
+	*out_status = EXIT_INTERNAL;
+	return launch_in_place(more, p, out_status);
+}
+
 /*
- * Finds this process' rank, or starts the ranks. 0: this is a rank; else *out_status is what the
- * process ends with.
+ * Finds the rank of this process, or starts the ranks. 0: this process is a rank. Otherwise *out_status is the exit status
+ * for this process.
  */
 static int take_place(struct run *run, int *out_status)
 {
 	struct place *p = &run->place;
-	int found = place_from_env(p), ranks = (int)run->settings.ranks, gpus = (int)run->settings.gpus;
+	const struct settings *s = &run->settings;
+	int found = place_rank_from_env(p), ranks = (int)s->ranks, more = (int)(s->threads * s->gpus);
 
 	*out_status = OPTIONS_EXIT_USAGE;
 	if (found < 0)
 		return 1;
-	if (gpus > 1)
-		add_note(run, "# --ngpus %d: so many ranks instead of one, each a process\n", gpus);
+	if (more > 1)
+		add_note(run, "# --nthreads %d --ngpus %d: %d ranks instead of one, each a process\n", (int)s->threads,
+			 (int)s->gpus, more);
+	add_note(run, "%s", s->ignored);
 	if (found && p->nranks > 1 && ranks) {
-		fprintf(stderr,
-			"%s: --ranks %d, but %s says that this is rank %d of %d\n",
-			collective_facts[run->settings.what].program, ranks, p->origin, p->rank, p->nranks);
+		fprintf(stderr, "%s: --ranks %d, but %s says that this is rank %d of %d\n", options_program(), ranks,
+			p->origin, p->rank, p->nranks);
 		return 1;
 	}
-	if (found && !ranks && gpus > 1) {
-		*out_status = EXIT_INTERNAL;
-		return launch_in_place(gpus, p, out_status);
-	}
-	if (found && !ranks) {
-#ifdef HAVE_MPI
-		if (strncmp(p->origin, "RANK", 4)) {
-			*out_status = EXIT_INTERNAL;
-			return place_mpi_open(p);
-		}
-#endif
-		return 0;
-	}
-	if (!ranks && gpus > 1) {
+	if (found && !ranks)
+		return take_given_place(run, more, out_status);
+	if (!ranks && more > 1) {
 		ranks = 1;
 	} else if (!ranks) {
 		ranks = DEFAULT_RANKS;
 		add_note(run, "# Not told otherwise: %d ranks on this host (--ranks N)\n", ranks);
 	}
 	*out_status = EXIT_INTERNAL;
-	return launch_ranks(ranks * gpus, p, out_status);
+	return launch_ranks(ranks * more, p, out_status);
 }
 
-/* All ranks of a job end alike, so that it does not matter which one the launcher sees first. */
+/* All ranks of a job exit with the same status, whichever one the launcher sees first. */
 static int exit_status(const struct run *run, int failure)
 {
 	if (failure == FAIL_PEER && oob_error_status(run->oob))
@@ -122,42 +138,42 @@ static int exit_status(const struct run *run, int failure)
 }
 
 /*
- * Says what failed, tells the other ranks, and ends the process. Without closing the plugin: with a
- * peer gone that might not end.
+ * Reports the failure to the user and to the other ranks, and ends the process. The plugin stays open, because closing might
+ * wait for a peer that has ended.
  */
 static _Noreturn void fail(struct run *run, int failure)
 {
 	const struct oob_peer *self = oob_peer(run->oob, run->place.rank);
-	const char *error = run->engine ? run->engine->calls->error(run->engine) : "out of memory";
+	const char *error = run->engine ? run->engine->calls->error(run->engine) : "";
 	char text[2048];
 	int status;
 
 	progress_clear();
-	/* A failing transfer is most often the echo of a death: wait for the name. */
+	/* The usual cause of a failed transfer is the death of a rank: wait for its name. */
 	if (failure == FAIL_ENGINE)
 		(void)oob_await_cause(run->oob, CAUSE_WAIT_MS);
 	status = exit_status(run, failure);
 	if (failure == FAIL_PEER)
-		snprintf(text, sizeof(text), "%s: Test failure: %s", self->host,
-			 oob_error(run->oob));
+		snprintf(text, sizeof(text), "%s: Test failure: %s", self->host, oob_error(run->oob));
 	else if (failure == FAIL_ENGINE)
-		snprintf(text, sizeof(text), "%s: Test NCCL failure %s", self->host,
-			 error);
+		snprintf(text, sizeof(text), "%s: Test NCCL failure %s", self->host, error);
 	else if (failure == FAIL_GPU)
 		snprintf(text, sizeof(text), "%s: Test CUDA failure %s", self->host, error);
 	else if (failure == FAIL_TIMEOUT)
 		snprintf(text, sizeof(text), "%s: Test timeout (%llds) %s", self->host,
 			 (long long)run->settings.timeout_s, error);
 	else
-		snprintf(text, sizeof(text), "%s: Test failure: out of memory", self->host);
-	printf("\n%s\n .. %s pid %d: Test failure rank %d", text, self->host, self->pid,
-	       run->place.rank);
+		snprintf(text, sizeof(text), "%s: Test failure: %s", self->host,
+			 *error				? error
+			 : *measure_error(run->measure) ? measure_error(run->measure)
+							: "out of memory");
+	printf("\n%s\n .. %s pid %d: Test failure rank %d", text, self->host, self->pid, run->place.rank);
 	if (failure != FAIL_PEER && *oob_error(run->oob))
 		printf(": %s", oob_error(run->oob));
 	printf("\n");
 	fflush(stdout);
 	oob_fail(run->oob, status, text);
-	json_close(run->json, &run->totals, text);
+	report_close(run->report, &run->totals, text);
 	oob_close(run->oob);
 	_exit(status);
 }
@@ -168,11 +184,12 @@ static void describe_self(const struct run *run, struct rank_info *info)
 
 	memset(info, 0, sizeof(*info));
 	info->pid = self->pid;
+	info->group = run->team->color;
 	memcpy(info->host, self->host, sizeof(info->host));
 	run->engine->calls->describe(run->engine, info);
 }
 
-/* Everything that stands above the rows, in the table and in JSON. */
+/* Writes everything above the rows, in the table and in JSON. */
 static void introduce(struct run *run, bool lowered)
 {
 	size_t n = (size_t)run->place.nranks;
@@ -184,12 +201,16 @@ static void introduce(struct run *run, bool lowered)
 	if (oob_allgather(run->oob, &mine, sizeof(mine), all))
 		fail(run, FAIL_PEER);
 	if (!run->place.rank) {
-		if (run->settings.json)
-			run->json = json_open(&run->settings, run->argc, run->argv,
-					      run->plugin_path ? run->plugin_path : "",
-					      run->plugin.abi, all, (int)n);
-		table_preamble(stdout, base_name(run->argv[0]), &run->settings, run->note, all,
-			       (int)n);
+		const struct report_head head = {.argc = run->argc,
+						 .argv = run->argv,
+						 .program = options_program(),
+						 .plugin = run->plugin_path ? run->plugin_path : "",
+						 .abi = run->plugin.abi,
+						 .ranks = all,
+						 .nranks = (int)n};
+
+		run->report = report_open(&run->settings, &head);
+		table_preamble(stdout, options_program(), &run->settings, run->note, all, (int)n);
 		if (lowered)
 			printf("#\n# Reducing maxBytes to %lld due to memory limitation\n",
 			       (long long)run->settings.max_bytes);
@@ -198,48 +219,77 @@ static void introduce(struct run *run, bool lowered)
 	free(all);
 }
 
+static int ranks_on_this_host(const struct run *run)
+{
+	const char *self = oob_peer(run->oob, run->place.rank)->host;
+	int n = 0;
+
+	for (int r = 0; r < run->place.nranks; r++)
+		n += !strcmp(oob_peer(run->oob, r)->host, self);
+	return n;
+}
+
 static void prepare(struct run *run)
 {
 	const struct settings *s = &run->settings;
 	const struct ring_config config = {
 		.plugin = &run->plugin,
-		.oob = run->oob,
+		.team = run->team,
 		.what = s->what,
+		.traffic = &s->traffic,
 		.channels = (int)s->channels,
 		.slot_bytes = (size_t)s->chunk_bytes,
 		.device = (int)s->device,
 		.timeout_s = (int)s->timeout_s,
 	};
-	const struct nccl_config gpu = {run->oob, s->what, (int)s->device, (int)s->timeout_s};
+	const struct nccl_config gpu = {run->team, s->what, &s->traffic, (int)s->device, (int)s->timeout_s};
 	int failure = s->nccl ? nccl_open(&gpu, &run->engine) : ring_open(&config, &run->engine);
 	bool lowered = false;
 
 	if (!failure)
-		failure = measure_open(&run->settings, run->oob, run->engine,
-				       run->place.all_local ? run->place.nranks : 1, &run->measure,
+		failure = measure_open(&run->settings, run->team, run->engine, ranks_on_this_host(run), &run->measure,
 				       &lowered);
 	if (failure)
 		fail(run, failure);
 	introduce(run, lowered);
 }
 
+static int join_team(struct run *run)
+{
+	const struct team *g;
+	int err = team_open(run->oob, &run->settings.split, &run->team);
+
+	if (err == -EPIPE || err == -ENOMEM)
+		fail(run, err == -EPIPE ? FAIL_PEER : FAIL_SYSTEM);
+	if (err) {
+		oob_fail(run->oob, EXIT_INTERNAL, "the ranks' NCCL_TESTS_SPLIT differ");
+		oob_close(run->oob);
+		return -1;
+	}
+	g = run->team;
+	if (g->smallest < g->largest)
+		add_note(run, "# %d groups of %d to %d ranks at once; sizes and bandwidths are those of rank 0's\n",
+			 g->groups, g->smallest, g->largest);
+	else if (g->groups > 1)
+		add_note(run, "# %d groups of %d ranks at once; the bandwidth is that of each\n", g->groups, g->nranks);
+	return 0;
+}
+
 static int meet(struct run *run)
 {
 	const struct place *p = &run->place;
-	const struct oob_config config = {p->rank, p->nranks,    p->root,
-					  p->port, p->listen_fd, MEET_TIMEOUT_S};
+	const struct oob_config config = {
+		p->rank, p->nranks, p->root, p->root_from, p->port, p->listen_fd, (int)run->settings.meet_timeout_s};
 
 	if (p->all_local && p->nranks > 1 && (run->settings.nccl || run->settings.device < 0) && launch_keep_local())
-		add_note(
-			run,
-			"# All ranks share this host: traffic stays on loopback (--device, or "
-			"WEFT_NICS, WEFT_PROVIDER, FI_TCP_IFACE, FI_NET_IFACE choose otherwise)\n");
+		add_note(run, "# All ranks share this host: traffic stays on loopback (--device, or "
+			      "WEFT_NICS, WEFT_PROVIDER, FI_TCP_IFACE, FI_NET_IFACE choose otherwise)\n");
 	if (run->settings.all_types || run->settings.all_ops)
 		add_note(run, "# all: without f8e4m3, f8e5m2 and mulsum, which this program does not "
 			      "have\n");
 	if (p->nranks == 1)
 		add_note(run, "# One rank: nothing crosses the network, busbw is 0\n");
-	return oob_open(&config, &run->oob);
+	return oob_open(&config, &run->oob) ? -1 : join_team(run);
 }
 
 static int use_plugin(struct run *run)
@@ -250,7 +300,7 @@ static int use_plugin(struct run *run)
 	return 0;
 }
 
-/* What NCCL reads from the environment: the user's own settings stand. */
+/* Sets environment variables for NCCL; variables set by the user are kept. */
 static int use_nccl(struct run *run)
 {
 	const struct settings *s = &run->settings;
@@ -259,10 +309,10 @@ static int use_nccl(struct run *run)
 
 	if (s->plugin || ours)
 		setenv("NCCL_NET_PLUGIN", run->plugin_path, 1);
-	/* Without this, NCCL would use its own sockets in silence where Weft can't be used. */
+	/* Makes NCCL fail where Weft is unusable; otherwise it would silently use its own sockets. */
 	if (ours && run->place.nranks > 1)
 		setenv("NCCL_NET", "weft", 1);
-	/* Ranks that share a GPU must be of different hosts for NCCL, and then talk over the network. */
+	/* NCCL accepts ranks that share a GPU only if it sees them on different hosts; they then use the network. */
 	if (s->device >= 0 && run->place.nranks > 1 && !getenv("NCCL_HOSTID")) {
 		snprintf(host, sizeof(host), "weft-rank-%d", run->place.rank);
 		setenv("NCCL_HOSTID", host, 1);
@@ -272,8 +322,18 @@ static int use_nccl(struct run *run)
 		return -1;
 	run->plugin_path = getenv("NCCL_NET_PLUGIN");
 	add_note(run, "# nccl-library=%d cuda-driver=%d NCCL_NET_PLUGIN=%s NCCL_NET=%s\n", nccl_version(),
-		 nccl_cuda_version(), run->plugin_path ? run->plugin_path : "", getenv("NCCL_NET") ? getenv("NCCL_NET") : "");
+		 nccl_cuda_version(), run->plugin_path ? run->plugin_path : "",
+		 getenv("NCCL_NET") ? getenv("NCCL_NET") : "");
 	return 0;
+}
+
+static void observe(struct run *run)
+{
+	json_t *observed;
+
+	if (observe_ranks(run->oob, &observed))
+		fail(run, FAIL_PEER);
+	report_add_observed(run->report, observed);
 }
 
 static int work(struct run *run)
@@ -290,17 +350,20 @@ static int work(struct run *run)
 	}
 	progress_init(!run->place.rank);
 	prepare(run);
-	failure = measure_run(run->measure, run->json, &run->totals);
+	failure = measure_run(run->measure, run->report, &run->totals);
 	if (failure)
 		fail(run, failure);
 	if (!run->place.rank)
-		table_footer(stdout, base_name(run->argv[0]), &run->totals, NULL);
+		table_footer(stdout, options_program(), &run->totals, NULL);
+	if (run->settings.observe)
+		observe(run);
 	good = !run->totals.failed_checks && totals_fast_enough(&run->totals);
-	json_close(run->json, &run->totals, NULL);
+	report_close(run->report, &run->totals, NULL);
 	measure_close(run->measure);
 	run->engine->calls->close(run->engine);
 	if (!run->settings.nccl)
 		bench_plugin_close(&run->plugin);
+	team_close(run->team);
 	oob_close(run->oob);
 	return good ? EXIT_SUCCESS : EXIT_CHECK;
 }
@@ -317,14 +380,8 @@ int collective_main(enum collective what, int argc, char **argv)
 	run.plugin_path = run.settings.plugin ? run.settings.plugin : bench_default_plugin();
 	if (take_place(&run, &status))
 		return status;
-	if (run.settings.root >= run.place.nranks) {
-		fprintf(stderr, "%s: --root %lld: there are %d ranks\n", collective_facts[what].program,
-			(long long)run.settings.root, run.place.nranks);
+	if (settings_check_ranks(&run.settings, run.place.nranks))
 		return OPTIONS_EXIT_USAGE;
-	}
 	status = work(&run);
-#ifdef HAVE_MPI
-	place_mpi_close();
-#endif
 	return status;
 }

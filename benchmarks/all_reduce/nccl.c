@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "nccl.h"
+#include "exchange.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -14,7 +16,7 @@
 #define CUDA "libcuda.so.1"
 #define NCCL "libnccl.so.2"
 
-/* Values of cuda.h and nccl.h. NCCL's types and operations have the numbers of ours. */
+/* Values of cuda.h and nccl.h. NCCL numbers its types and operations like types.h. */
 enum { CUDA_NOT_READY = 600, STREAM_NON_BLOCKING = 1, PCI_BUS = 33, PCI_DEVICE = 34, PCI_DOMAIN = 50 };
 enum { IN_PROGRESS = 7 };
 _Static_assert(TYPE_INT8 == 0 && TYPE_UINT64 == 5 && TYPE_HALF == 6 && TYPE_BFLOAT16 == 9, "as ncclDataType_t");
@@ -58,13 +60,16 @@ static struct {
 	int (*ncclAllReduce)(const void *in, void *out, size_t count, int type, int op, void *comm, void *stream);
 	int (*ncclReduceScatter)(const void *in, void *out, size_t count, int type, int op, void *comm, void *stream);
 	int (*ncclAllGather)(const void *in, void *out, size_t count, int type, void *comm, void *stream);
+	int (*ncclReduce)(const void *in, void *out, size_t count, int type, int op, int root, void *comm,
+			  void *stream);
 	int (*ncclBroadcast)(const void *in, void *out, size_t count, int type, int root, void *comm, void *stream);
 } api;
 
 struct nccl {
-	struct engine engine; /* first: what the callers have */
-	struct oob *oob;
+	struct engine engine; /* must be first: callers have a pointer to it */
+	const struct team *team;
 	enum collective what;
+	const struct traffic *traffic;
 	int rank, nranks, gpu, device;
 	int64_t timeout_us;
 	void *context, *stream, *comm;
@@ -77,7 +82,7 @@ static struct nccl *of(struct engine *e)
 	return (struct nccl *)(void *)e;
 }
 
-/* Notes what failed; the first cause is kept. */
+/* Records a failure; only the first one is kept. */
 __attribute__((format(printf, 3, 4))) static int fail(struct nccl *n, enum engine_failure failure, const char *fmt, ...)
 {
 	va_list ap;
@@ -95,12 +100,12 @@ static int gpu_failed(struct nccl *n, const char *call, int error)
 
 	if (api.cuGetErrorName(error, &text) || !text)
 		text = "an error without a name";
-	return fail(n, FAIL_GPU, "%s, rank %d on GPU %d: '%s'", call, n->rank, n->gpu, text);
+	return fail(n, FAIL_GPU, "%s, rank %d on GPU %d: '%s'", call, team_job_rank(n->team, n->rank), n->gpu, text);
 }
 
 static int nccl_failed(struct nccl *n, const char *call, int result)
 {
-	return fail(n, FAIL_ENGINE, "%s, rank %d on GPU %d: '%s / %s'", call, n->rank, n->gpu,
+	return fail(n, FAIL_ENGINE, "%s, rank %d on GPU %d: '%s / %s'", call, team_job_rank(n->team, n->rank), n->gpu,
 		    api.ncclGetErrorString(result), api.ncclGetLastError(n->comm));
 }
 
@@ -118,8 +123,8 @@ static int load(const char *library, const char *prefix, const char *advice, voi
 		*slots = dlsym(dl, *names);
 		if (*slots)
 			continue;
-		fprintf(stderr, "--engine nccl: %s has no %s: it is too old (NCCL 2.18 and CUDA 11 are needed)\n", library,
-			*names);
+		fprintf(stderr, "--engine nccl: %s has no %s: it is too old (NCCL 2.18 and CUDA 11 are needed)\n",
+			library, *names);
 		return -1;
 	}
 	return 0;
@@ -127,6 +132,7 @@ static int load(const char *library, const char *prefix, const char *advice, voi
 
 int nccl_load(void)
 {
+	/* clang-format off */
 	static const char *const names[] = {
 		"cuInit", "cuDriverGetVersion", "cuGetErrorName", "cuDeviceGetCount", "cuDeviceGet", "cuDeviceGetName",
 		"cuDeviceGetAttribute", "cuDevicePrimaryCtxRetain", "cuCtxSetCurrent", "cuCtxSynchronize",
@@ -134,11 +140,12 @@ int nccl_load(void)
 		"cuMemcpyHtoD_v2", "cuMemcpyDtoH_v2", "ncclGetVersion", "ncclGetUniqueId", "ncclCommInitRank",
 		"ncclCommDestroy", "ncclCommGetAsyncError", "ncclGetErrorString", "ncclGetLastError", "ncclGroupStart",
 		"ncclGroupEnd", "ncclSend", "ncclRecv", "ncclAllReduce", "ncclReduceScatter", "ncclAllGather",
-		"ncclBroadcast", NULL};
+		"ncclReduce", "ncclBroadcast", NULL};
+	/* clang-format on */
 	void **slots = (void **)(void *)&api;
 
 	_Static_assert(sizeof(api) == sizeof(names) - sizeof(names[0]), "a name for each");
-	/* In this order: a driver of the tests looks for NCCL when it is loaded. */
+	/* The order matters: the tests' emulated driver searches for NCCL when it is loaded. */
 	if (load(NCCL, "nccl", "NCCL is missing: install it, or name its directory in LD_LIBRARY_PATH", slots, names) ||
 	    load(CUDA, "cu", "NVIDIA's driver is missing", slots, names))
 		return -1;
@@ -167,21 +174,39 @@ static int64_t now_us(void)
 	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
-/* Every rank with every one, itself included; or with its neighbours. */
-static int exchange(struct nccl *n, const struct engine_op *op, const char *in, char *out)
+/* One step of an exchange: sends to and receives from each rank, this one included, as one group. */
+static int exchange_step(struct nccl *n, const struct exchange *x, int type, const char *in, char *out)
 {
-	bool all = n->what == ALL_TO_ALL;
-	size_t share = all ? op->count * type_facts[op->type].bytes : 0;
-	int peers = all ? n->nranks : 1, result = api.ncclGroupStart();
+	int result = api.ncclGroupStart();
 
-	for (int i = 0; !result && i < peers; i++) {
-		int to = all ? i : (n->rank + 1) % n->nranks, from = all ? i : (n->rank + n->nranks - 1) % n->nranks;
+	for (int peer = 0; !result && peer < n->nranks; peer++) {
+		struct part gives = exchange_part(x, n->rank, peer), gets = exchange_part(x, peer, n->rank);
+		const char *from = in + gives.in * x->elem_bytes;
+		char *to = out + gets.out * x->elem_bytes;
 
-		result = api.ncclSend(in + (size_t)i * share, op->count, (int)op->type, to, n->comm, n->stream);
-		if (!result)
-			result = api.ncclRecv(out + (size_t)i * share, op->count, (int)op->type, from, n->comm, n->stream);
+		if (peer == n->rank && from == to)
+			continue;
+		if (gives.count)
+			result = api.ncclSend(from, gives.count, type, peer, n->comm, n->stream);
+		if (!result && gets.count)
+			result = api.ncclRecv(to, gets.count, type, peer, n->comm, n->stream);
 	}
 	return result ? result : api.ncclGroupEnd();
+}
+
+static int exchange(struct nccl *n, const struct engine_op *op, const char *in, char *out)
+{
+	struct exchange x = {.what = n->what,
+			     .nranks = n->nranks,
+			     .root = op->root,
+			     .count = op->count,
+			     .elem_bytes = type_facts[op->type].bytes,
+			     .traffic = n->traffic};
+	int result = 0;
+
+	for (; !result && x.step < exchange_steps(n->what, n->nranks); x.step++)
+		result = exchange_step(n, &x, (int)op->type, x.step ? out : in, out);
+	return result;
 }
 
 static int run(struct engine *e, const struct engine_op *op, const void *in, void *out)
@@ -193,27 +218,29 @@ static int run(struct engine *e, const struct engine_op *op, const void *in, voi
 	case ALL_REDUCE: result = api.ncclAllReduce(in, out, op->count, type, how, n->comm, n->stream); break;
 	case REDUCE_SCATTER: result = api.ncclReduceScatter(in, out, op->count, type, how, n->comm, n->stream); break;
 	case ALL_GATHER: result = api.ncclAllGather(in, out, op->count, type, n->comm, n->stream); break;
+	case REDUCE: result = api.ncclReduce(in, out, op->count, type, how, op->root, n->comm, n->stream); break;
 	case BROADCAST: result = api.ncclBroadcast(in, out, op->count, type, op->root, n->comm, n->stream); break;
 	default: result = exchange(n, op, in, out);
 	}
 	return result ? nccl_failed(n, collective_facts[n->what].what, result) : 0;
 }
 
+/* A group has no order, but the steps of a hypercube have one. */
 static int begin(struct engine *e)
 {
-	int result = api.ncclGroupStart();
+	int result = of(e)->what == HYPERCUBE ? 0 : api.ncclGroupStart();
 
 	return result ? nccl_failed(of(e), "ncclGroupStart", result) : 0;
 }
 
 static int end(struct engine *e)
 {
-	int result = api.ncclGroupEnd();
+	int result = of(e)->what == HYPERCUBE ? 0 : api.ncclGroupEnd();
 
 	return result ? nccl_failed(of(e), "ncclGroupEnd", result) : 0;
 }
 
-/* A GPU that waits for a peer tells nothing: NCCL is asked for errors, and the other processes for deaths. */
+/* A GPU that waits for a peer reports nothing, so this polls NCCL for errors and the out-of-band star for deaths. */
 static int wait_for_all(struct engine *e)
 {
 	struct nccl *n = of(e);
@@ -229,7 +256,7 @@ static int wait_for_all(struct engine *e)
 		result = api.ncclCommGetAsyncError(n->comm, &async);
 		if (result || (async && async != IN_PROGRESS))
 			return nccl_failed(n, collective_facts[n->what].what, result ? result : async);
-		if (oob_check(n->oob))
+		if (oob_check(n->team->oob))
 			return FAIL_PEER;
 		if (deadline_us && now_us() > deadline_us)
 			return fail(n, FAIL_TIMEOUT, "%s took too long", collective_facts[n->what].what);
@@ -252,7 +279,7 @@ static int allocate(struct engine *e, size_t bytes, void **out)
 	return 0;
 }
 
-/* NCCL's stream does not wait for the copy by itself. */
+/* NCCL's stream does not wait for the copy. */
 static int put(struct engine *e, void *to, const void *from, size_t bytes)
 {
 	int error = api.cuMemcpyHtoD_v2((uintptr_t)to, from, bytes);
@@ -288,12 +315,14 @@ static int attribute(const struct nccl *n, int which)
 static void describe(const struct engine *e, struct rank_info *out)
 {
 	const struct nccl *n = (const struct nccl *)(const void *)e;
+	struct device_info *gpu = &out->devices[0];
 
-	out->device = n->gpu;
-	snprintf(out->pci, sizeof(out->pci), "%04x:%02x:%02x.0", (unsigned int)attribute(n, PCI_DOMAIN) & 0xffff,
+	out->ndevices = 1;
+	gpu->device = n->gpu;
+	snprintf(gpu->pci, sizeof(gpu->pci), "%04x:%02x:%02x.0", (unsigned int)attribute(n, PCI_DOMAIN) & 0xffff,
 		 (unsigned int)attribute(n, PCI_BUS) & 0xff, (unsigned int)attribute(n, PCI_DEVICE) & 0x1f);
-	if (api.cuDeviceGetName(out->name, sizeof(out->name), n->device))
-		out->name[0] = '\0';
+	if (api.cuDeviceGetName(gpu->name, sizeof(gpu->name), n->device))
+		gpu->name[0] = '\0';
 }
 
 static const char *error_text(const struct engine *e)
@@ -328,22 +357,23 @@ static const struct engine_calls nccl_calls = {
 	.close = close_nccl,
 };
 
-/* The ranks of a host take its GPUs in turn; with a GPU given, all of them take that. */
+/* The ranks of a host use its GPUs in rank order; if a GPU is given, all of them share that one. */
 static int choose_gpu(struct nccl *n, int given)
 {
-	int gpus = 0, error = api.cuInit(0), before = 0;
+	const struct oob *oob = n->team->oob;
+	int gpus = 0, error = api.cuInit(0), before = 0, self = oob_rank(oob);
 
 	if (!error)
 		error = api.cuDeviceGetCount(&gpus);
-	for (int r = 0; r < n->rank; r++)
-		before += !strcmp(oob_peer(n->oob, r)->host, oob_peer(n->oob, n->rank)->host);
+	for (int r = 0; r < self; r++)
+		before += !strcmp(oob_peer(oob, r)->host, oob_peer(oob, self)->host);
 	n->gpu = given >= 0 ? given : before;
 	if (error)
 		return gpu_failed(n, "cuInit", error);
 	if (n->gpu >= gpus)
 		return fail(n, FAIL_GPU,
 			    "rank %d needs GPU %d, and this host has %d; --device 0 lets all ranks of a host share one",
-			    n->rank, n->gpu, gpus);
+			    self, n->gpu, gpus);
 	error = api.cuDeviceGet(&n->device, n->gpu);
 	if (!error)
 		error = api.cuDevicePrimaryCtxRetain(&n->context, n->device);
@@ -354,7 +384,7 @@ static int choose_gpu(struct nccl *n, int given)
 	return error ? gpu_failed(n, "the GPU's context", error) : 0;
 }
 
-/* A rank without GPU must not let the others wait in NCCL for ever: all look before any goes on. */
+/* All ranks compare their state first, because a rank without a GPU would let the others wait in NCCL forever. */
 static int meet(struct nccl *n, struct unique_id *out)
 {
 	struct unique_id mine = {{0}}, *all = calloc((size_t)n->nranks, sizeof(*all));
@@ -364,8 +394,10 @@ static int meet(struct nccl *n, struct unique_id *out)
 		return fail(n, FAIL_SYSTEM, "out of memory");
 	if (result)
 		err = nccl_failed(n, "ncclGetUniqueId", result);
-	if (!err && oob_allgather(n->oob, &mine, sizeof(mine), all))
-		err = FAIL_PEER;
+	if (!err)
+		result = team_allgather(n->team, &mine, sizeof(mine), all);
+	if (!err && result)
+		err = result == -ENOMEM ? fail(n, FAIL_SYSTEM, "out of memory") : FAIL_PEER;
 	*out = all[0];
 	free(all);
 	return err;
@@ -381,10 +413,11 @@ int nccl_open(const struct nccl_config *config, struct engine **out_engine)
 	if (!n)
 		return FAIL_SYSTEM;
 	*n = (struct nccl){.engine = {&nccl_calls},
-			   .oob = config->oob,
+			   .team = config->team,
 			   .what = config->what,
-			   .rank = oob_rank(config->oob),
-			   .nranks = oob_nranks(config->oob),
+			   .traffic = config->traffic,
+			   .rank = config->team->rank,
+			   .nranks = config->team->nranks,
 			   .timeout_us = config->timeout_s * 1000000ll};
 	err = choose_gpu(n, config->device);
 	if (!err)

@@ -22,7 +22,7 @@ static int64_t now_ms(void)
 void progress_init(bool wanted)
 {
 	enabled = wanted && isatty(STDERR_FILENO);
-	/* The unfinished row is on the same terminal: stay behind it, and put the cursor back. */
+	/* The unfinished row is on the same terminal: print behind it and restore the cursor. */
 	behind_row = isatty(STDOUT_FILENO);
 	next_ms = now_ms() + PATIENCE_MS;
 }
@@ -31,8 +31,8 @@ void progress_show(const char *what, int64_t i, int64_t n)
 {
 	if (!enabled || now_ms() < next_ms)
 		return;
-	fprintf(stderr, "%s  %s %" PRId64 "/%" PRId64 "\033[K%s", behind_row ? "\0337" : "\r", what,
-		i + 1, n, behind_row ? "\0338" : "");
+	fprintf(stderr, "%s  %s %" PRId64 "/%" PRId64 "\033[K%s", behind_row ? "\0337" : "\r", what, i + 1, n,
+		behind_row ? "\0338" : "");
 	fflush(stderr);
 	shown = true;
 	next_ms = now_ms() + EVERY_MS;

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A sign of life on a terminal while one size takes long; silent everywhere else. Rank 0 only. */
+/* Shows progress on a terminal while one size takes long; prints nothing elsewhere. Rank 0 only. */
 #ifndef WEFT_ALL_REDUCE_PROGRESS_H
 #define WEFT_ALL_REDUCE_PROGRESS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Before anything else. `wanted`: this is the rank that prints. */
+/* Call it first. `wanted`: this rank prints. */
 void progress_init(bool wanted);
 
-/* Step i of n of `what` is about to begin. Shows something once the same line has lasted a second.
- */
+/* Reports that step i of n of `what` is about to begin. The line is shown after a second without other output. */
 void progress_show(const char *what, int64_t i, int64_t n);
 
-/* Takes away what is shown, before anything else is printed. */
+/* Erases the line. Call it before printing anything else. */
 void progress_clear(void);
 
 #endif

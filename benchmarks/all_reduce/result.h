@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is measured and reported: plain data between measure.c and the writers of table and JSON. */
+/* Results: plain data from measure.c for the writers of the table and of the JSON report. */
 #ifndef WEFT_ALL_REDUCE_RESULT_H
 #define WEFT_ALL_REDUCE_RESULT_H
 
@@ -8,20 +8,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* How single iterations scattered; microseconds. */
+/* Statistics of single iterations, in microseconds. */
 struct iter_stats {
 	int64_t skipped;
 	double min_us, max_us, avg_us, p50_us, p95_us, p99_us, stdev_us, cv_pct;
-	const double *times_us; /* all of them, the skipped ones included */
+	const double *times_us; /* times of all iterations, including the skipped ones */
 	int64_t ntimes;
+	const double *process_times_us; /* ntimes of each process, which times_us is the maximum of */
+	int nprocesses;
 };
 
-/* One size in one placement (out of place, in place). */
+/* Result of one size in one placement (out of place, in place). */
 struct placement {
-	double time_us; /* of one operation */
+	double time_us; /* time of one operation */
 	double algbw_gbs, busbw_gbs;
-	int64_t wrong;           /* elements and guard bytes over all ranks; -1: not checked */
-	struct iter_stats iters; /* with per-iteration timing */
+	int64_t wrong;		 /* wrong elements and guard bytes of all ranks; -1: not checked */
+	struct iter_stats iters; /* only with per-iteration timing */
 };
 
 struct row {
@@ -33,12 +35,21 @@ struct row {
 	struct placement place[2]; /* 0 out of place, 1 in place */
 };
 
-/* One rank, as all the others see it. No pointers: it travels. */
-struct rank_info {
-	int pid, device;
-	char host[64];
+enum { RANK_DEVICES = 64 };
+
+/* A device of the plugin, or a GPU. */
+struct device_info {
+	int device;
 	char pci[32];  /* "0000:3b:00.0", or "" */
 	char name[96]; /* plugin and device */
+};
+
+/* Description of one rank, sent to all others; therefore without pointers. */
+struct rank_info {
+	int pid, group;
+	char host[64];
+	int ndevices; /* at least 1 */
+	struct device_info devices[RANK_DEVICES];
 };
 
 struct totals {
@@ -46,7 +57,7 @@ struct totals {
 	double busbw_sum, busbw_max;
 	int64_t busbw_count;
 	int64_t busbw_max_bytes;
-	double min_bw; /* required, or 0 */
+	double min_bw; /* required average, or 0 */
 };
 
 static inline double totals_average(const struct totals *t)
@@ -54,7 +65,7 @@ static inline double totals_average(const struct totals *t)
 	return t->busbw_count ? t->busbw_sum / (double)t->busbw_count : 0;
 }
 
-/* nccl-tests allows 10 % less than what was asked for. */
+/* Like nccl-tests, accepts 10 % less than the required bandwidth. */
 static inline bool totals_fast_enough(const struct totals *t)
 {
 	return totals_average(t) >= 0.9 * t->min_bw;

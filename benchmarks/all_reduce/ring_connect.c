@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening and closing a ring: devices, listen, connect, accept, registration. */
+/* Opens and closes a ring: devices, listen, connect, accept, registration. */
+#include "exchange.h"
+#include "memory.h"
 #include "ring_priv.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONNECT_TIMEOUT_S = 120 };
+enum { NOTE_EVERY_S = 60 };
 
 static int listen_all(struct ring *r)
 {
@@ -16,16 +20,22 @@ static int listen_all(struct ring *r)
 
 	if (!all || !mine)
 		err = ring_fail(r, FAIL_SYSTEM, "out of memory");
-	for (int i = 0; !err && i < r->nchannels; i++) {
+	for (int i = 0; !err && r->nranks > 1 && i < r->nchannels; i++) {
 		struct channel *c = &r->channels[i];
-		weft_nccl_result result = r->net->listen(
-			c->device, mine + (size_t)i * WEFT_NCCL_HANDLE_BYTES, &c->listen_comm);
+		weft_nccl_result result =
+			r->net->listen(c->device, mine + (size_t)i * WEFT_NCCL_HANDLE_BYTES, &c->listen_comm);
 
-		if (result || !c->listen_comm)
+		if (result)
 			err = ring_fail_plugin(r, "listen", c, r->rank, result);
+		else if (!c->listen_comm)
+			err = ring_fail(r, FAIL_ENGINE, "listen, channel %d, rank %d: success, but no comm", i,
+					team_job_rank(r->team, r->rank));
 	}
-	if (!err && oob_allgather(r->oob, mine, mine_bytes, all))
-		err = FAIL_PEER;
+	if (!err) {
+		int failed = team_allgather(r->team, mine, mine_bytes, all);
+
+		err = failed == -ENOMEM ? ring_fail(r, FAIL_SYSTEM, "out of memory") : failed ? FAIL_PEER : 0;
+	}
 	for (int i = 0; !err && i < r->nchannels; i++)
 		memcpy(r->channels[i].handle,
 		       all + (size_t)r->channels[i].next * mine_bytes + (size_t)i * WEFT_NCCL_HANDLE_BYTES,
@@ -35,7 +45,7 @@ static int listen_all(struct ring *r)
 	return err;
 }
 
-/* One look at either direction of a channel that is not connected yet. */
+/* Polls both directions of a channel that is not connected yet. */
 static int connect_pass(struct ring *r, struct channel *c)
 {
 	weft_nccl_result result;
@@ -57,14 +67,47 @@ static int connect_pass(struct ring *r, struct channel *c)
 	return 0;
 }
 
-/* All channels in both directions at once: a plugin may need either side to move the other. */
+/* Describes the first channel that is not connected. */
+static void describe_missing(const struct ring *r, char *buf, size_t buf_bytes)
+{
+	for (int i = 0; i < r->nchannels; i++) {
+		const struct channel *c = &r->channels[i];
+		int peer = c->send_comm ? c->prev : c->next;
+		const struct oob_peer *who = team_peer(r->team, peer);
+
+		if (c->send_comm && c->recv_comm)
+			continue;
+		snprintf(buf, buf_bytes, "channel %d %s rank %d (%s, pid %d), device %d", i,
+			 c->send_comm ? "from" : "to", team_job_rank(r->team, peer), who->host, who->pid, c->device);
+		return;
+	}
+}
+
+/* Prints a line on stderr from time to time while connecting continues. */
+static void note_connecting(const struct ring *r, int64_t *note_us)
+{
+	char what[256] = "";
+
+	if (ring_now_us() < *note_us)
+		return;
+	describe_missing(r, what, sizeof(what));
+	fprintf(stderr, "rank %d is still connecting %s\n", team_job_rank(r->team, r->rank), what);
+	*note_us += NOTE_EVERY_S * 1000000ll;
+}
+
+/*
+ * Connects all channels in both directions at once, because a plugin may need both sides for progress. Without -T, only the
+ * plugin's own limit ends the attempt; the plugin's message names the cause.
+ */
 static int connect_all(struct ring *r)
 {
-	int64_t timeout_us = r->timeout_us ? r->timeout_us : CONNECT_TIMEOUT_S * 1000000ll;
-	int64_t deadline_us = ring_now_us() + timeout_us;
+	int64_t start_us = ring_now_us(), note_us = start_us + NOTE_EVERY_S * 1000000ll;
+	int64_t deadline_us = r->timeout_us ? start_us + r->timeout_us : 0;
 	int err, missing;
 
 	for (;;) {
+		char what[300] = "connecting ";
+
 		missing = 0;
 		for (int i = 0; i < r->nchannels; i++) {
 			struct channel *c = &r->channels[i];
@@ -78,13 +121,16 @@ static int connect_all(struct ring *r)
 		}
 		if (!missing)
 			return 0;
-		err = ring_idle(r, deadline_us, "connecting");
+		if (deadline_us && ring_now_us() > deadline_us)
+			describe_missing(r, what + strlen(what), sizeof(what) - strlen(what));
+		err = ring_idle(r, deadline_us, what);
 		if (err)
 			return err;
+		note_connecting(r, &note_us);
 	}
 }
 
-/* Registers the staging buffers, and gives up the listen comm, as NCCL does after accept. */
+/* Registers the staging buffers and, like NCCL after accept, closes the listen comm. */
 static int equip(struct ring *r, struct channel *c)
 {
 	size_t bytes = RING_SLOTS * r->slot_bytes;
@@ -94,15 +140,39 @@ static int equip(struct ring *r, struct channel *c)
 	c->listen_comm = NULL;
 	if (guarded_open(&c->send_buf, bytes, 0) || guarded_open(&c->recv_buf, bytes, 0))
 		return ring_fail(r, FAIL_SYSTEM, "no memory for %zu bytes of buffers", bytes);
-	result = r->net->reg_mr(c->send_comm, c->send_buf.data, bytes, WEFT_NCCL_PTR_HOST,
-				&c->send_mhandle);
+	result = r->net->reg_mr(c->send_comm, c->send_buf.data, bytes, WEFT_NCCL_PTR_HOST, &c->send_mhandle);
 	if (result)
 		return ring_fail_plugin(r, "regMr (send)", c, c->next, result);
-	result = r->net->reg_mr(c->recv_comm, c->recv_buf.data, bytes, WEFT_NCCL_PTR_HOST,
-				&c->recv_mhandle);
+	result = r->net->reg_mr(c->recv_comm, c->recv_buf.data, bytes, WEFT_NCCL_PTR_HOST, &c->recv_mhandle);
 	if (result)
 		return ring_fail_plugin(r, "regMr (receive)", c, c->prev, result);
 	return 0;
+}
+
+/* Gives each channel its peers: `lanes` channels for each distance that is in use. */
+static void choose_peers(struct ring *r)
+{
+	bool exchanges = collective_facts[r->what].exchanges;
+	int i = 0;
+
+	for (int d = 1; i < r->nchannels; d++)
+		for (int lane = 0; lane < r->lanes && (!exchanges || exchange_links(r->what, r->nranks, d)); lane++) {
+			struct channel *c = &r->channels[i++];
+
+			c->lane = lane;
+			c->next = (r->rank + d) % r->nranks;
+			c->prev = (r->rank - d + r->nranks) % r->nranks;
+		}
+}
+
+/* The number of distances for choose_peers. */
+static int count_distances(enum collective what, int nranks)
+{
+	int n = 1;
+
+	for (int d = 2; collective_facts[what].exchanges && d < nranks; d++)
+		n += exchange_links(what, nranks, d);
+	return n;
 }
 
 static int choose_devices(struct ring *r, const struct ring_config *config)
@@ -111,56 +181,76 @@ static int choose_devices(struct ring *r, const struct ring_config *config)
 	int ndev = config->plugin->ndev;
 
 	if (config->device >= ndev)
-		return ring_fail(r, FAIL_ENGINE, "there is no device %d: plugin %s has %d",
-				 config->device, r->net->name, ndev);
+		return ring_fail(r, FAIL_ENGINE, "there is no device %d: plugin %s has %d", config->device,
+				 r->net->name, ndev);
 	for (int i = 0; i < r->nchannels; i++) {
 		struct channel *c = &r->channels[i];
 		weft_nccl_result result;
 
 		c->index = i;
-		c->lane = i % r->lanes;
-		c->next = (r->rank + 1 + i / r->lanes) % r->nranks;
-		c->prev = (r->rank - 1 - i / r->lanes + 2 * r->nranks) % r->nranks;
 		c->device = config->device >= 0 ? config->device : i % ndev;
 		result = r->net->get_properties(c->device, &props);
 		if (result)
 			return ring_fail_plugin(r, "getProperties", c, r->rank, result);
 		if (!(props.ptr_support & WEFT_NCCL_PTR_HOST))
-			return ring_fail(r, FAIL_ENGINE, "device %d (%s) takes no host memory",
-					 c->device, props.name);
+			return ring_fail(r, FAIL_ENGINE, "device %d (%s) takes no host memory", c->device, props.name);
 	}
 	return 0;
+}
+
+/* Fails if the staging buffers do not fit into memory; otherwise the kernel would kill a process. */
+static int check_memory(struct ring *r)
+{
+	double needed = 2.0 * RING_SLOTS * (double)r->slot_bytes * r->nchannels, available = memory_available();
+	const struct oob *oob = r->team->oob;
+	const char *self = oob_peer(oob, oob_rank(oob))->host;
+	int here = 0;
+
+	for (int i = 0; i < oob_nranks(oob); i++)
+		here += !strcmp(oob_peer(oob, i)->host, self);
+	if (available <= 0 || needed * here <= available)
+		return 0;
+	return ring_fail(
+		r, FAIL_SYSTEM,
+		"not enough memory: buffers of %.0f MB for each of %d ranks on %s, where %.0f MB are available "
+		"(--channels, --chunk)",
+		needed / 1e6, here, self, available / 1e6);
 }
 
 int ring_open(const struct ring_config *config, struct engine **out_engine)
 {
 	struct ring *r = calloc(1, sizeof(*r));
-	int err, distances;
+	int err;
 
 	*out_engine = r ? &r->engine : NULL;
 	if (!r)
 		return FAIL_SYSTEM;
 	r->engine = (struct engine){&ring_calls};
 	r->net = config->plugin->net;
-	r->oob = config->oob;
-	r->rank = oob_rank(r->oob);
-	r->nranks = oob_nranks(r->oob);
+	r->team = config->team;
+	r->rank = r->team->rank;
+	r->nranks = r->team->nranks;
 	r->what = config->what;
+	r->traffic = config->traffic;
 	r->lanes = config->channels;
-	distances = r->what == ALL_TO_ALL && r->nranks > 2 ? r->nranks - 1 : 1;
+	r->nchannels = r->lanes * count_distances(r->what, r->nranks);
 	r->slot_bytes = config->slot_bytes;
 	r->timeout_us = config->timeout_s * 1000000ll;
-	r->channels = calloc((size_t)(distances * r->lanes), sizeof(*r->channels));
-	if (!r->channels)
+	r->channels = calloc((size_t)r->nchannels, sizeof(*r->channels));
+	if (!r->channels) {
+		r->nchannels = 0;
 		return ring_fail(r, FAIL_SYSTEM, "out of memory");
-	r->nchannels = distances * r->lanes;
-
+	}
+	choose_peers(r);
 	err = choose_devices(r, config);
+	if (!err && r->nranks > 1)
+		err = check_memory(r);
+	/* A rank alone in its group takes part in what all ranks do together. */
+	if (!err)
+		err = listen_all(r);
 	if (err || r->nranks == 1)
 		return err;
-	err = listen_all(r);
-	if (!err)
-		err = connect_all(r);
+	err = connect_all(r);
 	for (int i = 0; !err && i < r->nchannels; i++)
 		err = equip(r, &r->channels[i]);
 	return err;

@@ -18,21 +18,21 @@ static size_t div_up(size_t a, size_t b)
 	return (a + b - 1) / b;
 }
 
-static bool is_exchange(const struct ring_task *t)
+/* No data returns to where it was. */
+static bool is_one_stage(const struct ring_task *t)
 {
-	return t->what == SEND_RECV || t->what == ALL_TO_ALL;
+	return t->what == BROADCAST || t->what == REDUCE || t->half;
 }
 
-/* Into how many chunks a block is cut. */
+/* The number of chunks in a block. */
 static size_t chunks_of(const struct ring_task *t)
 {
 	return t->what == ALL_REDUCE ? (size_t)t->nranks : 1;
 }
 
-void ring_plan_make(struct ring_plan *p, const struct ring_task *task, size_t slot_bytes, int channels,
-		    int channel)
+void ring_plan_make(struct ring_plan *p, const struct ring_task *task, size_t slot_bytes, int channels, int channel)
 {
-	/* A channel is worth having if its chunks fill a message. */
+	/* The number of channels that have work: a channel is used if its chunks fill a message. */
 	size_t useful = task->count * task->elem_bytes / (chunks_of(task) * MIN_SLICE_BYTES);
 	size_t used = max_size(1, min_size(useful, (size_t)channels));
 	size_t share;
@@ -46,10 +46,9 @@ void ring_plan_make(struct ring_plan *p, const struct ring_task *task, size_t sl
 	p->count = min_size(share, task->count - p->offset);
 }
 
-/* Where nothing has to come back before the next block, all is one block. */
 static size_t block_limit(const struct ring_plan *p)
 {
-	if (p->task.what == BROADCAST || is_exchange(&p->task))
+	if (is_one_stage(&p->task))
 		return p->count;
 	return chunks_of(&p->task) * RING_SLOTS * p->slot;
 }
@@ -74,41 +73,13 @@ void ring_cursor_init(const struct ring_plan *p, struct ring_cursor *c)
 
 static int stages(const struct ring_task *t)
 {
-	if (is_exchange(t))
-		return 2;
-	if (t->what == BROADCAST)
+	if (is_one_stage(t))
 		return 1;
 	return t->what == ALL_REDUCE ? 2 * t->nranks - 1 : t->nranks;
 }
 
-/* Sends and receives take turns; a send is RING_SLOTS slices ahead while there are any left. */
-static bool next_of_exchange(struct ring_cursor *c)
-{
-	int lead = c->slices < RING_SLOTS ? c->slices : RING_SLOTS;
-
-	if (c->stage == 0 && c->i + 1 < lead) {
-		c->i++;
-		return true;
-	}
-	if (c->stage == 0) {
-		c->stage = 1;
-		c->i = c->i + 1 - lead;
-		return true;
-	}
-	if (c->i + lead < c->slices) {
-		c->stage = 0;
-		c->i += lead;
-		return true;
-	}
-	return ++c->i < c->slices;
-}
-
 void ring_cursor_next(const struct ring_plan *p, struct ring_cursor *c)
 {
-	if (is_exchange(&p->task)) {
-		c->end = !next_of_exchange(c);
-		return;
-	}
 	if (++c->i < c->slices)
 		return;
 	c->i = 0;
@@ -117,44 +88,53 @@ void ring_cursor_next(const struct ring_plan *p, struct ring_cursor *c)
 	enter_block(p, c, c->block_first + c->block_count);
 }
 
-/* Ranks on the way from the root. */
+/* The distance of this rank from the root along the ring. */
 static int behind_root(const struct ring_task *t)
 {
 	return (t->rank - t->root + t->nranks) % t->nranks;
 }
 
-/* The stage of an all-reduce that this one is like. */
+/* The corresponding stage of an all-reduce. */
 static int as_all_reduce(const struct ring_task *t, int stage)
 {
 	return t->what == ALL_GATHER ? stage + t->nranks - 1 : stage;
+}
+
+/* The only stage of a broadcast, which begins at the root, or of a reduce, which ends there. */
+static unsigned int rooted_actions(const struct ring_task *t)
+{
+	int at = t->what == BROADCAST ? behind_root(t) : (behind_root(t) - 1 + t->nranks) % t->nranks;
+	bool last = at == t->nranks - 1;
+
+	if (t->what == BROADCAST)
+		return (at ? RING_RECV : 0u) | (last ? 0u : RING_SEND) | RING_KEEP;
+	return (at ? RING_RECV | RING_REDUCE : 0u) | (last ? RING_FINISH | RING_KEEP : RING_SEND);
 }
 
 unsigned int ring_cursor_actions(const struct ring_plan *p, const struct ring_cursor *c)
 {
 	const struct ring_task *t = &p->task;
 	int n = t->nranks, k = as_all_reduce(t, c->stage);
-	bool first, last;
 
-	if (is_exchange(t))
-		return c->stage ? RING_RECV | RING_KEEP : RING_SEND;
-	first = t->what == BROADCAST ? !behind_root(t) : c->stage == 0;
-	last = t->what == BROADCAST ? behind_root(t) == n - 1 : c->stage == stages(t) - 1;
-	return (first ? 0u : RING_RECV) | (last ? 0u : RING_SEND) |
+	if (t->half)
+		return t->half == RING_SENDER ? RING_SEND : RING_RECV | RING_KEEP;
+	if (is_one_stage(t))
+		return rooted_actions(t);
+	return (c->stage == 0 ? 0u : RING_RECV) | (c->stage == stages(t) - 1 ? 0u : RING_SEND) |
 	       (collective_facts[t->what].reduces && k > 0 && k < n ? RING_REDUCE : 0u) |
-	       (collective_facts[t->what].reduces && k == n - 1 ? RING_FINISH : 0u) |
-	       (t->what == BROADCAST || k >= n - 1 ? RING_KEEP : 0u);
+	       (collective_facts[t->what].reduces && k == n - 1 ? RING_FINISH : 0u) | (k >= n - 1 ? RING_KEEP : 0u);
 }
 
 struct ring_range ring_cursor_range(const struct ring_plan *p, const struct ring_cursor *c)
 {
 	const struct ring_task *t = &p->task;
 	int n = t->nranks;
-	/* 2n keeps the sum positive. */
+	/* Adding 2n keeps the sum positive. */
 	size_t chunk = (size_t)((t->rank - 1 - as_all_reduce(t, c->stage) + 2 * n) % n);
 	size_t chunk_first = t->what == ALL_REDUCE ? min_size(chunk * c->chunk, c->block_count) : 0;
 	size_t chunk_end = min_size(chunk_first + c->chunk, c->block_count);
 	size_t first = min_size(chunk_first + (size_t)c->i * c->slice, chunk_end);
-	size_t at = p->offset + c->block_first + first;
+	size_t at = t->first + p->offset + c->block_first + first;
 
 	return (struct ring_range){
 		.count = min_size(c->slice, chunk_end - first),
@@ -163,13 +143,13 @@ struct ring_range ring_cursor_range(const struct ring_plan *p, const struct ring
 	};
 }
 
-/* Stages of a block in which this rank receives. */
+/* The number of stages of a block in which this rank receives. */
 static size_t receiving_stages(const struct ring_task *t)
 {
-	if (is_exchange(t))
-		return 1;
-	if (t->what == BROADCAST)
-		return behind_root(t) != 0;
+	if (t->half)
+		return t->half == RING_RECEIVER;
+	if (is_one_stage(t))
+		return rooted_actions(t) & RING_RECV ? 1 : 0;
 	return (size_t)stages(t) - 1;
 }
 

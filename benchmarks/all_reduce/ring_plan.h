@@ -1,26 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How an operation cuts its data into messages: pure arithmetic, the same on every rank.
+ * The plan by which an operation divides its data into messages: pure arithmetic, the same on every rank.
  *
  *	operation = channels x blocks;  block = stages of one chunk;  chunk = slices
  *
- * On rings an all-reduce's block is nranks chunks, and takes 2n - 1 stages. In stage k rank r works on chunk
- * (r - 1 - k) mod n: it receives it from its predecessor (k > 0), adds its own share (k < n) and hands it to its
- * successor (k < 2n - 2):
+ * On rings, a block of an all-reduce has n = nranks chunks and takes 2n - 1 stages. In stage k, rank r processes chunk
+ * (r - 1 - k) mod n: it receives the chunk from its predecessor (k > 0), adds its own share (k < n) and sends the chunk to
+ * its successor (k < 2n - 2):
  *
- *	stage 0              send own
+ *	stage 0              send the own share
  *	stages 1 to n - 2    receive, reduce, send
- *	stage n - 1          receive, reduce: the result, keep and send
- *	stages n to 2n - 3   receive a result, keep and send
+ *	stage n - 1          receive, reduce (this is the result), keep, send
+ *	stages n to 2n - 3   receive a result, keep, send
  *	stage 2n - 2         receive a result, keep
  *
- * A reduce-scatter is its stages 0 to n - 1, the last one without the sending, over a block of each rank's share;
- * an all-gather is stages n - 1 to 2n - 2, the first one without the receiving. A broadcast is one stage: each rank
- * hands on what it gets, from the root to the root's predecessor. An exchange (send and receive, and each distance
- * of an all-to-all) is a stage that sends and one that receives; the sends lead by RING_SLOTS slices.
+ * A reduce-scatter consists of stages 0 to n - 1 over a block of each rank's share; the last stage does not send. An
+ * all-gather consists of stages n - 1 to 2n - 2; the first stage does not receive. A broadcast is one stage: each rank
+ * forwards the data, from the root to the root's predecessor. A reduce is one stage, too: from the root's successor to the
+ * root, each rank adds its own data. Each half of an exchange (exchange.h), the part that a rank sends and the part that it
+ * receives, has a plan of its own, of one stage; the halves advance independently.
  *
- * A message is one slice. Where a chunk is shorter than the others its slices get short or empty, and empty ones
- * are sent all the same: both sides count alike.
+ * A message is one slice. A chunk that is shorter than the others has shorter or empty slices. Empty slices are sent, too,
+ * so both sides count the same number of messages.
  */
 #ifndef WEFT_ALL_REDUCE_RING_PLAN_H
 #define WEFT_ALL_REDUCE_RING_PLAN_H
@@ -30,35 +31,40 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { RING_SLOTS = 8 }; /* slices of a chunk, and messages in flight each way */
+enum { RING_SLOTS = 8 }; /* number of slices of a chunk, and of messages in flight in each direction */
 
-/* What is done with a slice: the bits of a stage. */
+/* Actions on a slice; a stage is a set of these bits. */
 enum ring_action {
 	RING_RECV = 1,
 	RING_SEND = 2,
 	RING_REDUCE = 4,
-	RING_FINISH = 8, /* all contributions are in */
-	RING_KEEP = 16,  /* it belongs into the output */
+	RING_FINISH = 8, /* all contributions have been reduced */
+	RING_KEEP = 16,	 /* the slice is copied to the output */
 };
 
-/* Who plans what. `count` as the collective's argument. */
+enum ring_half { RING_WHOLE, RING_SENDER, RING_RECEIVER };
+
+/* The task to be planned. */
 struct ring_task {
 	enum collective what;
 	int nranks, rank, root;
-	size_t count, elem_bytes;
+	size_t count; /* the argument of the collective; of an exchange: of the part */
+	size_t elem_bytes;
+	enum ring_half half; /* of an exchange; RING_WHOLE: a collective on a ring */
+	size_t first;	     /* of an exchange: the part's first element in the input or in the output */
 };
 
 /* All sizes are in elements. */
 struct ring_plan {
 	struct ring_task task;
-	size_t count;     /* of this channel: of the buffer, or of each rank's share of it */
-	size_t offset;    /* of this channel's data in the buffer, or share */
-	size_t align;     /* chunks and slices are multiples of this, but for the last one */
-	size_t min_slice; /* smaller ones are not worth a message */
-	size_t slot;      /* largest slice */
+	size_t count;	  /* this channel's part of the buffer, or of each rank's share */
+	size_t offset;	  /* start of this part in the buffer, or in each share */
+	size_t align;	  /* chunks and slices are multiples of this, except for the last one */
+	size_t min_slice; /* smallest slice that is worth a message */
+	size_t slot;	  /* largest slice */
 };
 
-/* A place in the plan: one slice of one stage of one block. */
+/* A position in the plan: one slice of one stage of one block. */
 struct ring_cursor {
 	size_t block_first, block_count, chunk, slice;
 	int slices;
@@ -66,28 +72,27 @@ struct ring_cursor {
 	bool end;
 };
 
-/* A slice, as elements in the rank's input and output: 0 of them is possible. */
+/* A slice as a range of the rank's input and output elements; count may be 0. */
 struct ring_range {
 	size_t count, in, out;
 };
 
 /*
- * Plans a task for channel `channel` of `channels`; slot_bytes is a multiple of 16. Small operations leave channels
- * without work (count 0).
+ * Plans a task for channel `channel` of `channels`; slot_bytes is a multiple of 16. In small operations some channels have
+ * no work (count 0).
  */
-void ring_plan_make(struct ring_plan *p, const struct ring_task *task, size_t slot_bytes, int channels,
-		    int channel);
+void ring_plan_make(struct ring_plan *p, const struct ring_task *task, size_t slot_bytes, int channels, int channel);
 
 void ring_cursor_init(const struct ring_plan *p, struct ring_cursor *c);
 void ring_cursor_next(const struct ring_plan *p, struct ring_cursor *c);
 
-/* What to do at this place: a set of enum ring_action. */
+/* The actions at this position: a set of enum ring_action. */
 unsigned int ring_cursor_actions(const struct ring_plan *p, const struct ring_cursor *c);
 
-/* On what. An exchange's ranges begin with the peers' shares. */
+/* The elements that the actions apply to. */
 struct ring_range ring_cursor_range(const struct ring_plan *p, const struct ring_cursor *c);
 
-/* Messages that this rank receives on this channel. */
+/* Number of messages that this rank receives on this channel. */
 size_t ring_plan_messages(const struct ring_plan *p);
 
 #endif

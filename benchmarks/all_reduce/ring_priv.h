@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What ring.c and ring_connect.c share. */
+/* Shared by ring.c and ring_connect.c. */
 #ifndef WEFT_ALL_REDUCE_RING_PRIV_H
 #define WEFT_ALL_REDUCE_RING_PRIV_H
 
@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 /*
- * One ring, or one distance of an all-to-all: a send comm to rank `next`, a receive comm from rank `prev`. Messages
- * are numbered from 0 for ever; message m sits in slot m mod 8. At any time, on each side:
+ * One ring, or one distance of an exchange: a send comm to rank `next` and a receive comm from rank `prev`. Messages are
+ * numbered from 0 across all operations; message m uses slot m mod 8. At any time, on each side:
  *
  *	receive   consumed <= arrived <= posted <= consumed + 8
  *	send      done <= sent <= staged <= done + 8
@@ -19,16 +19,17 @@
 struct channel {
 	int index, device;
 	int next, prev;
-	int lane; /* which of the channels with these peers */
+	int lane; /* number of this channel among those with the same peers */
 	void *listen_comm, *send_comm, *recv_comm;
 	void *send_mhandle, *recv_mhandle;
-	_Alignas(16) uint8_t handle[WEFT_NCCL_HANDLE_BYTES]; /* the successor's; connect keeps
-							      * state in it */
+	_Alignas(16) uint8_t handle[WEFT_NCCL_HANDLE_BYTES]; /* of the successor; connect keeps
+							      * its state here */
 	struct guarded send_buf, recv_buf;
 
-	struct ring_plan plan;
-	struct ring_cursor cursor;
-	uint64_t to_post; /* receives of this operation, as a message number */
+	struct ring_plan plans[2]; /* of the operation; the two halves of an exchange */
+	struct ring_cursor cursors[2];
+	int nplans;
+	uint64_t to_post; /* number of the message after this operation's last receive */
 	uint64_t posted, arrived, consumed;
 	uint64_t staged, sent, done;
 	void *recv_requests[RING_SLOTS], *send_requests[RING_SLOTS];
@@ -36,11 +37,12 @@ struct channel {
 };
 
 struct ring {
-	struct engine engine; /* first: what the callers have */
+	struct engine engine; /* must be first, see ring_of */
 	const struct weft_nccl_net_v8 *net;
-	struct oob *oob;
+	const struct team *team;
 	enum collective what;
-	int rank, nranks;
+	const struct traffic *traffic;
+	int rank, nranks; /* in the group; messages name ranks of the job */
 	int nchannels, lanes;
 	struct channel *channels;
 	size_t slot_bytes;
@@ -55,19 +57,17 @@ static inline struct ring *ring_of(struct engine *e)
 	return (struct ring *)(void *)e;
 }
 
-/* Deregisters and closes everything. */
+/* Deregisters all memory and closes all comms. */
 void ring_close(struct engine *e);
 
 /* Microseconds of a monotonic clock. */
 int64_t ring_now_us(void);
 
-/* Note what failed; the first cause is kept. Return the failure, for the caller to pass on. */
-int ring_fail_plugin(struct ring *r, const char *call, const struct channel *c, int peer,
-		     weft_nccl_result result);
-__attribute__((format(printf, 3, 4))) int ring_fail(struct ring *r, enum engine_failure failure,
-						    const char *fmt, ...);
+/* Record a failure; only the first one is kept. Return the enum engine_failure for the caller. */
+int ring_fail_plugin(struct ring *r, const char *call, const struct channel *c, int peer, weft_nccl_result result);
+__attribute__((format(printf, 3, 4))) int ring_fail(struct ring *r, enum engine_failure failure, const char *fmt, ...);
 
-/* Between two passes without progress: lets others run, and looks whether they still live. */
+/* Call it after a pass without progress: yields the core and checks that the other ranks are alive. */
 int ring_idle(struct ring *r, int64_t deadline_us, const char *doing);
 
 #endif

@@ -15,69 +15,68 @@ enum { MANY = 1000000000 };
 static const int64_t default_bytes = 32 << 20;
 
 static const char summary[] =
-	"A collective over a NCCL net plugin, measured and verified: nccl-tests' command line, "
-	"without\n"
-	"a GPU and without NCCL, or with them (--engine nccl). SIZE: a number, then K, M, G (powers of 1024) or nothing.\n"
-	"Without --ranks, mpirun, srun or torchrun say which rank this is; without those, 2 ranks "
-	"are\n"
-	"started here.\n";
+	"Measures and verifies a collective over a NCCL net plugin. The command line is that of\n"
+	"nccl-tests; neither NCCL nor a GPU is needed, but both can be used (--engine nccl).\n"
+	"SIZE is a number, optionally followed by K, M or G (powers of 1024). The default of each\n"
+	"option is given in parentheses. Ranks are started by mpirun, mpiexec, srun or torchrun, or\n"
+	"on this host by --ranks; without any of these, 2 ranks are started on this host.\n";
 
-/* Options of nccl-tests that mean nothing on host memory: only their default is accepted. */
+/* Options of nccl-tests that mean nothing without a GPU: ignored by engine net, and not possible yet with engine nccl. */
 struct fixed_option {
 	char letter;
 	const char *name, *arg;
-	int64_t value;
-	const char *why, *why_nccl;
+	int64_t value; /* the default */
+	const char *why;
 };
 
-#define NOT_YET "nccl-tests has it, this program does not yet"
-
 static const struct fixed_option fixed[] = {
-	{'t', "nthreads", "N", 1, "a rank is a process with one thread; --ranks starts more",
-	 "a rank is a process with one thread; --ranks starts more"},
-	{'p', "parallel_init", "0/1", 0, "a rank has one thread", "a rank has one thread"},
-	{'z', "blocking", "0-3", 0, "there is no stream to wait for", NOT_YET},
-	{'y', "stream_null", "0/1", 0, "there is no stream", NOT_YET},
-	{'G', "cudagraph", "N", 0, "there is no GPU", NOT_YET},
-	{'C', "report_cputime", "0/1", 0, "launching and running are one on the CPU", NOT_YET},
-	{'R', "local_register", "0-2", 0, "only NCCL registers user buffers", NOT_YET},
-	{'x', "cta_policy", "N", -1, "there is no GPU", NOT_YET},
-	{'D', "device_implementation", "N", 0, "there is no GPU", NOT_YET},
-	{'V', "device_cta_count", "N", 16, "there is no GPU", NOT_YET},
-	{'M', "memory", "0/1", 0, "there is no GPU memory", NOT_YET},
+	{'p', "parallel_init", "0/1", 0, "each rank is a process with one thread"},
+	{'z', "blocking", "0-3", 0, "there is no stream to wait for"},
+	{'y', "stream_null", "0/1", 0, "there is no stream"},
+	{'G', "cudagraph", "N", 0, "there is no GPU"},
+	{'C', "report_cputime", "0/1", 0, "launching and running are one on the CPU"},
+	{'R', "local_register", "0-2", 0, "only NCCL registers user buffers"},
+	{'x', "cta_policy", "N", -1, "there is no GPU"},
+	{'D', "device_implementation", "N", 0, "there is no GPU"},
+	{'V', "device_cta_count", "N", 16, "there is no GPU"},
+	{'M', "memory", "0/1", 0, "there is no GPU memory"},
 };
 
 enum { NFIXED = sizeof(fixed) / sizeof(fixed[0]) };
 
 struct raw {
 	int64_t min_bytes, max_bytes; /* -1: not given */
-	const char *types, *ops, *root, *engine;
+	const char *types, *ops, *root, *engine, *output;
+	int64_t observe;
 	int64_t fixed[NFIXED];
 };
 
-/* Whose command line is read. */
-static const char *program;
-
 static int refuse(const char *text)
 {
-	fprintf(stderr, "%s: %s\n", program, text);
+	fprintf(stderr, "%s: %s\n", options_program(), text);
 	return -1;
 }
 
-static int check_fixed(const struct raw *r)
+static int settle_fixed(const struct raw *r, struct settings *s)
 {
+	size_t used = 0;
+
 	for (int i = 0; i < NFIXED; i++) {
 		if (r->fixed[i] == fixed[i].value)
 			continue;
-		fprintf(stderr, "%s: --%s %lld is not possible with engine %s: %s\n",
-			program, fixed[i].name, (long long)r->fixed[i], r->engine,
-			!strcmp(r->engine, "nccl") ? fixed[i].why_nccl : fixed[i].why);
-		return -1;
+		if (s->nccl && fixed[i].letter != 'p') {
+			fprintf(stderr,
+				"%s: --%s %lld is not possible with engine nccl: nccl-tests has it, this program does not yet\n",
+				options_program(), fixed[i].name, (long long)r->fixed[i]);
+			return -1;
+		}
+		used += (size_t)snprintf(s->ignored + used, sizeof(s->ignored) - used, "# ignored: --%s %lld: %s\n",
+					 fixed[i].name, (long long)r->fixed[i], fixed[i].why);
 	}
 	return 0;
 }
 
-/* A lone end moves the other one, where the default would stand in its way. */
+/* If only one of the two sizes is given and contradicts the default of the other, both become the given size. */
 static int settle_sizes(const struct raw *r, struct settings *s)
 {
 	s->min_bytes = r->min_bytes >= 0 ? r->min_bytes : default_bytes;
@@ -110,7 +109,7 @@ static int settle_type(const char *name, struct settings *s)
 			"%s: --datatype: '%s' is none of int8 uint8 int32 uint32 "
 			"int64 "
 			"uint64 half float double bfloat16 all\n",
-			program, name);
+			options_program(), name);
 		return -1;
 	}
 	s->types[0] = (enum elem_type)t;
@@ -131,8 +130,7 @@ static int settle_op(const char *name, struct settings *s)
 	if (!strcmp(name, "mulsum"))
 		return refuse("--op mulsum: engine net has no scalars of the ranks' own");
 	if (op < 0 && strcmp(name, "all")) {
-		fprintf(stderr, "%s: --op: '%s' is none of sum prod max min avg all\n",
-			program, name);
+		fprintf(stderr, "%s: --op: '%s' is none of sum prod max min avg all\n", options_program(), name);
 		return -1;
 	}
 	s->ops[0] = collective_facts[s->what].reduces ? (enum redop)op : OP_NONE;
@@ -140,13 +138,12 @@ static int settle_op(const char *name, struct settings *s)
 	return 0;
 }
 
-/* Only a broadcast has a root, but scripts pass one. */
+/* Few collectives have a root, but scripts pass one to all programs. */
 static int settle_root(const char *text, struct settings *s)
 {
 	s->root = -1;
 	if (strcmp(text, "all") && (int_parse(text, &s->root) || s->root < -1)) {
-		fprintf(stderr, "%s: --root: '%s' is neither a rank nor -1 nor all\n",
-			program, text);
+		fprintf(stderr, "%s: --root: '%s' is neither a rank nor -1 nor all\n", options_program(), text);
 		return -1;
 	}
 	if (!collective_facts[s->what].rooted)
@@ -154,12 +151,23 @@ static int settle_root(const char *text, struct settings *s)
 	return 0;
 }
 
-static int settle_json(const char *path)
+static bool ends_in(const char *path, const char *suffix)
 {
-	size_t n = path ? strlen(path) : 0;
+	size_t n = strlen(path), m = strlen(suffix);
 
-	if (path && (n < 6 || strcasecmp(path + n - 5, ".json")))
-		return refuse("--output_file must end in .json");
+	return n > m && !strcasecmp(path + n - m, suffix);
+}
+
+static int settle_files(const char *output, struct settings *s)
+{
+	if (output && ends_in(output, ".csv"))
+		s->csv = output;
+	else if (output && ends_in(output, ".json"))
+		s->json = output;
+	else if (output)
+		return refuse("--output_file must end in .json or .csv");
+	if (s->plot && !ends_in(s->plot, ".svg"))
+		return refuse("--plot must end in .svg");
 	return 0;
 }
 
@@ -169,27 +177,32 @@ static int read_environment(struct settings *s)
 	const char *min_bw = getenv("NCCL_TESTS_MIN_BW");
 	char *end;
 
-	if (getenv("NCCL_TESTS_SPLIT") || getenv("NCCL_TESTS_SPLIT_MASK"))
-		return refuse(
-			"NCCL_TESTS_SPLIT and NCCL_TESTS_SPLIT_MASK: engine net has no groups");
-	if (device && s->device < 0 &&
-	    (int_parse(device, &s->device) || s->device < 0 || s->device > MANY))
+	if (split_from_env(&s->split))
+		return -1;
+	s->split.together = (int)(s->threads * s->gpus);
+	if (device && s->device < 0 && (int_parse(device, &s->device) || s->device < 0 || s->device > MANY))
 		return refuse("NCCL_TESTS_DEVICE is not a device number");
 	s->min_bw = min_bw ? strtod(min_bw, &end) : 0;
 	if (min_bw && (end == min_bw || *end || !(s->min_bw >= 0)))
 		return refuse("NCCL_TESTS_MIN_BW is not a bandwidth in GB/s");
+	if (s->what == ALL_TO_ALL_V && traffic_from_env(&s->traffic))
+		return -1;
+	if (s->traffic.matrix && s->min_bytes != s->max_bytes)
+		return refuse(
+			"NCCL_TESTS_ALLTOALLV_MATRIX_FILE has one size: --minbytes and --maxbytes must be the same");
 	return 0;
 }
 
 static int settle(const struct raw *r, struct settings *s)
 {
+	s->observe = r->observe;
 	s->nccl = !strcmp(r->engine, "nccl");
 	if (!s->nccl && strcmp(r->engine, "net"))
 		return refuse("--engine is net or nccl");
 	if (s->nccl && s->abi)
 		return refuse("--abi: with engine nccl, NCCL chooses the version of the interface");
-	if (s->ranks * s->gpus > LAUNCH_MAX_RANKS)
-		return refuse("--ranks times --ngpus is more than 1024");
+	if (s->ranks * s->threads * s->gpus > LAUNCH_MAX_RANKS)
+		return refuse("--ranks times --nthreads times --ngpus is more than 1024");
 	if (s->chunk_bytes % 16)
 		return refuse("--chunk must be a multiple of 16 bytes");
 	if (s->per_iter && s->per_iter_skip >= s->iters)
@@ -197,16 +210,16 @@ static int settle(const struct raw *r, struct settings *s)
 	if (s->per_iter_skip && !s->per_iter)
 		return refuse("--per_iter_skip needs --per_iter_timing 1");
 	if (!s->chunk_bytes)
-		s->chunk_bytes = s->what == ALL_TO_ALL || s->what == SEND_RECV ? 128 << 10 : 512 << 10;
-	if (check_fixed(r) || settle_sizes(r, s) || settle_type(r->types, s) ||
-	    settle_op(r->ops, s) || settle_root(r->root, s) || settle_json(s->json))
+		s->chunk_bytes = collective_facts[s->what].exchanges ? 128 << 10 : 512 << 10;
+	if (settle_fixed(r, s) || settle_sizes(r, s) || settle_type(r->types, s) || settle_op(r->ops, s) ||
+	    settle_root(r->root, s) || settle_files(r->output, s))
 		return -1;
 	return read_environment(s);
 }
 
 int settings_parse(enum collective what, int argc, char **argv, struct settings *out)
 {
-	struct raw r = {-1, -1, "float", "sum", "0", "net", {0}};
+	struct raw r = {-1, -1, "float", "sum", "0", "net", NULL, 0, {0}};
 	struct settings s = {
 		.what = what,
 		.step_bytes = 1 << 20,
@@ -218,81 +231,82 @@ int settings_parse(enum collective what, int argc, char **argv, struct settings 
 		.check = 1,
 		.average = 1,
 		.channels = 2,
+		.threads = 1,
 		.gpus = 1,
 		.device = -1,
+		.meet_timeout_s = 300,
 	};
 	const struct option_row rows[] = {
-		{'b', "minbytes", "SIZE", OPTION_SIZE, &r.min_bytes, 1, (int64_t)1 << 40,
-		 "first size (32M)"},
-		{'e', "maxbytes", "SIZE", OPTION_SIZE, &r.max_bytes, 1, (int64_t)1 << 40,
-		 "last size (32M)"},
+		{'b', "minbytes", "SIZE", OPTION_SIZE, &r.min_bytes, 1, (int64_t)1 << 40, "smallest size (32M)"},
+		{'e', "maxbytes", "SIZE", OPTION_SIZE, &r.max_bytes, 1, (int64_t)1 << 40, "largest size (32M)"},
 		{'i', "stepbytes", "SIZE", OPTION_SIZE, &s.step_bytes, 0, (int64_t)1 << 40,
-		 "from one size to the next, if the factor is 1 (1M)"},
+		 "increment between sizes, if the factor is 1 (1M)"},
 		{'f', "stepfactor", "N", OPTION_INT, &s.step_factor, 1, 1 << 20,
-		 "from one size to the next, if more than 1 (1)"},
+		 "factor between sizes; 1: use the increment (1)"},
 		{'n', "iters", "N", OPTION_INT, &s.iters, 1, MANY, "timed iterations (20)"},
-		{'m', "agg_iters", "N", OPTION_INT, &s.agg_iters, 1, MANY,
-		 "operations per iteration (1)"},
+		{'m', "agg_iters", "N", OPTION_INT, &s.agg_iters, 1, MANY, "operations per iteration (1)"},
 		{'w', "warmup_iters", "N", OPTION_INT, &s.warmup_iters, 0, MANY,
-		 "untimed operations for each size beforehand (1)"},
+		 "untimed operations of each size before timing (1)"},
 		{'N', "run_cycles", "N", OPTION_INT, &s.run_cycles, 0, MANY,
-		 "repeat the scan; 0: for ever (1)"},
+		 "number of scans over all sizes; 0: no end (1)"},
 		{'c', "check", "N", OPTION_INT, &s.check, 0, MANY,
 		 "verification rounds for each row and placement; 0: none (1)"},
 		{0, "check_timed", "0/1", OPTION_INT, &s.check_timed, 0, 1,
-		 "also verify what the last timed operation left, out of place (0)"},
-		{'o', "op", "NAME", OPTION_TEXT, &r.ops, 0, 0, "sum prod max min avg all (sum)"},
+		 "also verify the result of the last timed operation, out of place (0)"},
+		{'o', "op", "NAME", OPTION_TEXT, &r.ops, 0, 0, "reduction: sum prod max min avg all (sum)"},
 		{'d', "datatype", "NAME", OPTION_TEXT, &r.types, 0, 0,
-		 "int8 uint8 int32 uint32 int64 uint64\nhalf float double bfloat16 all (float)"},
+		 "element type: int8 uint8 int32 uint32 int64\nuint64 half float double bfloat16 all (float)"},
 		{'r', "root", "N", OPTION_TEXT, &r.root, 0, 0,
-		 "a broadcast's; -1 or all: every rank in turn; accepted where there\nis none (0)"},
+		 "root of a broadcast, reduce, gather or scatter; -1 or all: every\nrank in turn; other collectives ignore it (0)"},
 		{'a', "average", "0-3", OPTION_INT, &s.average, 0, 3,
-		 "time of a row: 0 rank 0's, 1 the ranks' mean, 2 minimum,\n3 maximum (1)"},
+		 "time of a row: 0 that of rank 0, 1 mean of the ranks, 2 minimum,\n3 maximum (1)"},
 		{'T', "timeout", "SECONDS", OPTION_INT, &s.timeout_s, 0, MANY,
-		 "give up an operation that takes longer; 0: never (0)"},
+		 "fail if connecting or an operation takes longer; 0: no limit of\nthis program, the limits of the plugin apply (0)"},
+		{0, "meet_timeout", "SECONDS", OPTION_INT, &s.meet_timeout_s, 1, 1 << 20,
+		 "wait this long for all ranks to start and to reach rank 0; until\nthen, a host name that does not resolve yet is tried again (300)"},
 		{'S', "report_timestamps", "0/1", OPTION_INT, &s.timestamps, 0, 1,
 		 "local time at the end of each row (0)"},
 		{'I', "per_iter_timing", "0/1", OPTION_INT, &s.per_iter, 0, 1,
-		 "columns about single iterations (0)"},
+		 "add columns with statistics of single iterations (0)"},
 		{'K', "per_iter_skip", "N", OPTION_INT, &s.per_iter_skip, 0, MANY,
-		 "leave the first N out of them (0)"},
-		{'u', "unalign", "N", OPTION_INT, &s.unalign, 0, 1 << 20,
-		 "shift the buffers by N elements (0)"},
-		{'J', "output_file", "PATH", OPTION_TEXT, &s.json, 0, 0,
-		 "also write JSON; the name must end in .json"},
-		{0, "ranks", "N", OPTION_INT, &s.ranks, 1, LAUNCH_MAX_RANKS,
-		 "start N ranks as processes on this host"},
+		 "leave the first N iterations out of these statistics (0)"},
+		{'u', "unalign", "N", OPTION_INT, &s.unalign, 0, 1 << 20, "shift the buffers by N elements (0)"},
+		{'J', "output_file", "PATH", OPTION_TEXT, &r.output, 0, 0,
+		 "also write the results to a file: JSON, or CSV if its name ends in\n.csv; else the name must end in .json"},
+		{0, "plot", "FILE", OPTION_TEXT, &s.plot, 0, 0,
+		 "also draw the bus bandwidth over the size; the name must end in\n.svg"},
+		{0, "observe", "0/1", OPTION_INT, &r.observe, 0, 1,
+		 "print after the table what the ranks' records say of rails and\npeers, and who was slow, as weft-top does (0)"},
+		{0, "ranks", "N", OPTION_INT, &s.ranks, 1, LAUNCH_MAX_RANKS, "start N ranks as processes on this host"},
+		{'t', "nthreads", "N", OPTION_INT, &s.threads, 1, 64,
+		 "start N ranks instead of one, each a process, where nccl-tests\nstarts threads (1)"},
 		{'g', "ngpus", "N", OPTION_INT, &s.gpus, 1, 64,
-		 "N ranks instead of each one, with a GPU each under engine nccl;\neach is a process of its own, also where nccl-tests has threads (1)"},
-		{0, "plugin", "PATH", OPTION_TEXT, &s.plugin, 0, 0,
-		 "any NCCL net plugin (Weft)"},
+		 "start N ranks for each of these, each a process; with engine nccl\neach rank has a GPU (1)"},
+		{0, "plugin", "PATH", OPTION_TEXT, &s.plugin, 0, 0, "NCCL net plugin to use (Weft)"},
 		{0, "abi", "N", OPTION_INT, &s.abi, PLUGIN_ABI_MIN, PLUGIN_ABI_MAX,
-		 "version of its interface, 8 to 12 (its newest)"},
+		 "version of the plugin's interface, 8 to 12 (its newest)"},
 		{0, "device", "N", OPTION_INT, &s.device, 0, MANY,
-		 "use this device of the plugin only (all, in turn); ranks\n"
+		 "use only this device of the plugin (all, in turn); ranks\n"
 		 "that share a host then use its network, not loopback. With\n"
-		 "engine nccl: all ranks of a host use this GPU (one GPU each),\n"
-		 "and NCCL takes each rank for a host of its own"},
+		 "engine nccl, all ranks of a host use GPU N instead of one GPU\n"
+		 "each, and NCCL treats each rank as a separate host"},
 		{0, "channels", "N", OPTION_INT, &s.channels, 1, 64,
-		 "rings side by side, or connections to each peer (2)"},
+		 "number of parallel rings, or of connections to each peer (2)"},
 		{0, "chunk", "SIZE", OPTION_SIZE, &s.chunk_bytes, 16, 1 << 30,
-		 "largest message; 8 are in flight on a ring (512K; 128K for\nalltoall_perf and sendrecv_perf)"},
+		 "largest message; each ring has 8 in flight (512K; 128K where ranks\nsend to each other directly, as in alltoall_perf)"},
 		{0, "engine", "NAME", OPTION_TEXT, &r.engine, 0, 0,
-		 "net: without NCCL and GPU; nccl: NCCL and CUDA, as installed on\nthis machine (net)"},
+		 "net: needs neither NCCL nor a GPU; nccl: uses the NCCL and CUDA\ninstalled on this machine (net)"},
 	};
 	enum { NROWS = sizeof(rows) / sizeof(rows[0]) };
 	struct option_row all[NROWS + NFIXED];
 	int result;
 
-	program = collective_facts[what].program;
 	memcpy(all, rows, sizeof(rows));
 	for (int i = 0; i < NFIXED; i++) {
 		r.fixed[i] = fixed[i].value;
 		all[NROWS + i] =
-			(struct option_row){fixed[i].letter, fixed[i].name,
-					    fixed[i].arg,    OPTION_INT,
-					    &r.fixed[i],     INT32_MIN,
-					    INT32_MAX,       "accepted at its default only"};
+			(struct option_row){fixed[i].letter, fixed[i].name, fixed[i].arg, OPTION_INT,
+					    &r.fixed[i],     INT32_MIN,	    INT32_MAX,	  "ignored without a GPU"};
 	}
 	result = options_parse(argc, argv, summary, all, NROWS + NFIXED);
 	if (!result)
@@ -300,6 +314,23 @@ int settings_parse(enum collective what, int argc, char **argv, struct settings 
 	if (!result)
 		*out = s;
 	return result;
+}
+
+int settings_check_ranks(const struct settings *s, int all_ranks)
+{
+	int nranks = split_smallest(&s->split, all_ranks);
+
+	if (s->root >= nranks) {
+		fprintf(stderr, "%s: --root %lld: there are %d ranks%s\n", options_program(), (long long)s->root,
+			nranks, s->split.how ? " in a group" : "");
+		return -1;
+	}
+	if (s->traffic.matrix && s->traffic.ranks < split_largest(&s->split, all_ranks)) {
+		fprintf(stderr, "%s: NCCL_TESTS_ALLTOALLV_MATRIX_FILE=%s: %d rows for %d ranks\n", options_program(),
+			s->traffic.file, s->traffic.ranks, split_largest(&s->split, all_ranks));
+		return -1;
+	}
+	return 0;
 }
 
 int64_t settings_next_size(const struct settings *s, int64_t bytes)

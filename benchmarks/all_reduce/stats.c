@@ -12,7 +12,7 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* The smallest value that at least this share of all values does not exceed. */
+/* Nearest rank: the smallest value that at least this share of all values does not exceed. */
 static double nearest_rank(const double *sorted, int64_t n, double share)
 {
 	int64_t rank = (int64_t)ceil(share * (double)n);
@@ -20,8 +20,7 @@ static double nearest_rank(const double *sorted, int64_t n, double share)
 	return sorted[rank < 1 ? 0 : rank - 1];
 }
 
-void stats_of_iters(const double *times_us, int64_t n, int64_t skip, double *scratch,
-		    struct iter_stats *out)
+void stats_of_iters(const double *times_us, int64_t n, int64_t skip, double *scratch, struct iter_stats *out)
 {
 	int64_t kept = n - skip;
 	double sum = 0, squares = 0, mean;

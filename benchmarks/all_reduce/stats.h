@@ -6,10 +6,10 @@
 #include "result.h"
 
 /*
- * Of n - skip times, skip < n. p50 is the upper median, p95 and p99 are nearest-rank, the deviation
- * divides by the number of times. `scratch` has room for n - skip. times_us is kept by reference.
+ * Computes the statistics of all times but the first `skip` (skip < n). p50 is the upper median, p95 and p99 are
+ * nearest-rank percentiles, and the deviation divides by the number of times. `scratch` has room for n - skip values. The
+ * result refers to times_us.
  */
-void stats_of_iters(const double *times_us, int64_t n, int64_t skip, double *scratch,
-		    struct iter_stats *out);
+void stats_of_iters(const double *times_us, int64_t n, int64_t skip, double *scratch, struct iter_stats *out);
 
 #endif

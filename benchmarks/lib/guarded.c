@@ -10,8 +10,7 @@ enum { PATTERN = 0x5a };
 int guarded_open(struct guarded *g, size_t bytes, size_t offset_bytes)
 {
 	size_t map_bytes = bytes + offset_bytes + 2 * GUARD_BYTES;
-	void *map =
-		mmap(NULL, map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *map = mmap(NULL, map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (map == MAP_FAILED)
 		return -ENOMEM;
@@ -45,6 +44,5 @@ static int64_t check_strip(uint8_t *strip)
 
 int64_t guarded_check(struct guarded *g)
 {
-	return check_strip((uint8_t *)g->data - GUARD_BYTES) +
-	       check_strip((uint8_t *)g->data + g->bytes);
+	return check_strip((uint8_t *)g->data - GUARD_BYTES) + check_strip((uint8_t *)g->data + g->bytes);
 }

@@ -18,15 +18,15 @@
 enum { TERM_AFTER_MS = 5000, KILL_AFTER_MS = 2000, LOOK_EVERY_MS = 200 };
 
 /*
- * The launching process while ranks run. Phases only move forward:
- *	RUNNING -> FAILED (one rank failed, the others are on their own) -> TERM sent -> KILL sent
+ * The state of the launching process while ranks run. Phases only advance:
+ *	RUNNING -> FAILED (one rank failed, the others may end by themselves) -> TERM sent -> KILL sent
  */
 struct herd {
-	pid_t *pids; /* by rank; 0 when it has ended */
+	pid_t *pids; /* by rank; 0: the rank has ended */
 	int nranks, alive;
 	enum { RUNNING, FAILED, TERM_SENT, KILL_SENT } phase;
 	int64_t phase_end_ms;
-	int status; /* what the first failure makes of ours */
+	int status; /* exit status of the launcher, from the first failure */
 	int failed_rank, failed_pid;
 };
 
@@ -64,15 +64,14 @@ static void note_end(struct herd *h, int rank, pid_t pid, int wstatus)
 {
 	int sig = WIFSIGNALED(wstatus) ? WTERMSIG(wstatus) : 0;
 	int status = sig ? 128 + sig : WEXITSTATUS(wstatus);
-	/* What we sent ourselves, or the terminal sent to us all, is no news. */
+	/* Signals that this process sent, or that the terminal sent to all processes, are not reported. */
 	bool ours = h->phase >= TERM_SENT && is_request(sig);
 
 	h->pids[rank] = 0;
 	h->alive--;
 	if (sig && !ours)
-		fprintf(stderr, "rank %d (pid %d) killed by signal %d (%s)\n", rank, (int)pid, sig,
-			strsignal(sig));
-	/* A rank that fails because another one has ended may well be reaped first. */
+		fprintf(stderr, "rank %d (pid %d) killed by signal %d (%s)\n", rank, (int)pid, sig, strsignal(sig));
+	/* A rank that fails because of the end of another one may be reaped first. */
 	if (status && !ours && (!h->status || h->status == LAUNCH_STATUS_LOST || (sig && h->status < 128)))
 		h->status = status;
 	if (status && h->phase == RUNNING) {
@@ -98,9 +97,8 @@ static void press_on(struct herd *h)
 	if (h->phase == RUNNING || h->phase == KILL_SENT || now_ms() < h->phase_end_ms)
 		return;
 	if (h->phase == FAILED) {
-		fprintf(stderr,
-			"rank %d (pid %d) ended with status %d; ending the %d that remain\n",
-			h->failed_rank, h->failed_pid, h->status, h->alive);
+		fprintf(stderr, "rank %d (pid %d) ended with status %d; ending the %d that remain\n", h->failed_rank,
+			h->failed_pid, h->status, h->alive);
 		enter(h, TERM_SENT);
 	} else {
 		enter(h, KILL_SENT);
@@ -126,7 +124,7 @@ static void tend(struct herd *h)
 		int sig = sigtimedwait(&watched, NULL, &look);
 
 		if (sig > 0 && sig != SIGCHLD) {
-			/* A second Ctrl-C means it. */
+			/* A second Ctrl-C kills the ranks. */
 			enter(h, h->phase < TERM_SENT ? TERM_SENT : KILL_SENT);
 			if (!h->status)
 				h->status = 128 + sig;
@@ -136,7 +134,7 @@ static void tend(struct herd *h)
 	}
 }
 
-/* A port of the kernel's choice, held from the start: nobody can take it in between. */
+/* Listens on a port that the kernel chooses, from the start, so that no other process can take it. */
 static int listen_locally(int *out_port)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
@@ -155,7 +153,7 @@ static int listen_locally(int *out_port)
 
 static void become_rank(int rank, pid_t launcher, const sigset_t *mask, struct place *p)
 {
-	/* Whatever ends the launcher ends the ranks; it may have ended before this line. */
+	/* The ranks end with the launcher, however it ends; it may have ended before this call. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != launcher)
 		_exit(128 + SIGKILL);
@@ -167,7 +165,7 @@ static void become_rank(int rank, pid_t launcher, const sigset_t *mask, struct p
 	}
 }
 
-/* p: the first of them. */
+/* p: the place of the first rank. */
 static int start(int nranks, struct place p, struct place *out, int *out_status)
 {
 	struct herd h = {.nranks = nranks, .pids = calloc((size_t)nranks, sizeof(pid_t))};
@@ -211,8 +209,7 @@ static int start(int nranks, struct place p, struct place *out, int *out_status)
 
 int launch_ranks(int nranks, struct place *out, int *out_status)
 {
-	struct place p = {
-		.nranks = nranks, .all_local = true, .root = "127.0.0.1", .origin = "--ranks"};
+	struct place p = {.nranks = nranks, .all_local = true, .root = "127.0.0.1", .origin = "--ranks"};
 
 	p.listen_fd = listen_locally(&p.port);
 	if (p.listen_fd < 0) {
@@ -231,17 +228,28 @@ int launch_in_place(int each, struct place *p, int *out_status)
 	return start(each, first, p, out_status);
 }
 
+/* Does the variable name another interface than loopback? */
+static bool chooses(const char *name)
+{
+	const char *v = getenv(name);
+
+	return v && *v && strcmp(v, "lo");
+}
+
 bool launch_keep_local(void)
 {
 	static const char *const ip_providers[] = {"tcp", "net", "sockets", "udp"};
 	const char *provider = getenv("WEFT_PROVIDER");
 	bool ip = !provider, set = false;
 
-	/* Another provider's NICs have other names than "lo", and were asked for. */
+	/* If the user chose by one variable, loopback in the others would exclude every NIC. */
+	if (chooses("WEFT_NICS") || chooses("FI_TCP_IFACE") || chooses("FI_NET_IFACE"))
+		return false;
+	/* The NICs of a provider without IP have other names than "lo", and the user chose that provider. */
 	for (size_t i = 0; provider && i < sizeof(ip_providers) / sizeof(ip_providers[0]); i++)
 		ip |= !strncmp(provider, ip_providers[i], strlen(ip_providers[i]));
 	if (ip && !getenv("WEFT_NICS")) {
-		/* Without this, a machine with better hardware would look for "lo" among that. */
+		/* Without this, a machine with better hardware would use its provider, which has no NIC "lo". */
 		set |= !provider && !setenv("WEFT_PROVIDER", "tcp", 0);
 		set |= !setenv("WEFT_NICS", "lo", 0);
 	}

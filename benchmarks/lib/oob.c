@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The star's collectives and its watch over the ranks; meeting the others is oob_meet.c's work. */
+/* The collectives of the star, and the detection of failed ranks. oob_meet.c connects the ranks. */
+#include "oob_addr.h"
 #include "oob_priv.h"
 
 #include <errno.h>
@@ -9,17 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { CHECK_EVERY_MS = 5, FAREWELL_MS = 1000 };
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 int oob_rank(const struct oob *o)
 {
@@ -46,7 +38,7 @@ int oob_error_status(const struct oob *o)
 	return o->error_status;
 }
 
-/* The rank behind a link: rank 0 has a link to everybody, the others to rank 0 only. */
+/* The rank at the other end of a link: rank 0 has links to all ranks, the others to rank 0 only. */
 static int first_link(const struct oob *o)
 {
 	return o->rank == 0 ? 1 : 0;
@@ -68,9 +60,8 @@ static void tell_others(struct oob *o)
 			(void)oob_link_send(&o->links[r], OOB_FAIL, &n, bytes, FAREWELL_MS);
 }
 
-/* The first cause known is the one that counts. */
-__attribute__((format(printf, 3, 4))) static int give_up(struct oob *o, int status, const char *fmt,
-							 ...)
+/* Records a failure; only the first one is kept. */
+__attribute__((format(printf, 3, 4))) static int give_up(struct oob *o, int status, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -98,11 +89,33 @@ static int give_up_as_told(struct oob *o, const void *notice, size_t bytes)
 	return give_up(o, n.status, "%s", n.error);
 }
 
-/* Looks at what arrived on one link; `gone` says that nothing more will come. */
+void oob_describe_loss(const struct oob *o, int rank, char *buf, size_t buf_bytes)
+{
+	const struct oob_peer *who = &o->peers[rank];
+	int error = o->links[rank].error;
+	bool same_host = !strcmp(who->host, o->peers[o->rank].host);
+	char name[128];
+
+	snprintf(name, sizeof(name), "rank %d (%s, pid %d)", rank, who->host, who->pid);
+	if (!error || ((error == ECONNRESET || error == EPIPE) && same_host))
+		snprintf(buf, buf_bytes, "%s died", name);
+	else if (error == ECONNRESET || error == EPIPE)
+		snprintf(buf, buf_bytes, "%s died, or the network reset the connection to it", name);
+	else if (error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH)
+		snprintf(
+			buf, buf_bytes,
+			"no answer from %s for %d s: %s: its host is down, or the network that the ranks meet on is cut",
+			name, OOB_SILENCE_S, strerror(error));
+	else
+		snprintf(buf, buf_bytes, "lost the connection to %s: %s", name, strerror(error));
+}
+
+/* Handles the frames that arrived on one link; `gone`: the connection has ended. */
 static int take_notice(struct oob *o, int r, bool gone)
 {
 	const struct oob_peer *who = &o->peers[r];
 	const void *notice;
+	char text[384];
 	size_t bytes;
 	int err;
 
@@ -117,17 +130,17 @@ static int take_notice(struct oob *o, int r, bool gone)
 		o->left[r] = true;
 		return 0;
 	}
-	return give_up(o, 0, "rank %d (%s, pid %d) died", r, who->host, who->pid);
+	oob_describe_loss(o, r, text, sizeof(text));
+	return give_up(o, 0, "%s", text);
 }
 
-/* Waits up to timeout_ms for anything on any link, and takes it in. */
+/* Waits up to timeout_ms for input on any link, and reads it. */
 static int watch(struct oob *o, int timeout_ms)
 {
 	int n = 0, first = first_link(o), last = last_link(o);
 
 	for (int r = first; r <= last; r++)
-		o->polls[n++] =
-			(struct pollfd){.fd = o->left[r] ? -1 : o->links[r].fd, .events = POLLIN};
+		o->polls[n++] = (struct pollfd){.fd = o->left[r] ? -1 : o->links[r].fd, .events = POLLIN};
 	if (poll(o->polls, (nfds_t)n, timeout_ms) <= 0)
 		return 0;
 	for (int r = first; r <= last; r++) {
@@ -144,7 +157,7 @@ static int watch(struct oob *o, int timeout_ms)
 
 int oob_check(struct oob *o)
 {
-	int64_t now = now_ms();
+	int64_t now = oob_now_ms();
 
 	if (*o->error)
 		return -EPIPE;
@@ -156,14 +169,14 @@ int oob_check(struct oob *o)
 
 int oob_await_cause(struct oob *o, int timeout_ms)
 {
-	int64_t now = now_ms(), end = now + timeout_ms;
+	int64_t now = oob_now_ms(), end = now + timeout_ms;
 
-	for (; !*o->error && now < end; now = now_ms())
+	for (; !*o->error && now < end; now = oob_now_ms())
 		(void)watch(o, (int)(end - now));
 	return *o->error ? -EPIPE : 0;
 }
 
-/* Blocks until rank r's next contribution is here. NULL: somebody is gone. */
+/* Blocks until the next contribution of rank r has arrived. NULL: a rank has failed. */
 static const void *await_data(struct oob *o, int r, size_t expected_bytes)
 {
 	const void *data;
@@ -175,11 +188,9 @@ static const void *await_data(struct oob *o, int r, size_t expected_bytes)
 		if (data && bytes == expected_bytes)
 			return data;
 		if (data)
-			(void)give_up(o, 0, "rank %d takes part in another exchange than rank %d",
-				      r, o->rank);
+			(void)give_up(o, 0, "rank %d takes part in another exchange than rank %d", r, o->rank);
 		else if (o->left[r])
-			(void)give_up(o, 0, "rank %d (%s, pid %d) left early", r, o->peers[r].host,
-				      o->peers[r].pid);
+			(void)give_up(o, 0, "rank %d (%s, pid %d) left early", r, o->peers[r].host, o->peers[r].pid);
 		else
 			(void)watch(o, -1);
 	}
@@ -190,7 +201,7 @@ static int send_data(struct oob *o, int r, const void *data, size_t bytes)
 {
 	if (!oob_link_send(&o->links[r], OOB_DATA, data, bytes, -1))
 		return 0;
-	/* Its last words, if any, say more than the broken connection. */
+	/* A last message of the rank, if any, is more specific than the broken connection. */
 	(void)oob_link_fill(&o->links[r]);
 	return take_notice(o, r, true);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What oob.c and oob_meet.c share. */
+/* Shared by oob.c and oob_meet.c. */
 #ifndef WEFT_BENCH_OOB_PRIV_H
 #define WEFT_BENCH_OOB_PRIV_H
 
@@ -11,7 +11,7 @@
 
 struct pollfd;
 
-/* What an OOB_FAIL frame holds; `error` may be cut behind its end. */
+/* Payload of an OOB_FAIL frame; the bytes behind the text in `error` may be omitted. */
 struct oob_notice {
 	int32_t status;
 	char error[768];
@@ -20,14 +20,16 @@ struct oob_notice {
 /* All arrays have nranks entries. A link with fd = -1 does not exist. */
 struct oob {
 	int rank, nranks;
-	struct oob_link
-		*links; /* by the other side's rank; a rank other than 0 has links[0] only */
+	struct oob_link *links; /* by the other side's rank; a rank other than 0 has links[0] only */
 	struct oob_peer *peers;
-	bool *left; /* said goodbye and closed: not a death */
+	bool *left; /* by rank: it has announced its end, so its end is no failure */
 	struct pollfd *polls;
 	int64_t next_check_ms;
-	char error[768]; /* "" while all is well */
+	char error[768]; /* "" while no rank has failed */
 	int error_status;
 };
+
+/* Describes the end of the connection to a rank in one line that contains observed facts only. */
+void oob_describe_loss(const struct oob *o, int rank, char *buf, size_t buf_bytes);
 
 #endif

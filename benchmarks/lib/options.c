@@ -12,26 +12,35 @@
 
 enum { MAX_ROWS = 96, LONG_BASE = 1000 };
 
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
+/* These three are added to every table. */
+enum { SHOW_HELP = MAX_ROWS, SHOW_VERSION, SHOW_LIST };
 
-	return slash ? slash + 1 : path;
+static const struct option_row common[] = {
+	{'h', "help", NULL, OPTION_FLAG, NULL, 0, 0, "print this text and exit"},
+	{0, "version", NULL, OPTION_FLAG, NULL, 0, 0, "print the version and exit"},
+};
+
+enum { NCOMMON = sizeof(common) / sizeof(common[0]) };
+
+const char *options_program(void)
+{
+	return program_invocation_short_name;
 }
 
 static void print_row(const struct option_row *row)
 {
+	enum { COLUMN = 34 };
 	char left[64];
 	const char *text = row->help;
-	int used;
 
-	used = row->letter ? snprintf(left, sizeof(left), "  -%c, --%s", row->letter, row->name)
-			   : snprintf(left, sizeof(left), "      --%s", row->name);
-	if (row->arg && used >= 0 && (size_t)used < sizeof(left))
-		snprintf(left + used, sizeof(left) - (size_t)used, " %s", row->arg);
-	printf("%-34s", left);
-	if (strlen(left) > 33)
-		printf("\n%-34s", "");
+	char letter[8] = "    ";
+
+	if (row->letter)
+		snprintf(letter, sizeof(letter), "-%c, ", row->letter);
+	snprintf(left, sizeof(left), "  %s--%s%s%s", letter, row->name, row->arg ? "=" : "", row->arg ? row->arg : "");
+	printf("%-*s", COLUMN, left);
+	if (strlen(left) > COLUMN - 2)
+		printf("\n%-*s", COLUMN, "");
 	for (;;) {
 		int len = (int)strcspn(text, "\n");
 
@@ -39,20 +48,38 @@ static void print_row(const struct option_row *row)
 		if (!text[len])
 			break;
 		text += len + 1;
-		printf("%-34s", "");
+		printf("%-*s", COLUMN, "");
 	}
 }
 
-static void print_help(const char *prog, const char *summary, const struct option_row *rows,
-		       int nrows)
+static void print_help(const char *summary, const struct option_row *rows, int nrows)
 {
-	static const struct option_row help = {'h',  "help", NULL, OPTION_FLAG,
-					       NULL, 0,      0,    "this text"};
-
-	printf("Usage: %s [option...]\n%s\n", prog, summary);
+	printf("Usage: %s [OPTION]...\n%s\nOptions:\n", options_program(), summary);
 	for (int i = 0; i < nrows; i++)
 		print_row(&rows[i]);
-	print_row(&help);
+	for (int i = 0; i < NCOMMON; i++)
+		print_row(&common[i]);
+}
+
+/* For scripts: -LETTER or -, --NAME, ARGUMENT or -, and the text, on one line and separated by tabs. */
+static void list_row(const struct option_row *row)
+{
+	if (row->letter)
+		printf("-%c", row->letter);
+	else
+		printf("-");
+	printf("\t--%s\t%s\t", row->name, row->arg ? row->arg : "-");
+	for (const char *c = row->help; *c; c++)
+		putchar(*c == '\n' ? ' ' : *c);
+	putchar('\n');
+}
+
+static void list_options(const struct option_row *rows, int nrows)
+{
+	for (int i = 0; i < nrows; i++)
+		list_row(&rows[i]);
+	for (int i = 0; i < NCOMMON; i++)
+		list_row(&common[i]);
 }
 
 static int take_number(const char *prog, const struct option_row *row, const char *arg)
@@ -67,8 +94,8 @@ static int take_number(const char *prog, const struct option_row *row, const cha
 		return -1;
 	}
 	if (v < row->min || v > row->max) {
-		fprintf(stderr, "%s: --%s: %s is not within %" PRId64 " to %" PRId64 "\n", prog,
-			row->name, arg, row->min, row->max);
+		fprintf(stderr, "%s: --%s: %s is not within %" PRId64 " to %" PRId64 "\n", prog, row->name, arg,
+			row->min, row->max);
 		return -1;
 	}
 	*(int64_t *)row->out = v;
@@ -86,7 +113,7 @@ static int take(const char *prog, const struct option_row *row, const char *arg)
 	return -1;
 }
 
-/* The text of the option getopt stumbled over; `buf` holds a short one. */
+/* The option that getopt rejected; `buf` holds a short one. */
 static const char *offender(char **argv, char *buf)
 {
 	if (optopt && optopt < LONG_BASE) {
@@ -98,55 +125,81 @@ static const char *offender(char **argv, char *buf)
 	return argv[optind - 1];
 }
 
-int options_parse(int argc, char **argv, const char *summary, const struct option_row *rows,
-		  int nrows)
-{
-	struct option longs[MAX_ROWS + 2];
+/* The table in the form of getopt_long. */
+struct getopt_table {
+	struct option longs[MAX_ROWS + 4];
 	char shorts[2 * MAX_ROWS + 4];
-	char letter[3];
+};
+
+static void make_table(const struct option_row *rows, int nrows, struct getopt_table *t)
+{
 	size_t ns = 0;
-	const char *prog = base_name(argv[0]);
+
+	memset(t, 0, sizeof(*t));
+	t->shorts[ns++] = ':';
+	for (int i = 0; i < nrows; i++) {
+		bool has_arg = rows[i].kind != OPTION_FLAG;
+
+		t->longs[i] = (struct option){rows[i].name, has_arg, NULL, LONG_BASE + i};
+		if (rows[i].letter)
+			t->shorts[ns++] = rows[i].letter;
+		if (rows[i].letter && has_arg)
+			t->shorts[ns++] = ':';
+	}
+	t->shorts[ns] = 'h';
+	t->longs[nrows] = (struct option){"help", no_argument, NULL, LONG_BASE + SHOW_HELP};
+	t->longs[nrows + 1] = (struct option){"version", no_argument, NULL, LONG_BASE + SHOW_VERSION};
+	t->longs[nrows + 2] = (struct option){"list-options", no_argument, NULL, LONG_BASE + SHOW_LIST};
+}
+
+/* Reports an option that getopt_long rejected with '?' or ':'. */
+static int refuse(const char *prog, char **argv, int c)
+{
+	char letter[3];
+
+	if (c == ':')
+		fprintf(stderr, "%s: option %s needs an argument\n", prog, offender(argv, letter));
+	else if (optopt >= LONG_BASE)
+		fprintf(stderr, "%s: option %s takes no argument\n", prog, argv[optind - 1]);
+	else
+		fprintf(stderr, "%s: unknown or ambiguous option %s; --help lists all\n", prog, offender(argv, letter));
+	return -1;
+}
+
+static bool print_common(int c, const char *summary, const struct option_row *rows, int nrows)
+{
+	if (c == 'h' || c == LONG_BASE + SHOW_HELP)
+		print_help(summary, rows, nrows);
+	else if (c == LONG_BASE + SHOW_VERSION)
+		options_print_version();
+	else if (c == LONG_BASE + SHOW_LIST)
+		list_options(rows, nrows);
+	else
+		return false;
+	return true;
+}
+
+void options_print_version(void)
+{
+	printf("%s (Weft) %s\n", options_program(), PACKAGE_VERSION);
+}
+
+int options_parse(int argc, char **argv, const char *summary, const struct option_row *rows, int nrows)
+{
+	const char *prog = options_program();
+	struct getopt_table t;
 	int c, i;
 
 	if (nrows > MAX_ROWS)
 		abort();
-	memset(longs, 0, sizeof(longs));
-	shorts[ns++] = ':';
-	for (i = 0; i < nrows; i++) {
-		bool has_arg = rows[i].kind != OPTION_FLAG;
-
-		longs[i] = (struct option){rows[i].name, has_arg, NULL, LONG_BASE + i};
-		if (rows[i].letter)
-			shorts[ns++] = rows[i].letter;
-		if (rows[i].letter && has_arg)
-			shorts[ns++] = ':';
-	}
-	longs[nrows] = (struct option){"help", no_argument, NULL, 'h'};
-	shorts[ns++] = 'h';
-	shorts[ns] = '\0';
-
+	make_table(rows, nrows, &t);
 	opterr = 0;
-	optind = 0; /* a fresh start also when this is not the first command line of the process */
-	while ((c = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
-		if (c == 'h') {
-			print_help(prog, summary, rows, nrows);
+	optind = 0; /* restarts getopt if the process has parsed another command line before */
+	while ((c = getopt_long(argc, argv, t.shorts, t.longs, NULL)) != -1) {
+		if (print_common(c, summary, rows, nrows))
 			return 1;
-		}
-		if (c == '?' && optopt >= LONG_BASE) {
-			fprintf(stderr, "%s: option %s takes no argument\n", prog,
-				argv[optind - 1]);
-			return -1;
-		}
-		if (c == '?') {
-			fprintf(stderr, "%s: unknown or ambiguous option %s; --help lists all\n",
-				prog, offender(argv, letter));
-			return -1;
-		}
-		if (c == ':') {
-			fprintf(stderr, "%s: option %s needs an argument\n", prog,
-				offender(argv, letter));
-			return -1;
-		}
+		if (c == '?' || c == ':')
+			return refuse(prog, argv, c);
 		for (i = 0; i < nrows; i++)
 			if (c == LONG_BASE + i || c == rows[i].letter)
 				break;
@@ -154,8 +207,7 @@ int options_parse(int argc, char **argv, const char *summary, const struct optio
 			return -1;
 	}
 	if (optind < argc) {
-		fprintf(stderr, "%s: unexpected argument '%s'; --help lists the options\n", prog,
-			argv[optind]);
+		fprintf(stderr, "%s: unexpected argument '%s'; --help lists the options\n", prog, argv[optind]);
 		return -1;
 	}
 	return 0;

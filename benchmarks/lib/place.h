@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which rank is this process, and where is rank 0? Read from what mpirun, srun, torchrun and the
- * like put into the environment. Pure functions of the environment; starting processes is
- * launch.h's work.
+ * The place of this process in its job: its rank, and the address of rank 0, read from the environment that mpirun, srun,
+ * torchrun and similar launchers provide. launch.h starts processes.
  */
 #ifndef WEFT_BENCH_PLACE_H
 #define WEFT_BENCH_PLACE_H
@@ -12,23 +11,24 @@
 
 struct place {
 	int rank, nranks;
-	bool all_local; /* every rank runs on this host */
-	char root[256]; /* where rank 0 listens */
+	bool all_local;	       /* every rank runs on this host */
+	char root[4096];       /* candidate hosts of rank 0, separated by commas */
+	const char *root_from; /* the environment variable that root is from; NULL: root is certain */
 	int port;
-	int listen_fd;      /* rank 0 of local ranks: a listening socket; else -1 */
-	const char *origin; /* who said so, e.g. "Open MPI" */
+	int listen_fd;	    /* rank 0, if all ranks are local: a listening socket; else -1 */
+	const char *origin; /* the launcher, e.g. "Open MPI" */
+	int launcher;	    /* index of the launcher, for place_root_from_env */
+	bool mpi;	    /* started by the launcher of an MPI, which can distribute the address of rank 0 */
 };
 
 /*
- * 1: found, *out filled. 0: nothing in the environment speaks of ranks. -1: it does, but something
- * is missing or contradictory; one message on stderr names the variable.
+ * 1: success, *out is filled in. 0: the environment describes no rank. -1: a variable is missing or contradicts another
+ * one; one message on stderr names it.
  */
 int place_from_env(struct place *out);
 
-/*
- * First host of a SLURM node list: "gpu[003-008,12],login1" -> "gpu003". 0 or -EINVAL (malformed,
- * or longer than buf).
- */
-int place_first_host(const char *nodelist, char *buf, size_t buf_bytes);
+/* The two halves of place_from_env: the first fills in all fields except root and port, the second those (0 or -1). */
+int place_rank_from_env(struct place *out);
+int place_root_from_env(struct place *p);
 
 #endif

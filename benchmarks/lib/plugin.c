@@ -19,10 +19,8 @@ static int show_info(void)
 	return v && (!strcasecmp(v, "INFO") || !strcasecmp(v, "TRACE"));
 }
 
-__attribute__((format(printf, 5, 6))) static void bench_logger(weft_nccl_log_level level,
-							       unsigned long flags,
-							       const char *file, int line,
-							       const char *fmt, ...)
+__attribute__((format(printf, 5, 6))) static void bench_logger(weft_nccl_log_level level, unsigned long flags,
+							       const char *file, int line, const char *fmt, ...)
 {
 	char text[1024];
 	va_list ap;
@@ -53,8 +51,8 @@ int bench_plugin_load(struct bench_plugin *p, const char *path, int abi)
 	}
 	p->abi = abi ? abi : plugin_abi_newest(p->dl);
 	if (!p->abi) {
-		fprintf(stderr, "%s: no symbol ncclNetPlugin_v%d to ncclNetPlugin_v%d: not a NCCL net plugin\n",
-			path, PLUGIN_ABI_MIN, PLUGIN_ABI_MAX);
+		fprintf(stderr, "%s: no symbol ncclNetPlugin_v%d to ncclNetPlugin_v%d: not a NCCL net plugin\n", path,
+			PLUGIN_ABI_MIN, PLUGIN_ABI_MAX);
 		return -1;
 	}
 	p->net = plugin_abi_table(p->dl, p->abi);
@@ -77,12 +75,13 @@ int bench_plugin_open(struct bench_plugin *p, const char *path, int abi)
 		return -1;
 	}
 	r = p->net->devices(&p->ndev);
-	if (r || p->ndev <= 0) {
-		fprintf(stderr,
-			"%s: plugin %s has no usable device (%s); NCCL_DEBUG=INFO shows why\n",
-			path, p->net->name, bench_result_text(r));
+	if (r)
+		fprintf(stderr, "%s: plugin %s cannot list its devices: %s\n", path, p->net->name,
+			bench_result_text(r));
+	else if (p->ndev <= 0)
+		fprintf(stderr, "%s: plugin %s has no usable device; NCCL_DEBUG=INFO shows why\n", path, p->net->name);
+	if (r || p->ndev <= 0)
 		return -1;
-	}
 	return 0;
 }
 
@@ -98,8 +97,8 @@ void bench_plugin_close(struct bench_plugin *p)
 const char *bench_result_text(weft_nccl_result r)
 {
 	static const char *const text[] = {
-		"success",          "unhandled CUDA error", "system error", "internal error",
-		"invalid argument", "invalid usage",        "remote error", "in progress",
+		"success",	    "unhandled CUDA error", "system error", "internal error",
+		"invalid argument", "invalid usage",	    "remote error", "in progress",
 	};
 	size_t i = (size_t)r;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tables of versions 9 to 12 as one of version 8; see plugin_abi.h. */
+/* Presents tables of versions 9 to 12 as a table of version 8; see plugin_abi.h. */
 #include "plugin_abi.h"
 
 #include <dlfcn.h>
@@ -10,13 +10,12 @@
 
 #include "weft/nccl_net_v12.h"
 
-#define GROUP_MAX    64 /* most buffers of a receive that NCCL can ask for */
+#define GROUP_MAX    64 /* largest number of buffers in a receive of NCCL */
 #define CONTEXTS_MAX 16
-#define COMM_ID      0x5745465423ull
+#define COMM_ID	     0x5745465423ull
 
-/* All versions have the entries of version 8 at the same places, some with other arguments. */
-_Static_assert(offsetof(struct weft_nccl_net_v8, irecv_consumed) ==
-		       offsetof(struct weft_nccl_net_v12, irecv_consumed),
+/* All versions have the entries of version 8 at the same offsets, some with other arguments. */
+_Static_assert(offsetof(struct weft_nccl_net_v8, irecv_consumed) == offsetof(struct weft_nccl_net_v12, irecv_consumed),
 	       "version 12 begins like version 8");
 
 static union {
@@ -29,7 +28,7 @@ static union {
 static struct weft_nccl_net_v8 table;
 static int version;
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* covers the contexts */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* protects the contexts */
 static void *contexts[CONTEXTS_MAX];
 static int context_count;
 
@@ -38,7 +37,7 @@ static weft_nccl_result init_v10(weft_nccl_logger logger)
 	return inner.v10->init(logger, NULL);
 }
 
-/* Versions 11 and 12 have the same arguments wherever this file uses inner.v11. */
+/* Versions 11 and 12 have the same arguments in all entries that this file calls through inner.v11. */
 static weft_nccl_result init_v11(weft_nccl_logger logger)
 {
 	struct weft_nccl_comm_config config = {.traffic_class = WEFT_NCCL_TRAFFIC_CLASS_UNDEF};
@@ -62,21 +61,21 @@ void *plugin_abi_context(void)
 	return ctx;
 }
 
-/* Every field that version 8 has and the plugin did not write stays as the caller's memory was. */
-#define COPY_PROPS(from, to)                                                                            \
-	do {                                                                                            \
-		(to)->name = (from)->name;                                                              \
-		(to)->pci_path = (from)->pci_path;                                                      \
-		(to)->guid = (from)->guid;                                                              \
-		(to)->ptr_support = (from)->ptr_support;                                                \
-		(to)->reg_is_global = (from)->reg_is_global;                                            \
-		(to)->speed_mbps = (from)->speed_mbps;                                                  \
-		(to)->port = (from)->port;                                                              \
-		(to)->latency_us = (from)->latency_us;                                                  \
-		(to)->max_comms = (from)->max_comms;                                                    \
-		(to)->max_recvs = (from)->max_recvs;                                                    \
-		(to)->net_device_type = (from)->net_device_type;                                        \
-		(to)->net_device_version = (from)->net_device_version;                                  \
+/* Fields that the plugin did not write keep the content of the caller's memory. */
+#define COPY_PROPS(from, to)                                                                                           \
+	do {                                                                                                           \
+		(to)->name = (from)->name;                                                                             \
+		(to)->pci_path = (from)->pci_path;                                                                     \
+		(to)->guid = (from)->guid;                                                                             \
+		(to)->ptr_support = (from)->ptr_support;                                                               \
+		(to)->reg_is_global = (from)->reg_is_global;                                                           \
+		(to)->speed_mbps = (from)->speed_mbps;                                                                 \
+		(to)->port = (from)->port;                                                                             \
+		(to)->latency_us = (from)->latency_us;                                                                 \
+		(to)->max_comms = (from)->max_comms;                                                                   \
+		(to)->max_recvs = (from)->max_recvs;                                                                   \
+		(to)->net_device_type = (from)->net_device_type;                                                       \
+		(to)->net_device_version = (from)->net_device_version;                                                 \
 	} while (0)
 
 static weft_nccl_result get_properties_v9(int dev, struct weft_nccl_props_v8 *props)
@@ -138,21 +137,18 @@ static weft_nccl_result listen_v11(int dev, void *handle, void **listen_comm)
 	return inner.v11->listen(plugin_abi_context(), dev, handle, listen_comm);
 }
 
-static weft_nccl_result connect_v10(int dev, void *handle, void **send_comm,
-				    struct weft_nccl_device_handle **send_dev)
+static weft_nccl_result connect_v10(int dev, void *handle, void **send_comm, struct weft_nccl_device_handle **send_dev)
 {
 	return inner.v10->connect(dev, NULL, handle, send_comm, send_dev);
 }
 
-static weft_nccl_result connect_v11(int dev, void *handle, void **send_comm,
-				    struct weft_nccl_device_handle **send_dev)
+static weft_nccl_result connect_v11(int dev, void *handle, void **send_comm, struct weft_nccl_device_handle **send_dev)
 {
 	return inner.v11->connect(plugin_abi_context(), dev, handle, send_comm, send_dev);
 }
 
-/* A negative size stays one that nobody can mean. */
-static weft_nccl_result isend_v9(void *send_comm, void *data, int size, int tag, void *mhandle,
-				 void **request)
+/* A negative size becomes a huge one, which the plugin must reject. */
+static weft_nccl_result isend_v9(void *send_comm, void *data, int size, int tag, void *mhandle, void **request)
 {
 	if (version == 9)
 		return inner.v9->isend(send_comm, data, (size_t)size, tag, mhandle, request);
@@ -162,7 +158,7 @@ static weft_nccl_result isend_v9(void *send_comm, void *data, int size, int tag,
 static weft_nccl_result irecv_v9(void *recv_comm, int n, void **data, int *sizes, int *tags, void **mhandles,
 				 void **request)
 {
-	size_t wide[GROUP_MAX + 1]; /* one more, so that too many can be asked for */
+	size_t wide[GROUP_MAX + 1]; /* one more, so that tests can request too many */
 	int i;
 
 	for (i = 0; i < n && i <= GROUP_MAX; i++)
@@ -172,10 +168,10 @@ static weft_nccl_result irecv_v9(void *recv_comm, int n, void **data, int *sizes
 	return inner.v10->irecv(recv_comm, n, data, wide, tags, mhandles, NULL, request);
 }
 
-/* What is missing stays missing: it is for a test to find, not to be hidden. */
+/* Missing functions stay NULL, for tests to detect. */
 #define REPLACE(entry, by) (table.entry = table.entry ? (by) : NULL)
 
-/* The entries whose arguments are not those of version 8. */
+/* Replaces the entries whose arguments differ from version 8. */
 static void replace_entries(void)
 {
 	REPLACE(isend, isend_v9);

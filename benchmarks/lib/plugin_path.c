@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See plugin_path.h. BENCH_PLUGIN_DIR is where `make install` puts the plugin. */
+/* See plugin_path.h. BENCH_PLUGIN_DIR is the directory to which `make install` copies the plugin. */
 #include "plugin_path.h"
 
 #include <limits.h>
@@ -9,7 +9,7 @@
 
 #define PLUGIN "libnccl-net-weft.so"
 
-/* The directory of the running program; "." when the kernel does not tell. */
+/* The directory of the running program; "." if it is unknown. */
 static void program_dir(char *buf, size_t buf_bytes)
 {
 	ssize_t n = readlink("/proc/self/exe", buf, buf_bytes - 1);
@@ -26,8 +26,8 @@ static void program_dir(char *buf, size_t buf_bytes)
 const char *bench_default_plugin(void)
 {
 	/*
-	 * Programs lie in benchmarks/, or in benchmarks/.libs/ behind a libtool wrapper, or in bin/
-	 * of an installation that may have been moved.
+	 * Programs are in benchmarks/, in benchmarks/.libs/ behind a libtool wrapper, or in bin/ of an installation, which may
+	 * have been moved.
 	 */
 	static const char *const places[] = {"../src/.libs/", "../../src/.libs/", "../lib/"};
 	static char path[PATH_MAX + 64];

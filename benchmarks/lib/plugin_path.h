@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which plugin a benchmark takes when it is not told. */
+/* The default plugin of the benchmarks. */
 #ifndef WEFT_BENCH_PLUGIN_PATH_H
 #define WEFT_BENCH_PLUGIN_PATH_H
 
 /*
- * Weft's plugin: the one from the same build tree as the running program, else the installed one,
- * else its bare name, which the loader then looks for. Never NULL; the text lives as long as the
- * process.
+ * The path of Weft's plugin: in the build tree of the running program, else where it is installed, else its bare file
+ * name, for the loader's search. Never NULL; the text stays valid.
  */
 const char *bench_default_plugin(void);
 

@@ -1,57 +1,55 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The reductions of types.h. One macro per family of types writes the loops the compiler
- * vectorises. */
+/* The reductions of types.h. One macro per family of types contains the loops that the compiler vectorises. */
 #include "types.h"
 #include "small_float.h"
 
 #if defined(__GNUC__) && !defined(__clang__)
-/* At -O2 gcc vectorises next to nothing, and the arithmetic is not what is to be measured. */
+/* gcc vectorises very little at -O2, and the arithmetic must not dominate the measurement. */
 #pragma GCC optimize("O3")
 #endif
 
-#define LOOP(T, expression)                                                                        \
-	for (size_t i = 0; i < count; i++) {                                                       \
-		const T x = a[i], y = b[i];                                                        \
-		out[i] = expression;                                                               \
+#define LOOP(T, expression)                                                                                            \
+	for (size_t i = 0; i < count; i++) {                                                                           \
+		const T x = a[i], y = b[i];                                                                            \
+		out[i] = expression;                                                                                   \
 	}
 
 /* U: an unsigned type at least as wide as T in which overflow wraps around. */
-#define INTEGER_REDUCTION(name, T, U)                                                              \
-	static void reduce_##name(enum redop op, T *out, const T *a, const T *b, size_t count)     \
-	{                                                                                          \
-		switch (op) {                                                                      \
-		case OP_AVG:                                                                       \
-		case OP_SUM: LOOP(T, (T)((U)x + (U)y)) break;                                      \
-		case OP_PROD: LOOP(T, (T)((U)x * (U)y)) break;                                     \
-		case OP_MAX: LOOP(T, x > y ? x : y) break;                                         \
-		case OP_MIN: LOOP(T, x < y ? x : y) break;                                         \
-		case OP_COUNT: break;                                                              \
-		}                                                                                  \
-	}                                                                                          \
-	static void divide_##name(int nranks, T *data, size_t count)                               \
-	{                                                                                          \
-		for (size_t i = 0; i < count; i++)                                                 \
-			data[i] = (T)(sizeof(T) < sizeof(int) ? data[i] / nranks                   \
-							      : data[i] / (T)nranks);              \
+#define INTEGER_REDUCTION(name, T, U)                                                                                  \
+	static void reduce_##name(enum redop op, T *out, const T *a, const T *b, size_t count)                         \
+	{                                                                                                              \
+		switch (op) {                                                                                          \
+		case OP_AVG:                                                                                           \
+		case OP_SUM: LOOP(T, (T)((U)x + (U)y)) break;                                                          \
+		case OP_PROD: LOOP(T, (T)((U)x * (U)y)) break;                                                         \
+		case OP_MAX: LOOP(T, x > y ? x : y) break;                                                             \
+		case OP_MIN: LOOP(T, x < y ? x : y) break;                                                             \
+		case OP_COUNT: break;                                                                                  \
+		}                                                                                                      \
+	}                                                                                                              \
+	static void divide_##name(int nranks, T *data, size_t count)                                                   \
+	{                                                                                                              \
+		for (size_t i = 0; i < count; i++)                                                                     \
+			data[i] = (T)(sizeof(T) < sizeof(int) ? data[i] / nranks : data[i] / (T)nranks);               \
 	}
 
-/* F: the type that calculates; from and to convert. */
-#define FLOAT_REDUCTION(name, T, F, from, to)                                                      \
-	static void reduce_##name(enum redop op, T *out, const T *a, const T *b, size_t count)     \
-	{                                                                                          \
-		switch (op) {                                                                      \
-		case OP_AVG:                                                                       \
-		case OP_SUM: LOOP(T, to(from(x) + from(y))) break;                                 \
-		case OP_PROD: LOOP(T, to(from(x) * from(y))) break;                                \
-		case OP_MAX: LOOP(T, from(x) > from(y) ? x : y) break;                             \
-		case OP_MIN: LOOP(T, from(x) < from(y) ? x : y) break;                             \
-		case OP_COUNT: break;                                                              \
-		}                                                                                  \
-	}                                                                                          \
-	static void divide_##name(int nranks, T *data, size_t count)                               \
-	{                                                                                          \
-		for (size_t i = 0; i < count; i++)                                                 \
-			data[i] = to(from(data[i]) / (F)nranks);                                   \
+/* F: the type of the arithmetic; `from` and `to` convert. */
+#define FLOAT_REDUCTION(name, T, F, from, to)                                                                          \
+	static void reduce_##name(enum redop op, T *out, const T *a, const T *b, size_t count)                         \
+	{                                                                                                              \
+		switch (op) {                                                                                          \
+		case OP_AVG:                                                                                           \
+		case OP_SUM: LOOP(T, to(from(x) + from(y))) break;                                                     \
+		case OP_PROD: LOOP(T, to(from(x) * from(y))) break;                                                    \
+		case OP_MAX: LOOP(T, from(x) > from(y) ? x : y) break;                                                 \
+		case OP_MIN: LOOP(T, from(x) < from(y) ? x : y) break;                                                 \
+		case OP_COUNT: break;                                                                                  \
+		}                                                                                                      \
+	}                                                                                                              \
+	static void divide_##name(int nranks, T *data, size_t count)                                                   \
+	{                                                                                                              \
+		for (size_t i = 0; i < count; i++)                                                                     \
+			data[i] = to(from(data[i]) / (F)nranks);                                                       \
 	}
 
 INTEGER_REDUCTION(int8, int8_t, uint32_t)
@@ -65,8 +63,7 @@ FLOAT_REDUCTION(bfloat16, uint16_t, float, bfloat16_to_float, bfloat16_from_floa
 FLOAT_REDUCTION(float, float, float, , )
 FLOAT_REDUCTION(double, double, double, , )
 
-void reduce(enum elem_type type, enum redop op, void *out, const void *a, const void *b,
-	    size_t count)
+void reduce(enum elem_type type, enum redop op, void *out, const void *a, const void *b, size_t count)
 {
 	switch (type) {
 	case TYPE_INT8: reduce_int8(op, out, a, b, count); break;

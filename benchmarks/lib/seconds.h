@@ -5,7 +5,7 @@
 
 #include <time.h>
 
-/* Seconds since an arbitrary point; never goes back; no system call. */
+/* Seconds since an arbitrary point, from a monotonic clock; usually without a system call. */
 static inline double seconds_now(void)
 {
 	struct timespec t;

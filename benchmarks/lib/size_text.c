@@ -13,7 +13,7 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* Reads digits; at least one. Returns the first character behind them, or NULL. */
+/* Reads one or more digits. Returns the first character after them, or NULL. */
 static const char *read_digits(const char *s, int64_t *out)
 {
 	int64_t v = 0;
@@ -27,7 +27,7 @@ static const char *read_digits(const char *s, int64_t *out)
 	return s;
 }
 
-/* Reads what stands behind a decimal point, as the number of bytes it makes of `unit`. */
+/* Reads the digits after a decimal point, as a number of bytes: that fraction of `unit`. */
 static const char *read_fraction(const char *s, int64_t *out_num, int64_t *out_den)
 {
 	*out_num = 0;
@@ -35,7 +35,7 @@ static const char *read_fraction(const char *s, int64_t *out_num, int64_t *out_d
 	if (!is_digit(*s))
 		return NULL;
 	for (; is_digit(*s); s++) {
-		/* Nine digits are finer than a byte of a G; the rest cannot matter. */
+		/* Nine digits resolve a byte of a G; further digits do not change the result. */
 		if (*out_den >= 1000000000)
 			continue;
 		*out_num = *out_num * 10 + (*s - '0');

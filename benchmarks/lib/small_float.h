@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * half and bfloat16 to float and back, in software, so that every machine gives the same bits.
- * Inline and without branches: reductions call them for every element.
+ * Conversions of half and bfloat16 to float and back, in software, so all machines give the same bits. Inline and without
+ * branches, because reductions call them for every element.
  *
- * Every half and bfloat16 is a float, so only the way back rounds: to nearest, ties to even.
+ * Every half and bfloat16 is a float, so only the conversion from float rounds: to nearest, ties to even.
  */
 #ifndef WEFT_BENCH_SMALL_FLOAT_H
 #define WEFT_BENCH_SMALL_FLOAT_H
@@ -31,9 +31,9 @@ static inline float half_to_float(uint16_t h)
 {
 	uint32_t sign = (uint32_t)(h & 0x8000) << 16;
 	uint32_t magnitude = (uint32_t)(h & 0x7fff) << 13;
-	/* The exponents differ by 112; multiplying instead of adding also serves subnormals. */
+	/* The exponents differ by 112. A multiplication, unlike an addition, also converts subnormals. */
 	uint32_t scaled = float_bits(bits_float(magnitude) * 0x1p112f);
-	/* Infinity and NaN have all exponent bits set in either format. */
+	/* Infinity and NaN have all exponent bits set in both formats. */
 	uint32_t special = magnitude >= 0x1fu << 23 ? 0x7f800000 : 0;
 
 	return bits_float(sign | scaled | special);
@@ -44,7 +44,7 @@ static inline uint16_t half_from_float(float f)
 	uint32_t u = float_bits(f);
 	uint32_t sign = (u >> 16) & 0x8000;
 	uint32_t magnitude = u & 0x7fffffff;
-	/* Below 2^-14, adding 1/2 makes the FPU round at half's last subnormal bit, 2^-24. */
+	/* Below 2^-14, adding 1/2 makes the FPU round at the last bit of half's subnormals, 2^-24. */
 	uint32_t tiny = float_bits(bits_float(magnitude) + 0.5f) - 0x3f000000;
 	uint32_t rounded = magnitude + 0xfff + ((magnitude >> 13) & 1);
 	uint32_t h = magnitude < 0x38800000 ? tiny : (rounded - (112u << 23)) >> 13;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the types are and how they convert. The arithmetic on arrays is reduce.c's work. */
+/* The types and their conversions. reduce.c contains the arithmetic on arrays. */
 #include "types.h"
 #include "small_float.h"
 

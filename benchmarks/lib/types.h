@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * nccl-tests' element types and reductions, on host memory. Arithmetic in the element's own type,
- * as a GPU would do it: integers wrap around, half and bfloat16 round after every operation (to
- * nearest, ties to even). Pure functions.
+ * nccl-tests' element types and reductions, on host memory. Arithmetic uses the type of the elements, as on a GPU: integers
+ * wrap around, and half and bfloat16 round after every operation (to nearest, ties to even). Pure functions.
  */
 #ifndef WEFT_BENCH_TYPES_H
 #define WEFT_BENCH_TYPES_H
@@ -11,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* In the order in which nccl-tests runs "all". */
+/* In nccl-tests' order for "all". */
 enum elem_type {
 	TYPE_INT8,
 	TYPE_UINT8,
@@ -26,36 +25,34 @@ enum elem_type {
 	TYPE_COUNT
 };
 
-/* OP_NONE: of what does not reduce; no operation that reduce() can do. */
+/* OP_NONE: for collectives that do not reduce; invalid for reduce(). */
 enum redop { OP_SUM, OP_PROD, OP_MAX, OP_MIN, OP_AVG, OP_COUNT, OP_NONE = OP_COUNT };
 
 struct type_facts {
 	const char *name;
 	size_t bytes;
 	bool is_signed; /* integers */
-	int digits;     /* floats: bits of the significand, the hidden one included; integers: 0 */
-	int bias;       /* floats: of the exponent */
+	int digits;	/* floats: bits of the significand, including the hidden one; integers: 0 */
+	int bias;	/* floats: bias of the exponent */
 };
 
 extern const struct type_facts type_facts[TYPE_COUNT];
-extern const char *const op_names[OP_COUNT + 1]; /* the last one is OP_NONE's */
+extern const char *const op_names[OP_COUNT + 1]; /* the last one is the name of OP_NONE */
 
-/* By nccl-tests' name, in its case. The value, or -1. */
+/* Find a type or an operation by nccl-tests' name (case-sensitive). The value, or -1. */
 int type_find(const char *name);
 int op_find(const char *name);
 
 /*
- * Elements of a floating type from doubles. For half and bfloat16 the doubles must be exact in
- * float, or they would be rounded twice.
+ * Converts doubles to elements of a floating type. For half and bfloat16 the doubles must be exact in float; otherwise they
+ * are rounded twice.
  */
 void elems_from_doubles(enum elem_type type, const double *v, void *out, size_t count);
 
 /* out[i] = a[i] op b[i]. OP_AVG adds; reduce_finish divides. out may be a or b. */
-void reduce(enum elem_type type, enum redop op, void *out, const void *a, const void *b,
-	    size_t count);
+void reduce(enum elem_type type, enum redop op, void *out, const void *a, const void *b, size_t count);
 
-/* What remains to be done once all of nranks contributions are in: OP_AVG divides, others nothing.
- */
+/* The last step, after all nranks contributions have been reduced: OP_AVG divides, other operations do nothing. */
 void reduce_finish(enum elem_type type, enum redop op, int nranks, void *data, size_t count);
 
 #endif

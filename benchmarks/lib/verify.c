@@ -6,17 +6,16 @@
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 enum {
-	/* With fewer than this many units for each rank, only some of the ranks contribute. */
+	/* Smallest number of units per contributing rank; if necessary, only some of the ranks contribute. */
 	MIN_SHARE = 4,
-	/* Product: what the exponents of all ranks may add up to, in half and in the wider types.
-	 */
+	/* Product: limits for the sum of all ranks' exponents, in half and in the wider types. */
 	HALF_EXPONENTS = 12,
 	WIDE_EXPONENTS = 100,
 	AVERAGE_ULPS = 2,
-	PIECE = 1024, /* elements worked on at a time: they stay in the cache */
+	PIECE = 1024, /* elements processed at a time, so that they stay in the cache */
 };
 
-/* Finaliser of splitmix64: every input bit reaches every output bit. */
+/* Finaliser of splitmix64: every input bit affects every output bit. */
 ALWAYS_INLINE uint64_t mix(uint64_t x)
 {
 	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -24,7 +23,7 @@ ALWAYS_INLINE uint64_t mix(uint64_t x)
 	return x ^ (x >> 31);
 }
 
-/* Bits all ranks agree on for one element, and bits of one rank. */
+/* Hashed bits of one element, the same on all ranks, and hashed bits of one rank. */
 ALWAYS_INLINE uint64_t hash_elem(uint64_t seed_key, uint64_t index)
 {
 	return mix(seed_key + index * 0x9e3779b97f4a7c15u);
@@ -50,8 +49,7 @@ ALWAYS_INLINE double power_of_two(int exponent)
 	return d;
 }
 
-/* Negated if the lowest bit is set; a branch on hashed bits would be mispredicted half of the time.
- */
+/* Negates if the lowest bit is set. A branch on hashed bits would be mispredicted half of the time. */
 ALWAYS_INLINE double with_sign(double v, uint64_t bit)
 {
 	uint64_t bits;
@@ -62,7 +60,7 @@ ALWAYS_INLINE double with_sign(double v, uint64_t bit)
 	return v;
 }
 
-/* 1 to just below 2, from as many bits as the type's significand has. */
+/* A value in [1, 2) that uses all bits of the type's significand. */
 ALWAYS_INLINE double one_to_two(const struct type_facts *f, uint64_t bits)
 {
 	uint64_t one = 1ull << (f->digits - 1);
@@ -70,8 +68,7 @@ ALWAYS_INLINE double one_to_two(const struct type_facts *f, uint64_t bits)
 	return 1.0 + (double)(int64_t)(bits & (one - 1)) * power_of_two(1 - f->digits);
 }
 
-/* Ranks share a budget, so that each one's part is at least `min`: every stride-th one, if need be.
- */
+/* The ranks' shares of a budget. Each part is at least `min`; if necessary, only every stride-th rank has one. */
 struct shares {
 	int stride;
 	int64_t part; /* largest magnitude of one contribution */
@@ -86,14 +83,13 @@ static struct shares share_out(int64_t budget, int64_t min, int nranks)
 	return (struct shares){(int)stride, budget / ranks};
 }
 
-/* Whether the rank contributes at this element; which ones do differs from element to element. */
+/* Does the rank contribute at this element? The contributing ranks differ from element to element. */
 ALWAYS_INLINE bool has_share(const struct shares *s, uint64_t elem, int rank)
 {
 	return s->stride == 1 || below(elem >> 16, s->stride) == rank % s->stride;
 }
 
-/* A whole number from -part to part but 0, times the element's common unit. part: a power of two.
- */
+/* A whole number from -part to part except 0, times the element's common unit. part: a power of two. */
 ALWAYS_INLINE double sum_value(const struct shares *s, uint64_t elem, int rank)
 {
 	uint64_t h = hash_rank(elem, rank);
@@ -104,14 +100,13 @@ ALWAYS_INLINE double sum_value(const struct shares *s, uint64_t elem, int rank)
 	return with_sign(magnitude * power_of_two(-(int)(elem % 8)), h);
 }
 
-ALWAYS_INLINE double prod_value(const struct shares *s, const struct type_facts *f, uint64_t elem,
-				int rank, int nranks)
+ALWAYS_INLINE double prod_value(const struct shares *s, const struct type_facts *f, uint64_t elem, int rank, int nranks)
 {
 	uint64_t h = hash_rank(elem, rank);
 	int part = has_share(s, elem, rank) ? (int)s->part : 0;
 	double v = power_of_two(below(h >> 8, 2 * part + 1) - part);
 
-	/* One rank's significand; nobody else's rounds it. */
+	/* Only one rank has a significand, so the product is never rounded. */
 	if (below(elem >> 8, nranks) == rank)
 		v *= one_to_two(f, h >> 11);
 	return with_sign(v, h);
@@ -126,7 +121,7 @@ ALWAYS_INLINE double minmax_value(const struct type_facts *f, uint64_t elem, int
 	return with_sign(v, h);
 }
 
-/* Two ranks contribute, or the only one. */
+/* Two ranks contribute, or a single rank alone. */
 ALWAYS_INLINE double avg_value(const struct type_facts *f, uint64_t elem, int rank, int nranks)
 {
 	int first = below(elem >> 1, nranks);
@@ -138,9 +133,8 @@ ALWAYS_INLINE double avg_value(const struct type_facts *f, uint64_t elem, int ra
 	return with_sign(v, elem);
 }
 
-/* The loop for each operation apart, so that the choice is made outside of it. */
-static void make_floats(const struct verify_case *c, int rank, size_t first, double *v,
-			size_t count)
+/* Each operation has a loop of its own, so the choice is made outside of the loops. */
+static void make_floats(const struct verify_case *c, int rank, size_t first, double *v, size_t count)
 {
 	const struct type_facts *f = &type_facts[c->type];
 	int64_t exponents = f->bias == 15 ? HALF_EXPONENTS : WIDE_EXPONENTS;
@@ -172,10 +166,9 @@ static void make_floats(const struct verify_case *c, int rank, size_t first, dou
 	}
 }
 
-static void make_integers(const struct verify_case *c, int rank, size_t first, void *data,
-			  size_t count)
+static void make_integers(const struct verify_case *c, int rank, size_t first, void *data, size_t count)
 {
-	/* An even factor of a product would lose bits for good, and enough of them give 0. */
+	/* An even factor of a product loses bits permanently, and enough even factors give 0. */
 	uint64_t odd = c->op == OP_PROD;
 	uint64_t key = mix(c->seed);
 	uint8_t *v8 = data;
@@ -255,8 +248,7 @@ static uint64_t bits_at(const void *data, size_t bytes, size_t i)
 	return v;
 }
 
-int64_t verify_compare(const struct verify_case *c, const void *data, const void *expected,
-		       size_t count)
+int64_t verify_compare(const struct verify_case *c, const void *data, const void *expected, size_t count)
 {
 	const struct type_facts *f = &type_facts[c->type];
 	uint64_t tolerance = f->digits && c->op == OP_AVG ? AVERAGE_ULPS : 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See complain.h. */
 #include "complain.h"
+#include "options.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,5 +21,5 @@ void complain(const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	fprintf(stderr, "weft_net_perf:%s %s\n", whose, text);
+	fprintf(stderr, "%s:%s %s\n", options_program(), whose, text);
 }

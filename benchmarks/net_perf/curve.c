@@ -14,21 +14,17 @@ unsigned curve_next(unsigned pairs, unsigned most)
 
 	while (pairs >= 10 * power)
 		power *= 10;
-	next = pairs < power       ? power
-	       : pairs < 2 * power ? 2 * power
-	       : pairs < 5 * power ? 5 * power
-				   : 10 * power;
+	next = pairs < power ? power : pairs < 2 * power ? 2 * power : pairs < 5 * power ? 5 * power : 10 * power;
 	return next < most ? next : most;
 }
 
 static double mean_kib(const struct answer answers[2])
 {
-	return ((double)answers[0].links.resident_bytes + (double)answers[1].links.resident_bytes) /
-	       2 / 1024;
+	return ((double)answers[0].links.resident_bytes + (double)answers[1].links.resident_bytes) / 2 / 1024;
 }
 
-static int step(struct pair *p, unsigned before, unsigned after, struct progress *at,
-		struct curve_step *out, uint64_t *wrong)
+static int step(struct pair *p, unsigned before, unsigned after, struct progress *at, struct curve_step *out,
+		uint64_t *wrong)
 {
 	struct order order = {.kind = after ? ORDER_LINKS : ORDER_CLOSE_LINKS, .links = after};
 	unsigned changed = after > before ? after - before : before - after;
@@ -46,8 +42,7 @@ static int step(struct pair *p, unsigned before, unsigned after, struct progress
 	return 0;
 }
 
-int curve(const struct cli *c, struct pair *sides, int nsides, curve_show show, void *arg,
-	  uint64_t *out_wrong)
+int curve(const struct cli *c, struct pair *sides, int nsides, curve_show show, void *arg, uint64_t *out_wrong)
 {
 	struct progress at[SIDES_MAX];
 	struct curve_step steps[SIDES_MAX];

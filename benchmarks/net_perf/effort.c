@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 static int counter = -1;
-static uint64_t preemptions_before;
+static _Thread_local uint64_t preemptions_before;
 
 int effort_count_instructions(void)
 {

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a stretch of this thread took besides time: instructions in user space, by a hardware
- * counter where the machine has one and the kernel permits it; and how often the thread was
- * preempted, which tells whether the machine was quiet. Not inside the timed stretch: start and
- * stop are system calls.
+ * The costs of a section of this thread besides time: instructions in user space, if the machine has a hardware counter and
+ * the kernel permits its use; and preemptions, which indicate whether other processes disturbed the section. Start and stop
+ * make system calls, so call them outside of the timed section.
  */
 #ifndef WEFT_NET_PERF_EFFORT_H
 #define WEFT_NET_PERF_EFFORT_H
@@ -11,16 +10,16 @@
 #include <stdint.h>
 
 struct effort {
-	double instructions;  /* < 0: not known */
+	double instructions;  /* < 0: unknown */
 	uint64_t preemptions; /* involuntary context switches */
 };
 
-/* Asks for the instruction counter. 0, or a negative errno: there is none. */
+/* Opens the instruction counter. 0, or a negative errno if it is unavailable. */
 int effort_count_instructions(void);
 
 void effort_start(void);
 
-/* Since effort_start. */
+/* The costs since effort_start. */
 struct effort effort_stop(void);
 
 #endif

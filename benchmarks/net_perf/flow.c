@@ -12,14 +12,12 @@ static void check_received(struct flow *f, uint64_t k, size_t bytes)
 
 	if (bytes != expected) {
 		if (!f->wrong++)
-			complain("wrong size: message %" PRIu64 " has %zu bytes, not %zu", k, bytes,
-				 expected);
+			complain("wrong size: message %" PRIu64 " has %zu bytes, not %zu", k, bytes, expected);
 		return;
 	}
 	right = payload_verify(flow_slot(f, k), bytes, f->first_seq + k, f->check);
 	if (right < bytes && !f->wrong++)
-		complain("wrong data: message %" PRIu64 " of %zu bytes differs at offset %zu", k,
-			 bytes, right);
+		complain("wrong data: message %" PRIu64 " of %zu bytes differs at offset %zu", k, bytes, right);
 }
 
 void flow_complete(struct flow *f, uint64_t k, size_t bytes)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One direction of a run, as one of its two processes sees it: which message is next, where it
- * lies, what it must contain, which are done. Not for moving bytes: an engine does that (side.h).
+ * One direction of a run in one of the two processes: the number, place and content of the next message, and the messages
+ * that are done. An engine moves the bytes (side.h).
  *
  *    done          posted              limit              total
  *  ---|--- in flight ---|--- may be posted ---|--- must wait ---|
  *
- * A flow is `warm` messages, then `timed` messages, each of `bytes`; with `acks` one message of
- * FLOW_ACK_BYTES follows each of the two groups. Message k lies in slot k % slots.
+ * A flow consists of `warm` messages, then `timed` messages, each of `bytes`. With `acks`, one message of FLOW_ACK_BYTES
+ * follows each of these two phases. Message k uses slot k % slots.
  */
 #ifndef WEFT_NET_PERF_FLOW_H
 #define WEFT_NET_PERF_FLOW_H
@@ -18,26 +18,26 @@
 
 #include "payload.h"
 
-#define FLOW_DEPTH     32 /* most that may be outstanding: what NCCL asks of a plugin */
-#define FLOW_SLOTS     (2 * FLOW_DEPTH) /* a ring may be larger than what is outstanding */
+#define FLOW_DEPTH     32		/* most messages in flight; NCCL requires this of a plugin */
+#define FLOW_SLOTS     (2 * FLOW_DEPTH) /* the ring of slots may be larger than the depth */
 #define FLOW_ACK_BYTES 8
 
 struct flow {
-	unsigned char *base; /* slot 0 */
-	size_t stride;       /* from slot to slot */
+	unsigned char *base; /* address of slot 0 */
+	size_t stride;	     /* distance of two slots */
 	size_t bytes;
-	uint64_t first_seq; /* number of message 0 since the process began; both ends agree */
+	uint64_t first_seq; /* number of message 0 among all messages of the process; the same at both ends */
 	uint64_t warm, timed;
 	uint64_t posted, done, limit, total;
-	uint64_t filled; /* messages whose content was written */
+	uint64_t filled; /* number of messages whose content has been written */
 	uint64_t wrong;
 	unsigned slots, depth;
 	enum payload_check check;
 	bool acks, receives;
-	bool complete[FLOW_SLOTS]; /* of slots between done and posted: finished out of order */
+	bool complete[FLOW_SLOTS]; /* by slot, between done and posted: completed out of order */
 };
 
-/* The number of messages that end phase 0 (warm) or 1 (timed), without and with its ack. */
+/* The number of messages up to the end of phase 0 (warm) or 1 (timed), without and with the phase's ack. */
 static inline uint64_t flow_data_end(const struct flow *f, int phase)
 {
 	return phase ? f->warm + f->acks + f->timed : f->warm;
@@ -68,7 +68,7 @@ static inline bool flow_may_post(const struct flow *f)
 	return f->posted < f->limit && f->posted - f->done < f->depth;
 }
 
-/* The address of the message that is next; of a sending flow with its content written. */
+/* The address of the next message. A sending flow writes the content first. */
 static inline void *flow_next(struct flow *f)
 {
 	void *slot = flow_slot(f, f->posted);
@@ -81,8 +81,8 @@ static inline void *flow_next(struct flow *f)
 }
 
 /*
- * Message k is finished; `bytes` is what arrived, or what was sent. Checks what was received and
- * says the first error on stderr. Any order of k.
+ * Marks message k as complete; `bytes` have been received or sent. Verifies a received message, and reports the first error
+ * on stderr. Messages may complete in any order.
  */
 void flow_complete(struct flow *f, uint64_t k, size_t bytes);
 

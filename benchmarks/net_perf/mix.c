@@ -12,18 +12,18 @@
 
 #define DEPTH	    8
 #define SLOT_BYTES  (MIX_ARENA_BYTES / DEPTH)
-#define PAUSE_US    200 /* longest, between bursts */
-#define BURST	    16  /* most messages */
+#define PAUSE_US    200 /* longest pause between bursts */
+#define BURST	    16	/* largest number of messages in a burst */
 #define STAMP_BYTES sizeof(double)
 
 /* One direction of one comm. */
 struct lane {
-	uint64_t sizes, pauses; /* states of chance: the sizes are the same at both ends */
+	uint64_t sizes, pauses; /* states of the random generators; the sizes are the same at both ends */
 	unsigned posted, done, burst_left;
-	double free_at; /* not before: the pause after a burst */
-	double wanted;	/* sending: when this burst wanted to leave, or 0 */
-	bool filled;	/* sending: the next message's content is written */
-	size_t next;	/* bytes of the next message, or 0 when not yet known */
+	double free_at; /* end of the pause after a burst */
+	double wanted;	/* sending: scheduled start of this burst, or 0 */
+	bool filled;	/* sending: the content of the next message has been written */
+	size_t next;	/* size of the next message; 0: not chosen yet */
 	size_t bytes[DEPTH];
 	void *reqs[DEPTH];
 	unsigned char *arena;
@@ -32,8 +32,8 @@ struct lane {
 struct mix {
 	struct links *links;
 	const struct mix_run *run;
-	struct lane *tx, *rx; /* one each per comm */
-	double *small_s;      /* times of small messages */
+	struct lane *tx, *rx; /* one of each per comm */
+	double *small_s;      /* latencies of small messages */
 	size_t smalls;
 	struct mix_result *out;
 };
@@ -67,7 +67,7 @@ static size_t size_of_next(uint64_t *state)
 	return between(state, SLOT_BYTES + 1, MIX_ARENA_BYTES);
 }
 
-/* May the next message be posted? A large one takes the whole arena. */
+/* May the next message be posted? A large message needs the whole arena. */
 static bool may_post(struct lane *l, const struct mix *m, double now)
 {
 	unsigned flying = l->posted - l->done;
@@ -164,7 +164,7 @@ static void received(struct mix *m, unsigned i, size_t bytes)
 		m->small_s[m->smalls++] = seconds_now() - sent;
 }
 
-/* Only the oldest request is asked, as by NCCL. */
+/* Like NCCL, tests only the oldest request. */
 static int finish(struct mix *m, unsigned i, struct lane *l)
 {
 	int done = 0, bytes = 0;
@@ -231,7 +231,7 @@ int mix_run(struct links *l, const struct mix_run *r, struct mix_result *out)
 	m.small_s = malloc((size_t)comms * r->messages * sizeof(*m.small_s));
 	if (m.tx && m.rx && m.small_s) {
 		begin(&m, comms);
-		ret = side_swap(links_side(l), &c, &c, 1); /* both begin at once */
+		ret = side_swap(links_side(l), &c, &c, 1); /* both processes begin at the same time */
 		start = seconds_now();
 		ret = ret ? ret : go(&m, comms);
 		out->seconds = seconds_now() - start;

@@ -9,7 +9,7 @@
 
 #include "complain.h"
 
-#define TAG 0 /* with one receive per request a plugin matches by order alone */
+#define TAG 0 /* one tag is enough: with one receive per request, a plugin matches by order */
 
 int net_check(weft_nccl_result r, const char *call)
 {
@@ -19,8 +19,8 @@ int net_check(weft_nccl_result r, const char *call)
 	return -1;
 }
 
-static int poll_links(const struct side *s, const struct net *n, unsigned char *handles,
-		      void *const *listen, struct net_link *links, unsigned count)
+static int poll_links(const struct side *s, const struct net *n, unsigned char *handles, void *const *listen,
+		      struct net_link *links, unsigned count)
 {
 	const struct weft_nccl_net_v8 *net = n->plugin.net;
 	struct weft_nccl_device_handle *unused = NULL;
@@ -31,11 +31,9 @@ static int poll_links(const struct side *s, const struct net *n, unsigned char *
 			unsigned char *handle = handles + (size_t)i * WEFT_NCCL_HANDLE_BYTES;
 			struct net_link *l = &links[i];
 
-			if (!l->send &&
-			    net_check(net->connect(n->dev, handle, &l->send, &unused), "connect"))
+			if (!l->send && net_check(net->connect(n->dev, handle, &l->send, &unused), "connect"))
 				return -1;
-			if (!l->recv &&
-			    net_check(net->accept(listen[i], &l->recv, &unused), "accept"))
+			if (!l->recv && net_check(net->accept(listen[i], &l->recv, &unused), "accept"))
 				return -1;
 			open += l->send && l->recv;
 		}
@@ -56,9 +54,7 @@ int net_connect(const struct side *s, const struct net *n, struct net_link *link
 	memset(mine, 0, sizeof(mine));
 	memset(links, 0, count * sizeof(*links));
 	for (i = 0; i < count && !ret; i++)
-		ret = net_check(
-			net->listen(n->dev, mine + (size_t)i * WEFT_NCCL_HANDLE_BYTES, &listen[i]),
-			"listen");
+		ret = net_check(net->listen(n->dev, mine + (size_t)i * WEFT_NCCL_HANDLE_BYTES, &listen[i]), "listen");
 	if (!ret)
 		ret = side_swap(s, mine, theirs, (size_t)count * WEFT_NCCL_HANDLE_BYTES);
 	if (!ret)
@@ -77,16 +73,14 @@ void net_disconnect(const struct net *n, struct net_link *link)
 	memset(link, 0, sizeof(*link));
 }
 
-/* A NULL request means that nothing could be started: the next pass tries again. */
+/* A NULL request means that the plugin started no operation; the next pass tries again. */
 static int post_sends(struct net *n, struct flow *f)
 {
 	while (flow_may_post(f)) {
 		void **req = &n->tx_req[f->posted % f->slots];
 		int bytes = (int)flow_bytes(f, f->posted);
 
-		if (net_check(n->plugin.net->isend(n->link.send, flow_next(f), bytes, TAG,
-						   n->send_mr, req),
-			      "isend"))
+		if (net_check(n->plugin.net->isend(n->link.send, flow_next(f), bytes, TAG, n->send_mr, req), "isend"))
 			return -1;
 		if (!*req)
 			break;
@@ -102,9 +96,7 @@ static int post_receives(struct net *n, struct flow *f)
 		int bytes = (int)flow_bytes(f, f->posted), tag = TAG;
 		void *slot = flow_next(f);
 
-		if (net_check(n->plugin.net->irecv(n->link.recv, 1, &slot, &bytes, &tag,
-						   &n->recv_mr, req),
-			      "irecv"))
+		if (net_check(n->plugin.net->irecv(n->link.recv, 1, &slot, &bytes, &tag, &n->recv_mr, req), "irecv"))
 			return -1;
 		if (!*req)
 			break;
@@ -113,7 +105,7 @@ static int post_receives(struct net *n, struct flow *f)
 	return 0;
 }
 
-/* Only the oldest request is asked: that is how NCCL does it. */
+/* Like NCCL, tests only the oldest request. */
 static int test_oldest(struct net *n, struct flow *f, void **reqs)
 {
 	int done = 0, bytes = 0;
@@ -138,8 +130,7 @@ static int net_step(struct side *s)
 
 static const struct engine net_engine = {.step = net_step};
 
-int net_load(struct side *s, struct net *n, const char *path, int abi, int dev, char *out_name,
-	     char *out_device)
+int net_load(struct side *s, struct net *n, const char *path, int abi, int dev, char *out_name, char *out_device)
 {
 	struct weft_nccl_props_v8 props;
 
@@ -163,19 +154,36 @@ int net_load(struct side *s, struct net *n, const char *path, int abi, int dev, 
 	return 0;
 }
 
-int net_open(struct side *s, struct net *n)
+void net_share(const struct net *from, struct side *s, struct net *n)
+{
+	n->plugin = from->plugin;
+	n->dev = from->dev;
+	s->engine = &net_engine;
+	s->state = n;
+}
+
+static int register_memory(const struct side *s, struct net *n)
 {
 	const struct weft_nccl_net_v8 *net = n->plugin.net;
 
-	if (net_connect(s, n, &n->link, 1))
+	if (net_check(net->reg_mr(n->link.send, s->mem, s->mem_bytes, WEFT_NCCL_PTR_HOST, &n->send_mr), "regMr") ||
+	    net_check(net->reg_mr(n->link.recv, s->mem, s->mem_bytes, WEFT_NCCL_PTR_HOST, &n->recv_mr), "regMr"))
 		return -1;
-	if (net_check(net->reg_mr(n->link.send, s->mem, s->mem_bytes, WEFT_NCCL_PTR_HOST,
-				  &n->send_mr),
-		      "regMr") ||
-	    net_check(net->reg_mr(n->link.recv, s->mem, s->mem_bytes, WEFT_NCCL_PTR_HOST,
-				  &n->recv_mr),
-		      "regMr"))
+	return 0;
+}
+
+int net_open(struct side *sides, struct net *nets, unsigned count)
+{
+	struct net_link links[NET_ROUND];
+	unsigned i;
+
+	if (net_connect(sides, nets, links, count))
 		return -1;
+	for (i = 0; i < count; i++) {
+		nets[i].link = links[i];
+		if (register_memory(&sides[i], &nets[i]))
+			return -1;
+	}
 	return 0;
 }
 
@@ -188,5 +196,4 @@ void net_close(struct net *n)
 	if (n->link.recv)
 		net_check(net->dereg_mr(n->link.recv, n->recv_mr), "deregMr");
 	net_disconnect(n, &n->link);
-	bench_plugin_close(&n->plugin);
 }

@@ -54,7 +54,7 @@ struct links *links_open(struct side *s, struct net *n, unsigned most)
 	l->side = s;
 	l->net = n;
 	l->most = most;
-	resident_bytes(); /* stdio's buffer */
+	resident_bytes(); /* makes stdio allocate its buffer now */
 	return l;
 }
 
@@ -63,23 +63,18 @@ static int register_one(struct links *l, unsigned i)
 	const struct weft_nccl_net_v8 *net = l->net->plugin.net;
 	struct side *s = l->side;
 
-	if (net_check(net->reg_mr(l->links[i].send, s->mem, s->mem_bytes, WEFT_NCCL_PTR_HOST,
-				  &l->mrs[i].send),
+	if (net_check(net->reg_mr(l->links[i].send, s->mem, s->mem_bytes, WEFT_NCCL_PTR_HOST, &l->mrs[i].send),
 		      "regMr"))
 		return -1;
-	return net_check(net->reg_mr(l->links[i].recv, s->mem, s->mem_bytes, WEFT_NCCL_PTR_HOST,
-				     &l->mrs[i].recv),
+	return net_check(net->reg_mr(l->links[i].recv, s->mem, s->mem_bytes, WEFT_NCCL_PTR_HOST, &l->mrs[i].recv),
 			 "regMr");
 }
 
-/* One message each way over link i, by the engine and pattern that the sweeps use. */
+/* Sends one message in each direction over link i, with the engine and pattern of the sweeps. */
 static int use_one(struct links *l, unsigned i, uint64_t *wrong)
 {
-	const struct run r = {.pattern = PATTERN_BIDIR,
-			      .check = PAYLOAD_FULL,
-			      .depth = 1,
-			      .bytes = MESSAGE_BYTES,
-			      .timed = 1};
+	const struct run r = {
+		.pattern = PATTERN_BIDIR, .check = PAYLOAD_FULL, .depth = 1, .bytes = MESSAGE_BYTES, .timed = 1};
 	struct run_result result;
 	int ret;
 

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See payload.h. A message is a row of 64-bit words, each a function of message number and place.
- */
+/* See payload.h. A message is a sequence of 64-bit words, each a function of message number and offset. */
 #include "payload.h"
 
 #include <string.h>
 
-/* Odd, with its bits well spread: neighbouring words and neighbouring messages differ in most
- * bytes. */
+/* Odd, with well-spread bits, so that neighbouring words and neighbouring messages differ in most bytes. */
 #define WORD_STEP 0x9e3779b97f4a7c15ull
 #define SEQ_STEP  0xbf58476d1ce4e5b9ull
 
@@ -22,7 +20,7 @@ static void put(unsigned char *buf, size_t offset, size_t bytes, uint64_t seq)
 	memcpy(buf + offset, &w, bytes < sizeof(w) ? bytes : sizeof(w));
 }
 
-/* The number of leading bytes that are right, of the (at most 8) at `offset`. */
+/* The number of leading bytes that are right among the (at most 8) bytes at `offset`. */
 static size_t get(const unsigned char *buf, size_t offset, size_t bytes, uint64_t seq)
 {
 	uint64_t w = word(seq, offset);
@@ -76,6 +74,5 @@ size_t payload_verify(const void *buf, size_t bytes, uint64_t seq, enum payload_
 {
 	if (check == PAYLOAD_NONE || !bytes)
 		return bytes;
-	return check == PAYLOAD_STAMP ? verify_stamp(buf, bytes, seq)
-				      : verify_full(buf, bytes, seq);
+	return check == PAYLOAD_STAMP ? verify_stamp(buf, bytes, seq) : verify_full(buf, bytes, seq);
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the coordinator (pair.h) and its workers (worker.h) say to each other: one message per
- * packet on a local socket, the same program on both ends. A worker that fails says why on stderr
- * and ends.
+ * The messages between the coordinator (pair.h) and its workers (worker.h): one message per packet on a local socket, with
+ * the same program at both ends. A worker that fails reports the cause on stderr and exits.
  */
 #ifndef WEFT_NET_PERF_PROTOCOL_H
 #define WEFT_NET_PERF_PROTOCOL_H
@@ -16,25 +15,27 @@
 
 /* The first message to a worker. */
 struct setup {
-	char who[32];          /* for messages: "plugin A, rank 1" */
-	char plugin[PATH_MAX]; /* "": raw */
+	char who[96];	       /* for messages: "plugin A, rank 1" */
+	char plugin[PATH_MAX]; /* path; "": raw libfabric */
 	int rank, dev;
-	int abi;  /* 0: the newest */
-	int core; /* to run on, or -1 */
+	int abi;  /* version of the plugin's interface; 0: the newest */
+	int core; /* core to run on; -1: any */
 	bool yield;
 	bool instructions;
 	unsigned raw_ops;
-	unsigned links; /* most that will be asked for; 0: a sweep */
-	size_t tx_bytes, rx_bytes;
+	unsigned links; /* largest number of links in any order; 0: a sweep */
+	unsigned comms; /* of a sweep, in each direction */
+	unsigned threads;
+	size_t tx_bytes, rx_bytes; /* of each comm */
 };
 
-/* Its answer, when it is connected to the other process of its pair. */
+/* The worker's answer, once it is connected to the other process of its pair. */
 struct hello {
-	char name[64], device[64]; /* plugin */
+	char name[64], device[64]; /* names reported by the plugin */
 	int abi;
 	struct raw_facts raw;
 	bool counts_instructions;
-	struct links_result idle; /* links: before the first one */
+	struct links_result idle; /* with links: state before the first one */
 };
 
 enum order_kind { ORDER_RUN, ORDER_LINKS, ORDER_CLOSE_LINKS, ORDER_MIX, ORDER_END };

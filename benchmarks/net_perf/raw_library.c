@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Finds libfabric at run time, and in it the provider and interface to use; see raw.h. */
+/* Finds libfabric at run time, and selects its provider and interface; see raw.h. */
 #include <dlfcn.h>
 #include <fnmatch.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #include "complain.h"
 #include "raw_priv.h"
 
-/* The binary interface of libfabric 1.x and 2.x */
+/* The binary interface of libfabric 1.x and 2.x. */
 #define LIBRARY "libfabric.so.1"
 
 int raw_load(struct raw *r, struct raw_facts *facts)
@@ -20,9 +20,8 @@ int raw_load(struct raw *r, struct raw_facts *facts)
 		const char *name;
 		void *where;
 	} const symbols[] = {
-		{"fi_version", &r->lib.version},   {"fi_getinfo", &r->lib.getinfo},
-		{"fi_freeinfo", &r->lib.freeinfo}, {"fi_dupinfo", &r->lib.dupinfo},
-		{"fi_fabric", &r->lib.fabric},     {"fi_strerror", &r->lib.error_text},
+		{"fi_version", &r->lib.version}, {"fi_getinfo", &r->lib.getinfo}, {"fi_freeinfo", &r->lib.freeinfo},
+		{"fi_dupinfo", &r->lib.dupinfo}, {"fi_fabric", &r->lib.fabric},	  {"fi_strerror", &r->lib.error_text},
 	};
 	Dl_info where;
 	uint32_t v;
@@ -48,7 +47,7 @@ int raw_load(struct raw *r, struct raw_facts *facts)
 	return 0;
 }
 
-/* What libfabric calls its native tcp provider for reliable datagrams. */
+/* libfabric's name for its native tcp provider of reliable datagrams. */
 static const char *native_tcp(const struct raw *r)
 {
 	return FI_VERSION_LT(r->lib.version(), FI_VERSION(1, 18)) ? "net" : "tcp";
@@ -64,15 +63,14 @@ static struct fi_info *make_hints(const struct raw *r, unsigned ops)
 	hints->mode = FI_CONTEXT | FI_CONTEXT2;
 	hints->ep_attr->type = FI_EP_RDM;
 	hints->domain_attr->threading = FI_THREAD_DOMAIN;
-	hints->domain_attr->mr_mode =
-		FI_MR_LOCAL | FI_MR_VIRT_ADDR | FI_MR_ALLOCATED | FI_MR_PROV_KEY | FI_MR_ENDPOINT;
-	/* The patterns do nothing but poll: a thread of the provider could only be in the way. */
+	hints->domain_attr->mr_mode = FI_MR_LOCAL | FI_MR_VIRT_ADDR | FI_MR_ALLOCATED | FI_MR_PROV_KEY | FI_MR_ENDPOINT;
+	/* The patterns poll all the time, so a progress thread of the provider would only disturb them. */
 	hints->domain_attr->data_progress = FI_PROGRESS_MANUAL;
 	hints->domain_attr->resource_mgmt = FI_RM_ENABLED;
 	return hints;
 }
 
-/* As Weft reads WEFT_NICS: shell patterns with commas between them; a leading ^ turns it round. */
+/* Reads WEFT_NICS like Weft: shell patterns, separated by commas; a leading ^ negates the list. */
 static bool interface_wanted(const char *domain)
 {
 	const char *list = getenv("WEFT_NICS");
@@ -92,8 +90,7 @@ static bool is_ip(const struct fi_info *info)
 	return info->addr_format == FI_SOCKADDR_IN || info->addr_format == FI_SOCKADDR_IN6;
 }
 
-/* Of several entries that fit, one with an IPv4 address: an interface may have link-local ones,
- * too. */
+/* Picks a matching entry, preferably one with an IPv4 address, because an interface may also have link-local ones. */
 static const struct fi_info *pick(const struct fi_info *all, const char *provider)
 {
 	const struct fi_info *info, *best = NULL;
@@ -103,8 +100,7 @@ static const struct fi_info *pick(const struct fi_info *all, const char *provide
 			continue;
 		if (is_ip(info) && !interface_wanted(info->domain_attr->name))
 			continue;
-		if (!best ||
-		    (info->addr_format == FI_SOCKADDR_IN && best->addr_format != FI_SOCKADDR_IN))
+		if (!best || (info->addr_format == FI_SOCKADDR_IN && best->addr_format != FI_SOCKADDR_IN))
 			best = info;
 	}
 	return best;
@@ -126,14 +122,12 @@ static const struct fi_info *choose(const struct raw *r, const struct fi_info *a
 
 int raw_choose(struct raw *r, unsigned ops, struct raw_facts *facts)
 {
-	uint32_t headers = FI_VERSION(FI_MAJOR_VERSION, FI_MINOR_VERSION),
-		 library = r->lib.version();
+	uint32_t headers = FI_VERSION(FI_MAJOR_VERSION, FI_MINOR_VERSION), library = r->lib.version();
 	struct fi_info *hints = make_hints(r, ops), *all = NULL;
 	const struct fi_info *info;
 	const char *wish = getenv("WEFT_PROVIDER"), *nics = getenv("WEFT_NICS");
-	int ret = hints ? r->lib.getinfo(library < headers ? library : headers, NULL, NULL, 0,
-					 hints, &all)
-			: -FI_ENOMEM;
+	int ret =
+		hints ? r->lib.getinfo(library < headers ? library : headers, NULL, NULL, 0, hints, &all) : -FI_ENOMEM;
 
 	if (hints)
 		r->lib.freeinfo(hints);
@@ -144,9 +138,8 @@ int raw_choose(struct raw *r, unsigned ops, struct raw_facts *facts)
 	if (all)
 		r->lib.freeinfo(all);
 	if (!r->info) {
-		complain("raw: libfabric %s has no provider '%s' with%s%s on interface '%s'",
-			 facts->version, wish && *wish ? wish : "auto",
-			 ops & RAW_TAGGED ? " tagged messages" : "",
+		complain("raw: libfabric %s has no provider '%s' with%s%s on interface '%s'", facts->version,
+			 wish && *wish ? wish : "auto", ops & RAW_TAGGED ? " tagged messages" : "",
 			 ops & RAW_WRITEDATA ? " RMA" : "", nics && *nics ? nics : "any");
 		return -1;
 	}

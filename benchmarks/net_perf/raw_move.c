@@ -4,17 +4,16 @@
  *
  * Tagged: each message has a receive posted for exactly its number.
  *
- * Writes with immediate data: message k is written into slot k of a ring at the receiver that is
- * twice as long as the depth, and its number (31 bits, over all runs) is the immediate data. The
- * receiver says with another small write how far it has consumed, once per half ring, so that the
- * sender rarely has to wait for that: this is the least that a correct stream needs. The latency
- * pattern needs none of it, because the answer says the same.
+ * Writes with immediate data: message k is written into slot k of a ring at the receiver that has twice as many slots as the
+ * depth. The immediate data is the message's number (31 bits, over all runs). Once per half ring, the receiver reports the
+ * number of consumed messages with another small write, so the sender rarely has to wait. This is the minimum for a correct
+ * stream. The latency pattern needs no such reports, because the answer implies them.
  */
 #include "raw_priv.h"
 
 #include "complain.h"
 
-#define TELL        0x80000000u /* immediate data that tells how far the peer has consumed */
+#define TELL	    0x80000000u /* marks immediate data that reports the number of messages consumed */
 #define NUMBER_MASK 0x7fffffffu
 #define COMPLETIONS 16
 
@@ -38,8 +37,7 @@ static int completion_error(struct raw *r)
 
 	if (n < 0)
 		return raw_failed(r, "fi_cq_readerr", n);
-	complain("raw: an operation failed: %s (%d), provider error %d", r->lib.error_text(e.err),
-		 e.err, e.prov_errno);
+	complain("raw: an operation failed: %s (%d), provider error %d", r->lib.error_text(e.err), e.err, e.prov_errno);
 	return -1;
 }
 
@@ -51,7 +49,7 @@ static int immediate_arrived(struct side *s, uint32_t data)
 	uint64_t ahead;
 
 	if (data & TELL) {
-		/* Two of these may change places, or come from the run before. */
+		/* Reports may overtake each other, or come from the previous run. */
 		if (((number - r->consumed) & NUMBER_MASK) <= NUMBER_MASK / 2)
 			r->consumed = number;
 		return 0;
@@ -65,8 +63,7 @@ static int immediate_arrived(struct side *s, uint32_t data)
 	return 0;
 }
 
-/* The operation of ours that has ended; NULL when the peer wrote. Flags do not tell on all
- * providers. */
+/* The operation of this side that has completed; NULL: a write by the peer. Some providers set no flag for this. */
 static struct raw_pending *ours(struct raw *r, void *context)
 {
 	char *p = context, *first = (char *)r->pending, *end = first + sizeof(r->pending);
@@ -90,15 +87,14 @@ static int completions(struct side *s)
 		struct raw_pending *p = ours(r, e[i].op_context);
 
 		if (p)
-			flow_complete(p->flow, p->k,
-				      p->flow->receives ? e[i].len : flow_bytes(p->flow, p->k));
+			flow_complete(p->flow, p->k, p->flow->receives ? e[i].len : flow_bytes(p->flow, p->k));
 		else if (immediate_arrived(s, (uint32_t)e[i].data))
 			return -1;
 	}
 	return 0;
 }
 
-/* The context of the operation that is posted next. */
+/* The context of the next operation. */
 static struct raw_pending *pending(struct raw *r, struct flow *f)
 {
 	struct raw_pending *p = &r->pending[f->receives][f->posted % f->slots];
@@ -108,7 +104,7 @@ static struct raw_pending *pending(struct raw *r, struct flow *f)
 	return p;
 }
 
-/* What follows a post: 1 when it is accepted, 0 when it must be tried again, -1 after a message. */
+/* The result of a post: 1: accepted; 0: try again; -1: failed, after a message. */
 static int posted(struct side *s, struct flow *f, const char *call, ssize_t ret, bool at_once)
 {
 	if (ret == -FI_EAGAIN)
@@ -121,7 +117,7 @@ static int posted(struct side *s, struct flow *f, const char *call, ssize_t ret,
 	return 1;
 }
 
-/* Injecting saves a completion; a stream needs the completion to know what is outstanding. */
+/* Injecting saves a completion, but a stream needs completions to count the operations in flight. */
 static bool injects(const struct side *s, size_t bytes)
 {
 	return s->pattern == PATTERN_LATENCY && bytes <= raw_of(s)->inject_bytes;
@@ -136,10 +132,8 @@ static int post_tagged_send(struct side *s)
 	void *buf = flow_next(f);
 
 	if (injects(s, bytes))
-		return posted(s, f, "fi_tinject", fi_tinject(r->ep, buf, bytes, r->peer, tag),
-			      true);
-	return posted(s, f, "fi_tsend",
-		      fi_tsend(r->ep, buf, bytes, r->desc, r->peer, tag, pending(r, f)), false);
+		return posted(s, f, "fi_tinject", fi_tinject(r->ep, buf, bytes, r->peer, tag), true);
+	return posted(s, f, "fi_tsend", fi_tsend(r->ep, buf, bytes, r->desc, r->peer, tag, pending(r, f)), false);
 }
 
 static int post_tagged_recv(struct side *s)
@@ -149,8 +143,7 @@ static int post_tagged_recv(struct side *s)
 	size_t bytes = flow_bytes(f, f->posted);
 	uint64_t tag = f->first_seq + f->posted;
 
-	return posted(s, f, "fi_trecv",
-		      fi_trecv(r->ep, flow_next(f), bytes, r->desc, r->peer, tag, 0, pending(r, f)),
+	return posted(s, f, "fi_trecv", fi_trecv(r->ep, flow_next(f), bytes, r->desc, r->peer, tag, 0, pending(r, f)),
 		      false);
 }
 
@@ -174,7 +167,7 @@ static void write_begin(struct side *s)
 	if (s->pattern != PATTERN_LATENCY)
 		s->rx.slots = 2 * s->rx.depth;
 	s->rx.posted = s->rx.total;
-	/* No run begins before both sides have ended the one before. */
+	/* A run begins after both sides have ended the previous one. */
 	r->consumed = (uint32_t)s->tx.first_seq & NUMBER_MASK;
 	r->consumed_told = (uint32_t)s->rx.first_seq & NUMBER_MASK;
 }
@@ -198,13 +191,10 @@ static int post_write(struct side *s)
 	void *buf = flow_next(f);
 
 	if (injects(s, bytes))
-		return posted(
-			s, f, "fi_inject_writedata",
-			fi_inject_writedata(r->ep, buf, bytes, data, r->peer, addr, r->remote_key),
-			true);
+		return posted(s, f, "fi_inject_writedata",
+			      fi_inject_writedata(r->ep, buf, bytes, data, r->peer, addr, r->remote_key), true);
 	return posted(s, f, "fi_writedata",
-		      fi_writedata(r->ep, buf, bytes, r->desc, data, r->peer, addr, r->remote_key,
-				   pending(r, f)),
+		      fi_writedata(r->ep, buf, bytes, r->desc, data, r->peer, addr, r->remote_key, pending(r, f)),
 		      false);
 }
 
@@ -217,8 +207,7 @@ static int tell_consumed(struct side *s)
 
 	if (((consumed - r->consumed_told) & NUMBER_MASK) < s->rx.depth)
 		return 0;
-	ret = fi_inject_writedata(r->ep, side_scratch(s), 8, TELL | consumed, r->peer, addr,
-				  r->remote_key);
+	ret = fi_inject_writedata(r->ep, side_scratch(s), 8, TELL | consumed, r->peer, addr, r->remote_key);
 	if (ret == -FI_EAGAIN)
 		return 0;
 	if (ret)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opens a libfabric endpoint, registers the side's memory and meets the peer; see raw.h. */
+/* Opens a libfabric endpoint, registers the side's memory and connects to the peer; see raw.h. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,9 +7,9 @@
 #include "raw_priv.h"
 
 #define ADDRESS_BYTES 128
-#define MR_KEY        1 /* where the caller chooses: the domain has one region only */
+#define MR_KEY	      1 /* used if the caller chooses keys; the domain has one region only */
 
-/* What each process tells the other before anything moves. */
+/* Sent by each process to the other before the first message. */
 struct introduction {
 	unsigned char address[ADDRESS_BYTES];
 	uint64_t mr_base, mr_key;
@@ -27,8 +27,7 @@ static int open_objects(struct raw *r)
 	ret = fi_domain(r->fabric, r->info, &r->domain, NULL);
 	if (ret)
 		return raw_failed(r, "fi_domain", ret);
-	/* Some providers end the process when they have an event to report and nowhere to put it.
-	 */
+	/* Some providers abort the process if they have an event to report and no queue is bound. */
 	if (fi_eq_open(r->fabric, &eq_attr, &r->eq, NULL))
 		r->eq = NULL;
 	ret = fi_av_open(r->domain, &av_attr, &r->av, NULL);
@@ -76,8 +75,7 @@ static int register_memory(struct raw *r, const struct side *s)
 static int meet(struct raw *r, const struct side *s)
 {
 	bool virtual = r->info->domain_attr->mr_mode & FI_MR_VIRT_ADDR;
-	struct introduction mine = {.mr_base = virtual ? (uintptr_t)s->mem : 0,
-				    .mr_key = fi_mr_key(r->mr)};
+	struct introduction mine = {.mr_base = virtual ? (uintptr_t)s->mem : 0, .mr_key = fi_mr_key(r->mr)};
 	struct introduction theirs;
 	size_t bytes = sizeof(mine.address);
 	int ret = fi_getname(&r->ep->fid, mine.address, &bytes);
@@ -103,8 +101,8 @@ int raw_open(struct side *s, unsigned ops, struct raw **out, struct raw_facts *o
 		complain("no memory");
 		return -1;
 	}
-	if (raw_load(r, out_facts) || raw_choose(r, ops, out_facts) || open_objects(r) ||
-	    enable(r) || register_memory(r, s))
+	if (raw_load(r, out_facts) || raw_choose(r, ops, out_facts) || open_objects(r) || enable(r) ||
+	    register_memory(r, s))
 		return -1;
 	r->inject_bytes = r->info->tx_attr->inject_size;
 	return meet(r, s);

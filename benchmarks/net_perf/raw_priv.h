@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What raw_open.c makes and raw_move.c uses. Not for others. */
+/* The state that raw_open.c creates and raw_move.c uses; private to both. */
 #ifndef WEFT_NET_PERF_RAW_PRIV_H
 #define WEFT_NET_PERF_RAW_PRIV_H
 
@@ -13,14 +13,14 @@
 
 #include "raw.h"
 
-/* An operation in flight. The context comes first: completions carry its address. */
+/* An operation in flight. The context must be first, because completions contain its address. */
 struct raw_pending {
 	struct fi_context2 context;
 	struct flow *flow;
 	uint64_t k;
 };
 
-/* The few symbols that the headers do not provide inline. */
+/* The functions that libfabric's headers do not define inline. */
 struct raw_library {
 	uint32_t (*version)(void);
 	int (*getinfo)(uint32_t version, const char *node, const char *service, uint64_t flags,
@@ -44,22 +44,21 @@ struct raw {
 	void *desc;
 	size_t inject_bytes;
 	fi_addr_t peer;
-	uint64_t remote_base; /* what an RMA address of the peer's memory counts from */
+	uint64_t remote_base; /* RMA address of the start of the peer's memory */
 	uint64_t remote_key;
 
 	struct raw_pending pending[2][FLOW_SLOTS]; /* sends or writes, receives; by slot */
 
-	/* Writes with immediate data: numbers of messages, 31 bits; see raw_move.c. */
-	uint32_t consumed;      /* the peer has consumed our messages before this one */
-	uint32_t consumed_told; /* the peer knows that we have consumed its messages before this one
-				 */
+	/* Writes with immediate data: message numbers of 31 bits; see raw_move.c. */
+	uint32_t consumed;	/* the peer has consumed all our messages before this number */
+	uint32_t consumed_told; /* last number reported to the peer: we have consumed its messages before this one */
 };
 
-/* The steps of raw_open, in this order. 0, or -1 after a message. */
+/* The first two steps of raw_open, in this order. 0, or -1 after a message. */
 int raw_load(struct raw *r, struct raw_facts *facts);
 int raw_choose(struct raw *r, unsigned ops, struct raw_facts *facts);
 
-/* Says what failed; always -1. `err` is positive or negative. */
+/* Reports the failure of `what`; `err` may be positive or negative. Returns -1. */
 int raw_failed(const struct raw *r, const char *what, ssize_t err);
 
 #endif

@@ -12,19 +12,20 @@
 #include <jansson.h>
 
 #include "complain.h"
+#include "far.h"
+#include "oob.h"
 
 struct report {
 	const struct cli *cli;
 	const struct pair *sides;
 	int nsides;
 	json_t *root, *rows;
-	uint64_t points,
-		preempted; /* of all sides: how many, and how many of them were disturbed */
+	uint64_t points, preempted; /* over all sides: number of points, and number of points with preemptions */
 };
 
 static const char *unit(enum pattern p)
 {
-	static const char *const units[PATTERNS] = {"us", "GB/s", "msg/s", "GB/s"};
+	static const char *const units[PATTERNS] = {"us", "GB/s", "msg/s", "GB/s", "msg/s"};
 
 	return units[p];
 }
@@ -34,7 +35,7 @@ static bool is_raw(const struct pair *p)
 	return !p->config.plugin;
 }
 
-/* Side A divided by another side; < 0 when there is nothing to divide. */
+/* The value of side A divided by that of another side; < 0 if there is no value. */
 static double ratio(double a, double other)
 {
 	return other > 0 ? a / other : -1;
@@ -50,15 +51,12 @@ static json_t *sides_json(const struct report *r)
 		const struct hello *h = &p->hello[0];
 
 		if (is_raw(p))
-			one = json_pack("{s:s, s:s, s:s, s:s}", "provider", h->raw.provider,
-					"domain", h->raw.domain, "libfabric", h->raw.version,
-					"library", h->raw.library);
+			one = json_pack("{s:s, s:s, s:s, s:s}", "provider", h->raw.provider, "domain", h->raw.domain,
+					"libfabric", h->raw.version, "library", h->raw.library);
 		else
 			one = json_pack("{s:s, s:i, s:s, s:s, s:i}", "plugin", h->name, "abi", h->abi, "path",
-					p->config.plugin, "device", h->device, "index",
-					p->config.setup.dev);
-		json_object_set_new(one, "environment",
-				    p->config.env ? json_string(p->config.env) : json_null());
+					p->config.plugin, "device", h->device, "index", p->config.setup.dev);
+		json_object_set_new(one, "environment", p->config.env ? json_string(p->config.env) : json_null());
 		json_object_set_new(all, p->config.label, one);
 	}
 	return all;
@@ -69,9 +67,8 @@ static json_t *machine_json(const struct cli *c)
 	struct utsname u;
 
 	uname(&u);
-	return json_pack("{s:s, s:s, s:s, s:i, s:[i,i]}", "system", u.sysname, "release", u.release,
-			 "machine", u.machine, "cores", c->cores_allowed, "pinned", c->cores[0],
-			 c->cores[1]);
+	return json_pack("{s:s, s:s, s:s, s:i, s:[i,i]}", "system", u.sysname, "release", u.release, "machine",
+			 u.machine, "cores", c->cores_allowed, "pinned", c->cores[0], c->cores[1]);
 }
 
 static const char *ops_text(unsigned ops)
@@ -88,25 +85,32 @@ static void print_side(const struct cli *c, const struct pair *p)
 	const struct hello *h = &p->hello[0];
 
 	if (!is_raw(p)) {
-		printf("# %s: plugin %s v%d (%s), device %d: %s\n", p->config.label, h->name, h->abi,
-		       p->config.plugin, p->config.setup.dev, h->device);
+		printf("# %s: plugin %s v%d (%s), device %d: %s\n", p->config.label, h->name, h->abi, p->config.plugin,
+		       p->config.setup.dev, h->device);
 	} else {
-		printf("# %s: libfabric %s (%s), provider %s, domain %s\n", p->config.label,
-		       h->raw.version, h->raw.library, h->raw.provider, h->raw.domain);
+		printf("# %s: libfabric %s (%s), provider %s, domain %s\n", p->config.label, h->raw.version,
+		       h->raw.library, h->raw.provider, h->raw.domain);
 		printf("# %s: %s\n", p->config.label, ops_text(sweep_raw_ops(c)));
 	}
 	if (p->config.env)
 		printf("# %s: environment %s\n", p->config.label, p->config.env);
 }
 
-static void print_machine(const struct cli *c)
+static void print_machine(const struct cli *c, const struct pair *sides)
 {
+	const struct far *f = sides->config.far;
+
+	if (f)
+		printf("# rank 0 on %s, rank 1 on %s (%s)\n", oob_peer(f->oob, 0)->host, oob_peer(f->oob, 1)->host,
+		       f->place.origin);
 	printf("# 2 processes on %d core%s, ", c->cores_allowed, c->cores_allowed == 1 ? "" : "s");
 	if (c->cores[0] < 0)
 		printf("not pinned\n");
 	else
 		printf("pinned to %d and %d\n", c->cores[0], c->cores[1]);
-	if (c->yield)
+	if (c->yield && c->threads > 1)
+		printf("# warning: fewer cores than threads: this measures the scheduler, too\n");
+	else if (c->yield)
 		printf("# warning: both share one core: this measures the scheduler\n");
 }
 
@@ -120,6 +124,16 @@ static void print_instructions_note(const struct report *r)
 		       : "n/a, no counter here or not permitted (kernel.perf_event_paranoid)");
 }
 
+static void print_comms_note(const struct report *r)
+{
+	if (r->cli->comms > 1)
+		printf("# %" PRId64 " comms each way over %" PRId64 " thread%s of each process: GB/s and msg/s of all "
+		       "together; depth of each\n",
+		       r->cli->comms, r->cli->threads, r->cli->threads > 1 ? "s" : "");
+	if (r->cli->comms > 1 && r->cli->raw)
+		printf("# raw: an endpoint and a completion queue for each comm\n");
+}
+
 static void print_sweep_head(const struct report *r)
 {
 	int i;
@@ -130,6 +144,7 @@ static void print_sweep_head(const struct report *r)
 	if (r->nsides > 1)
 		printf("# ratio: A divided by the other; good for A: latency below 1, the rest "
 		       "above 1\n");
+	print_comms_note(r);
 	print_instructions_note(r);
 	printf("#%-11s %10s %5s %-5s", " pattern", "bytes", "depth", "unit");
 	for (i = 0; i < r->nsides; i++) {
@@ -140,8 +155,7 @@ static void print_sweep_head(const struct report *r)
 			printf(" %8s %8s", "ins:0", "ins:1");
 	}
 	for (i = 1; i < r->nsides; i++)
-		printf("%*sA/%s", 8 - (int)strlen(r->sides[i].config.label), "",
-		       r->sides[i].config.label);
+		printf("%*sA/%s", 8 - (int)strlen(r->sides[i].config.label), "", r->sides[i].config.label);
 	printf(" %6s\n", "wrong");
 	fflush(stdout);
 }
@@ -156,8 +170,8 @@ static void print_curve_head(const struct report *r)
 	       "step, and in all\n");
 	printf("#%9s", "pairs");
 	for (i = 0; i < r->nsides; i++)
-		printf(" %7s us %7s KiB %7s all", r->sides[i].config.label,
-		       r->sides[i].config.label, r->sides[i].config.label);
+		printf(" %7s us %7s KiB %7s all", r->sides[i].config.label, r->sides[i].config.label,
+		       r->sides[i].config.label);
 	printf("\n");
 	fflush(stdout);
 }
@@ -192,11 +206,17 @@ struct report *report_open(const struct cli *c, const struct pair *sides, int ns
 	json_object_set_new(r->root, "program", json_string("weft_net_perf"));
 	json_object_set_new(r->root, "version", json_string(PACKAGE_VERSION));
 	json_object_set_new(r->root, "machine", machine_json(c));
+	if (sides->config.far)
+		json_object_set_new(r->root, "hosts",
+				    json_pack("[s,s]", oob_peer(sides->config.far->oob, 0)->host,
+					      oob_peer(sides->config.far->oob, 1)->host));
 	json_object_set_new(r->root, "sides", sides_json(r));
+	json_object_set_new(r->root, "comms", json_integer(c->comms));
+	json_object_set_new(r->root, "threads", json_integer(c->threads));
 	json_object_set_new(r->root, "repetitions", json_integer(c->repetitions));
 	json_object_set_new(r->root, c->workload ? "workload" : c->pairs ? "connections" : "points", r->rows);
 	printf("# weft_net_perf %s\n", PACKAGE_VERSION);
-	print_machine(c);
+	print_machine(c, sides);
 	for (i = 0; i < nsides; i++)
 		print_side(c, &sides[i]);
 	if (c->workload)
@@ -210,7 +230,7 @@ struct report *report_open(const struct cli *c, const struct pair *sides, int ns
 
 static void print_value(enum pattern p, double v)
 {
-	if (p == PATTERN_RATE)
+	if (p == PATTERN_RATE || p == PATTERN_BIRATE)
 		printf(" %10.0f", v);
 	else
 		printf(" %10.4g", v);
@@ -237,8 +257,7 @@ static void print_point(const struct report *r, const struct point *p, const str
 	uint64_t wrong = 0;
 	int i;
 
-	printf("  %-10s %10zu %5u %-5s", pattern_name(p->pattern), p->bytes, p->depth,
-	       unit(p->pattern));
+	printf("  %-10s %10zu %5u %-5s", pattern_name(p->pattern), p->bytes, p->depth, unit(p->pattern));
 	for (i = 0; i < r->nsides; i++) {
 		print_value(p->pattern, m[i].value);
 		if (p->pattern == PATTERN_LATENCY)
@@ -269,12 +288,10 @@ static json_t *array_json(const double *v, int64_t n)
 	return a;
 }
 
-static json_t *measured_json(const struct report *r, const struct point *p,
-			     const struct measured *m, bool raw)
+static json_t *measured_json(const struct report *r, const struct point *p, const struct measured *m, bool raw)
 {
-	json_t *one = json_pack("{s:f, s:I, s:I, s:I}", "value", m->value, "iterations",
-				(json_int_t)m->iterations, "wrong", (json_int_t)m->wrong,
-				"preemptions", (json_int_t)m->preemptions);
+	json_t *one = json_pack("{s:f, s:I, s:I, s:I}", "value", m->value, "iterations", (json_int_t)m->iterations,
+				"wrong", (json_int_t)m->wrong, "preemptions", (json_int_t)m->preemptions);
 
 	json_object_set_new(one, "values", array_json(m->values, r->cli->repetitions));
 	if (p->pattern == PATTERN_LATENCY) {
@@ -282,8 +299,7 @@ static json_t *measured_json(const struct report *r, const struct point *p,
 		json_object_set_new(one, "p99s", array_json(m->p99s, r->cli->repetitions));
 	}
 	if (raw)
-		json_object_set_new(one, "op",
-				    json_string(m->op == RAW_TAGGED ? "tagged" : "writedata"));
+		json_object_set_new(one, "op", json_string(m->op == RAW_TAGGED ? "tagged" : "writedata"));
 	if (m->instructions[0] >= 0)
 		json_object_set_new(one, "instructions", array_json(m->instructions, 2));
 	return one;
@@ -291,9 +307,8 @@ static json_t *measured_json(const struct report *r, const struct point *p,
 
 void report_point(struct report *r, const struct point *p, const struct measured *m)
 {
-	json_t *row =
-		json_pack("{s:s, s:I, s:i, s:s}", "pattern", pattern_name(p->pattern), "bytes",
-			  (json_int_t)p->bytes, "depth", (int)p->depth, "unit", unit(p->pattern));
+	json_t *row = json_pack("{s:s, s:I, s:i, s:s}", "pattern", pattern_name(p->pattern), "bytes",
+				(json_int_t)p->bytes, "depth", (int)p->depth, "unit", unit(p->pattern));
 	json_t *sides = json_object(), *ratios = json_object();
 	double quotient;
 	int i;
@@ -324,13 +339,10 @@ void report_curve(struct report *r, unsigned pairs, const struct curve_step *ste
 	else
 		printf(" %9s", "0 (close)");
 	for (i = 0; i < r->nsides; i++) {
-		printf(" %10.1f %11.2f %11.0f", steps[i].us_per_pair, steps[i].kib_per_pair,
-		       steps[i].total_kib);
+		printf(" %10.1f %11.2f %11.0f", steps[i].us_per_pair, steps[i].kib_per_pair, steps[i].total_kib);
 		json_object_set_new(sides, r->sides[i].config.label,
-				    json_pack("{s:f, s:f, s:f}", "us_per_pair",
-					      steps[i].us_per_pair, "kib_per_pair",
-					      steps[i].kib_per_pair, "total_kib",
-					      steps[i].total_kib));
+				    json_pack("{s:f, s:f, s:f}", "us_per_pair", steps[i].us_per_pair, "kib_per_pair",
+					      steps[i].kib_per_pair, "total_kib", steps[i].total_kib));
 	}
 	printf("\n");
 	fflush(stdout);
@@ -344,19 +356,18 @@ void report_workload(struct report *r, const struct workload_result *results)
 
 	for (i = 0; i < r->nsides; i++) {
 		const struct workload_result *m = &results[i];
-		json_t *row = json_pack("{s:s, s:f, s:f, s:f, s:f}", "side", r->sides[i].config.label,
-					"messages_per_s", m->messages_per_s, "gb_per_s", m->gb_per_s, "p50_us",
-					m->p50_us, "p99_us", m->p99_us);
+		json_t *row =
+			json_pack("{s:s, s:f, s:f, s:f, s:f}", "side", r->sides[i].config.label, "messages_per_s",
+				  m->messages_per_s, "gb_per_s", m->gb_per_s, "p50_us", m->p50_us, "p99_us", m->p99_us);
 
-		printf("  %-4s %12.0f %10.3f %10.1f %10.1f\n", r->sides[i].config.label, m->messages_per_s,
-		       m->gb_per_s, m->p50_us, m->p99_us);
+		printf("  %-4s %12.0f %10.3f %10.1f %10.1f\n", r->sides[i].config.label, m->messages_per_s, m->gb_per_s,
+		       m->p50_us, m->p99_us);
 		json_array_append_new(r->rows, row);
 	}
 	for (i = 1; i < r->nsides; i++)
 		printf("  A/%-2s %12.3f %10.3f %10.3f %10.3f\n", r->sides[i].config.label,
-		       results[0].messages_per_s / results[i].messages_per_s,
-		       results[0].gb_per_s / results[i].gb_per_s, results[0].p50_us / results[i].p50_us,
-		       results[0].p99_us / results[i].p99_us);
+		       results[0].messages_per_s / results[i].messages_per_s, results[0].gb_per_s / results[i].gb_per_s,
+		       results[0].p50_us / results[i].p50_us, results[0].p99_us / results[i].p99_us);
 	fflush(stdout);
 }
 
@@ -367,8 +378,7 @@ int report_finish(struct report *r, uint64_t wrong)
 
 	json_object_set_new(r->root, "wrong", json_integer((json_int_t)wrong));
 	if (r->preempted)
-		printf("# disturbed: in %" PRIu64 " of %" PRIu64
-		       " measurements a process had to give its "
+		printf("# disturbed: in %" PRIu64 " of %" PRIu64 " measurements a process had to give its "
 		       "core to others\n",
 		       r->preempted, r->points);
 	printf("# wrong: %" PRIu64 "%s\n", wrong, r->cli->check ? "" : " (not checked)");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Shows results: a table on stdout while it runs (lines that begin with # are not rows), and JSON
- * at the end. A ratio is side A divided by the other side.
+ * Reports the results: a table on stdout during the run (lines that begin with # are not rows), and JSON at the end. A ratio
+ * is the value of side A divided by that of the other side.
  */
 #ifndef WEFT_NET_PERF_REPORT_H
 #define WEFT_NET_PERF_REPORT_H
@@ -12,19 +12,19 @@
 
 struct report;
 
-/* Prints what was measured on what. NULL after a message. */
+/* Prints the description of the measurement. NULL after a message. */
 struct report *report_open(const struct cli *c, const struct pair *sides, int nsides);
 
-/* Prints and keeps the row of a point; m[side]. */
+/* Prints and stores the row of a point; m[side]. */
 void report_point(struct report *r, const struct point *p, const struct measured *m);
 
-/* Prints and keeps a row of the connection measurement; see curve_show. */
+/* Prints and stores a row of the connection measurement; see curve_show. */
 void report_curve(struct report *r, unsigned pairs, const struct curve_step *steps);
 
-/* Prints and keeps the results of a workload, one per side. */
+/* Prints and stores the results of a workload, one per side. */
 void report_workload(struct report *r, const struct workload_result *results);
 
-/* The last lines, and the JSON file if one was asked for. 0, or -1 after a message. */
+/* Prints the last lines and writes the JSON file if requested. 0, or -1 after a message. */
 int report_finish(struct report *r, uint64_t wrong);
 
 void report_close(struct report *r);

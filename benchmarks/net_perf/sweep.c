@@ -8,24 +8,24 @@
 #include "complain.h"
 #include "stats.h"
 
-#define RATE_MAX_BYTES     8192
-#define STREAM_DEPTH       8
-#define RATE_DEPTH         32
-#define ITERATIONS_MAX     1000000
+#define RATE_MAX_BYTES	   8192
+#define STREAM_DEPTH	   8
+#define RATE_DEPTH	   32
+#define ITERATIONS_MAX	   1000000
 #define LATENCY_MIN_ROUNDS 10
-#define LATENCY_WARM       20
-#define LATENCY_TRIAL      100
-#define STREAM_TRIAL       16           /* times the depth */
-#define TRIAL_MAX_BYTES    (32ul << 20) /* a trial moves no more than this, unless it must */
+#define LATENCY_WARM	   20
+#define LATENCY_TRIAL	   100
+#define STREAM_TRIAL	   16		/* multiple of the depth */
+#define TRIAL_MAX_BYTES	   (32ul << 20) /* limit of a trial, unless the smallest trial is larger */
 
 #define LANES_MAX (SIDES_MAX + 1)
 
-/* What takes its turn: a side, or one of the raw side's two operations. */
+/* One participant of a sweep: a side, or one of the two operations of the raw side. */
 struct lane {
 	struct pair *pair;
 	int side;
 	enum raw_op op;
-	double *instructions[2]; /* by rank, of each repetition */
+	double *instructions[2]; /* by rank: one value per repetition */
 	struct measured m;
 };
 
@@ -33,7 +33,7 @@ struct state {
 	const struct cli *cli;
 	int nlanes;
 	struct lane lanes[LANES_MAX];
-	double *room; /* for all repetitions of all lanes */
+	double *room; /* memory for the values of all repetitions and lanes */
 };
 
 unsigned sweep_raw_ops(const struct cli *c)
@@ -46,18 +46,23 @@ size_t sweep_next(const struct cli *c, size_t bytes)
 	return bytes ? bytes * (size_t)c->step_factor : 1;
 }
 
+static bool is_rate(enum pattern p)
+{
+	return p == PATTERN_RATE || p == PATTERN_BIRATE;
+}
+
 bool sweep_has(const struct cli *c, enum pattern p, size_t bytes)
 {
-	return c->patterns[p] && (p != PATTERN_RATE || bytes <= RATE_MAX_BYTES);
+	return c->patterns[p] && (!is_rate(p) || bytes <= RATE_MAX_BYTES);
 }
 
 static struct point make_point(const struct cli *c, enum pattern p, size_t bytes)
 {
-	unsigned depth = p == PATTERN_RATE ? RATE_DEPTH : STREAM_DEPTH;
+	unsigned depth = is_rate(p) ? RATE_DEPTH : STREAM_DEPTH;
 
 	if (c->depth)
 		depth = (unsigned)c->depth;
-	return (struct point){p, bytes, pattern_depth(p, bytes, depth)};
+	return (struct point){p, bytes, pattern_depth(p, bytes, depth, (unsigned)c->comms)};
 }
 
 void sweep_needs(const struct cli *c, struct setup *out)
@@ -73,8 +78,7 @@ void sweep_needs(const struct cli *c, struct setup *out)
 	for (i = 0; i < PATTERNS; i++) {
 		enum pattern p = (enum pattern)i;
 
-		for (bytes = (size_t)c->min_bytes; bytes <= (size_t)c->max_bytes;
-		     bytes = sweep_next(c, bytes)) {
+		for (bytes = (size_t)c->min_bytes; bytes <= (size_t)c->max_bytes; bytes = sweep_next(c, bytes)) {
 			struct point point = make_point(c, p, bytes);
 
 			if (!sweep_has(c, p, bytes))
@@ -94,7 +98,7 @@ static uint64_t clamp(double v, uint64_t low, uint64_t high)
 	return v > (double)high ? high : (uint64_t)v;
 }
 
-/* How many messages fit into TRIAL_MAX_BYTES, within bounds. */
+/* The number of messages that fit into TRIAL_MAX_BYTES, from `low` to `high`. */
 static uint64_t fitting(const struct point *p, uint64_t low, uint64_t high)
 {
 	return clamp((double)TRIAL_MAX_BYTES / ((double)p->bytes + 1), low, high);
@@ -117,7 +121,7 @@ static int run(struct lane *l, const struct run *r, struct answer out[2])
 	return ret;
 }
 
-/* Every byte of a few messages is compared, which no timed run could afford. */
+/* Compares every byte of a few messages, which would be too slow in timed runs. */
 static int verify(struct lane *l, const struct point *p)
 {
 	struct run r = {.pattern = p->pattern,
@@ -130,9 +134,8 @@ static int verify(struct lane *l, const struct point *p)
 	return run(l, &r, answers);
 }
 
-/* How many messages a repetition has, from the time that a few take. */
-static int find_iterations(const struct cli *c, struct lane *l, const struct point *p,
-			   struct run *r)
+/* Computes the number of messages of a repetition from the time of a few messages. */
+static int find_iterations(const struct cli *c, struct lane *l, const struct point *p, struct run *r)
 {
 	bool latency = p->pattern == PATTERN_LATENCY;
 	double share_s = (double)c->time_ms / 1000 / (double)c->repetitions;
@@ -142,8 +145,7 @@ static int find_iterations(const struct cli *c, struct lane *l, const struct poi
 		l->m.iterations = (uint64_t)c->iterations;
 		return 0;
 	}
-	r->timed = latency ? fitting(p, 3, LATENCY_TRIAL)
-			   : fitting(p, p->depth, STREAM_TRIAL * p->depth);
+	r->timed = latency ? fitting(p, 3, LATENCY_TRIAL) : fitting(p, p->depth, STREAM_TRIAL * p->depth);
 	if (run(l, r, answers))
 		return -1;
 	l->m.iterations = clamp(share_s / answers[0].run.seconds * (double)r->timed,
@@ -151,27 +153,24 @@ static int find_iterations(const struct cli *c, struct lane *l, const struct poi
 	return 0;
 }
 
-static double value_of(const struct point *p, const struct run *r, const struct run_result *result)
+static double value_of(const struct cli *c, const struct point *p, const struct run *r, const struct run_result *result)
 {
-	double messages = (double)r->timed;
+	double messages = (double)r->timed * (double)c->comms * (pattern_is_mutual(p->pattern) ? 2 : 1);
 
-	switch (p->pattern) {
-	case PATTERN_LATENCY: return result->median_us;
-	case PATTERN_RATE: return messages / result->seconds;
-	case PATTERN_BIDIR: messages *= 2; break;
-	default: break;
-	}
-	return messages * (double)p->bytes / result->seconds / 1e9;
+	if (p->pattern == PATTERN_LATENCY)
+		return result->median_us;
+	return messages * (is_rate(p->pattern) ? 1 : (double)p->bytes / 1e9) / result->seconds;
 }
 
-static void note_effort(struct lane *l, int rank, int rep, const struct effort *e)
+static void note_effort(const struct cli *c, struct lane *l, int rank, int rep, const struct effort *e)
 {
-	l->instructions[rank][rep] =
-		e->instructions < 0 ? -1 : e->instructions / (double)l->m.iterations;
+	double messages = (double)l->m.iterations * (double)c->comms;
+
+	l->instructions[rank][rep] = e->instructions < 0 ? -1 : e->instructions / messages;
 	l->m.preemptions += e->preemptions;
 }
 
-static int repeat(struct lane *l, const struct point *p, struct run *r, int rep)
+static int repeat(const struct cli *c, struct lane *l, const struct point *p, struct run *r, int rep)
 {
 	struct answer answers[2];
 	int rank;
@@ -179,14 +178,14 @@ static int repeat(struct lane *l, const struct point *p, struct run *r, int rep)
 	r->timed = l->m.iterations;
 	if (run(l, r, answers))
 		return -1;
-	l->m.values[rep] = value_of(p, r, &answers[0].run);
+	l->m.values[rep] = value_of(c, p, r, &answers[0].run);
 	l->m.p99s[rep] = answers[0].run.p99_us;
 	for (rank = 0; rank < 2; rank++)
-		note_effort(l, rank, rep, &answers[rank].run.effort);
+		note_effort(c, l, rank, rep, &answers[rank].run.effort);
 	return 0;
 }
 
-/* The median without changing the order of the repetitions. */
+/* The median. Keeps the order of the repetitions. */
 static double median_of(const double *v, size_t n)
 {
 	double copy[n];
@@ -203,7 +202,7 @@ static void summarize(struct lane *l, size_t reps)
 	l->m.instructions[1] = median_of(l->instructions[1], reps);
 }
 
-/* New processes for the repetition, once where two lanes have the same. */
+/* Starts new processes for the repetition; only once for two lanes of the same pair. */
 static int renew(struct lane *l, struct pair **renewed)
 {
 	if (*renewed == l->pair)
@@ -233,10 +232,10 @@ static int measure(struct state *s, const struct point *p)
 		struct pair *renewed = NULL;
 
 		for (i = 0; i < s->nlanes; i++) {
-			/* To and fro, so that none always follows the same one. */
+			/* The order alternates, so that no lane always follows the same one. */
 			struct lane *l = &s->lanes[rep % 2 ? s->nlanes - 1 - i : i];
 
-			if ((c->fresh && rep && renew(l, &renewed)) || repeat(l, p, &r, rep))
+			if ((c->fresh && rep && renew(l, &renewed)) || repeat(c, l, p, &r, rep))
 				return -1;
 		}
 	}
@@ -245,7 +244,7 @@ static int measure(struct state *s, const struct point *p)
 	return 0;
 }
 
-/* One result per side: where a side has two lanes, the better one's, but the errors of both. */
+/* Chooses one result per side. A side with two lanes gets the better result, and the errors of both. */
 static void choose(const struct state *s, const struct point *p, struct measured *out)
 {
 	int i;
@@ -256,8 +255,7 @@ static void choose(const struct state *s, const struct point *p, struct measured
 		bool second = i && s->lanes[i - 1].side == l->side;
 		uint64_t wrong = l->m.wrong + (second ? m->wrong : 0);
 
-		if (!second ||
-		    (p->pattern == PATTERN_LATENCY ? l->m.value < m->value : l->m.value > m->value))
+		if (!second || (p->pattern == PATTERN_LATENCY ? l->m.value < m->value : l->m.value > m->value))
 			*m = l->m;
 		m->wrong = wrong;
 	}
@@ -271,8 +269,7 @@ static int sweep_all(struct state *s, sweep_show show, void *arg, uint64_t *out_
 	int i, lane;
 
 	for (i = 0; i < PATTERNS; i++) {
-		for (bytes = (size_t)c->min_bytes; bytes <= (size_t)c->max_bytes;
-		     bytes = sweep_next(c, bytes)) {
+		for (bytes = (size_t)c->min_bytes; bytes <= (size_t)c->max_bytes; bytes = sweep_next(c, bytes)) {
 			struct point p = make_point(c, (enum pattern)i, bytes);
 
 			if (!sweep_has(c, p.pattern, bytes))
@@ -302,8 +299,7 @@ static void add_lane(struct state *s, struct pair *sides, int side, enum raw_op 
 	};
 }
 
-int sweep(const struct cli *c, struct pair *sides, int nsides, sweep_show show, void *arg,
-	  uint64_t *out_wrong)
+int sweep(const struct cli *c, struct pair *sides, int nsides, sweep_show show, void *arg, uint64_t *out_wrong)
 {
 	struct state s = {.cli = c};
 	unsigned ops = sweep_raw_ops(c);

@@ -8,7 +8,7 @@
 #include "stats.h"
 #include "sweep.h"
 
-#define MESSAGES 400 /* of a comm, unless --iters says otherwise */
+#define MESSAGES 400 /* messages per comm, unless --iters is given */
 #define WARM	 50
 
 enum { RATE, BANDWIDTH, P50, P99, VALUES };
@@ -18,7 +18,7 @@ static double larger(double a, double b)
 	return a > b ? a : b;
 }
 
-/* values: NULL for what only warms up. */
+/* values: NULL for a warm-up run. */
 static int once(struct pair *p, uint64_t seed, unsigned messages, double *values[VALUES], int rep, uint64_t *wrong)
 {
 	struct order order = {.kind = ORDER_MIX, .mix = {.seed = seed, .messages = messages}};
@@ -65,8 +65,7 @@ static int close_links(struct pair *sides, int nsides)
 	return 0;
 }
 
-int workload(const struct cli *c, struct pair *sides, int nsides, struct workload_result *out,
-	     uint64_t *out_wrong)
+int workload(const struct cli *c, struct pair *sides, int nsides, struct workload_result *out, uint64_t *out_wrong)
 {
 	size_t reps = (size_t)c->repetitions;
 	double *room = calloc((size_t)nsides * VALUES * reps, sizeof(*room)), *values[SIDES_MAX][VALUES];
@@ -84,7 +83,7 @@ int workload(const struct cli *c, struct pair *sides, int nsides, struct workloa
 	ret = open_links(c, sides, nsides, out_wrong);
 	for (rep = 0; rep < (int)reps && !ret; rep++)
 		for (i = 0; i < nsides && !ret; i++) {
-			int side = rep % 2 ? nsides - 1 - i : i; /* none always follows the same one */
+			int side = rep % 2 ? nsides - 1 - i : i; /* no side always follows the same one */
 
 			ret = once(&sides[side], (uint64_t)c->seed + (uint64_t)rep, messages, values[side], rep,
 				   out_wrong);

@@ -6,14 +6,13 @@
 #include "cli.h"
 #include "pair.h"
 
-/* One side: medians over the repetitions. Both processes together, times from the slower one. */
+/* Results of one side: medians over the repetitions, of both processes together; times are those of the slower one. */
 struct workload_result {
 	double messages_per_s, gb_per_s; /* 10^9 bytes */
-	double p50_us, p99_us; /* of small messages */
+	double p50_us, p99_us;		 /* small messages only */
 };
 
-/* 0 with out[side] and the number of wrong messages, or -1 after a message. */
-int workload(const struct cli *c, struct pair *sides, int nsides, struct workload_result *out,
-	     uint64_t *out_wrong);
+/* Returns 0 with out[side] and the number of wrong messages, or -1 after a message. */
+int workload(const struct cli *c, struct pair *sides, int nsides, struct workload_result *out, uint64_t *out_wrong);
 
 #endif

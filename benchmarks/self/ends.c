@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See ends.h. */
 #include "ends.h"
+#include "options.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +9,7 @@
 
 void ends_quit(const char *what)
 {
-	fprintf(stderr, "weft_self_perf: %s failed: %s\n", what, bench_last_warn());
+	fprintf(stderr, "%s: %s failed: %s\n", options_program(), what, bench_last_warn());
 	exit(1);
 }
 
@@ -18,7 +19,7 @@ static void must(weft_nccl_result r, const char *call)
 		ends_quit(call);
 }
 
-/* Memory for the messages under way. */
+/* Allocates and registers memory for the messages in flight. */
 static void equip(struct end *e)
 {
 	size_t area = ENDS_DEPTH * (size_t)e->load->bytes;

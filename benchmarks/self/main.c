@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * weft_self_perf: a plugin with itself. Each thread has both ends of its connections and moves messages over
- * them, for what more threads cost; or, with --turns, the two ends of one connection are on threads of their
- * own that take turns, for counting the instructions of each (instructions.sh). Not a measure of latency or
- * bandwidth: weft_net_perf is.
+ * weft_self_perf connects a plugin with itself. Each thread has both ends of its connections and moves messages over them,
+ * which shows the cost of additional threads. With --turns, the two ends of one connection are on two threads that take
+ * turns, and instructions.sh counts the instructions of each. weft_net_perf measures latency and bandwidth.
  *
- * Prints one line: milliseconds from loading the plugin to knowing its devices, and messages per second. With
- * --init two numbers instead: what loading libfabric and a first question to it take, and what loading the
- * plugin takes after that, in milliseconds.
+ * Prints one line: milliseconds from loading the plugin until its devices are known, and messages per second. With --init
+ * the line has two times in milliseconds: loading libfabric and its first query, and loading the plugin afterwards.
  */
 #include <dlfcn.h>
 #include <pthread.h>
@@ -70,7 +68,7 @@ static void *work(void *arg)
 	return NULL;
 }
 
-/* Seconds from when all are connected until all are done. */
+/* Seconds from the time when all ends are connected until all are done. */
 static double loops(void)
 {
 	pthread_t ids[THREADS_MAX];
@@ -91,7 +89,7 @@ static double loops(void)
 	return took;
 }
 
-/* What every user of libfabric has to wait for, once in a process. Seconds. */
+/* Seconds that libfabric needs to start, once per process. */
 static double wake_libfabric(void)
 {
 	double start = seconds_now();
@@ -117,20 +115,24 @@ int main(int argc, char **argv)
 	const char *path = bench_default_plugin();
 	bool take_turns = false, init_only = false;
 	const struct option_row rows[] = {
-		{0, "plugin", "PATH", OPTION_TEXT, &path, 0, 0, "default: the Weft plugin that was built"},
-		{0, "abi", "N", OPTION_INT, &abi, PLUGIN_ABI_MIN, PLUGIN_ABI_MAX, "version of its interface (its newest)"},
-		{0, "device", "N", OPTION_INT, &load.device, 0, 1023, "default 0"},
-		{0, "threads", "N", OPTION_INT, &threads, 1, THREADS_MAX, "default 1"},
+		{0, "plugin", "PATH", OPTION_TEXT, &path, 0, 0, "plugin to use (the Weft plugin that was built)"},
+		{0, "abi", "N", OPTION_INT, &abi, PLUGIN_ABI_MIN, PLUGIN_ABI_MAX,
+		 "version of the plugin's interface (its newest)"},
+		{0, "device", "N", OPTION_INT, &load.device, 0, 1023, "device of the plugin (0)"},
+		{0, "threads", "N", OPTION_INT, &threads, 1, THREADS_MAX, "number of threads (1)"},
 		{0, "comms", "N", OPTION_INT, &comms, 1, COMMS_MAX, "connections of each thread (1)"},
-		{0, "turns", NULL, OPTION_FLAG, &take_turns, 0, 0, "one connection, its ends on two threads that take turns"},
-		{0, "init", NULL, OPTION_FLAG, &init_only, 0, 0, "how long libfabric takes to be ready, and how long the plugin then"},
-		{'b', "bytes", "SIZE", OPTION_SIZE, &load.bytes, 0, 1 << 28, "of a message (64)"},
-		{'n', "messages", "N", OPTION_INT, &load.messages, 1, 1000000000, "of each connection (10000)"},
+		{0, "turns", NULL, OPTION_FLAG, &take_turns, 0, 0,
+		 "use one connection whose ends are polled by two threads in turn"},
+		{0, "init", NULL, OPTION_FLAG, &init_only, 0, 0,
+		 "only report how long libfabric and then the plugin take to start, in ms"},
+		{'b', "bytes", "SIZE", OPTION_SIZE, &load.bytes, 0, 1 << 28, "size of a message (64)"},
+		{'n', "messages", "N", OPTION_INT, &load.messages, 1, 1000000000,
+		 "messages of each connection (10000)"},
 	};
 	struct bench_plugin plugin;
 	double start, fabric_s;
-	int ret = options_parse(argc, argv, "Moves messages over connections of a NCCL net plugin with itself.\n",
-				rows, sizeof(rows) / sizeof(rows[0]));
+	int ret = options_parse(argc, argv, "Moves messages over connections of a NCCL net plugin with itself.\n", rows,
+				sizeof(rows) / sizeof(rows[0]));
 
 	if (ret)
 		return ret < 0 ? OPTIONS_EXIT_USAGE : 0;

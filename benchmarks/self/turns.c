@@ -7,8 +7,8 @@
 
 static unsigned char handle[WEFT_NCCL_HANDLE_BYTES] __attribute__((aligned(8)));
 static pthread_barrier_t started, listening, connected;
-static sem_t turn[2];	   /* receiver, sender */
-static int unfinished = 2; /* ends; belongs to whose turn it is */
+static sem_t turn[2];	   /* of the receiver, of the sender */
+static int unfinished = 2; /* number of unfinished ends; accessed only by the thread whose turn it is */
 
 static void open_end(struct end *e, const struct load *l, bool sends)
 {
@@ -21,7 +21,7 @@ static void open_end(struct end *e, const struct load *l, bool sends)
 	pthread_barrier_wait(&connected);
 }
 
-/* Has a name of its own in the program: instructions.sh counts what happens inside. */
+/* A separate function, because instructions.sh counts the instructions inside it by name. */
 __attribute__((noinline)) static void take_turn(struct end *e)
 {
 	int i;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One connection with its ends on two threads that take turns: a window of receives is posted, then a window
- * of sends is posted and completed, then the receives are completed. Neither end waits for the other in the
- * plugin, so that the instructions of each thread are those of its messages.
+ * One connection whose ends are on two threads that take turns: a window of receives is posted, then a window of sends is
+ * posted and completed, then the receives are completed. Neither end waits for the other inside the plugin, so all
+ * instructions of a thread belong to its messages.
  */
 #ifndef WEFT_SELF_TURNS_H
 #define WEFT_SELF_TURNS_H

@@ -2,7 +2,7 @@
 /*
  * NCCL's net plugin interface, version 12 (NCCL 2.30), as Weft declares it; see nccl_net_v8.h for what this is.
  *
- * New since version 11: up to eight devices behind a virtual one, and the rail and plane of a device.
+ * New since version 11: up to eight devices behind a virtual device, and the rail and plane of a device.
  */
 #ifndef WEFT_NCCL_NET_V12_H
 #define WEFT_NCCL_NET_V12_H
@@ -19,7 +19,7 @@ struct weft_nccl_vprops_v12 {
 	int devs[8];
 };
 
-/* ncclNetProperties_v12_t; every field is written. */
+/* ncclNetProperties_v12_t. The plugin writes every field. */
 struct weft_nccl_props_v12 {
 	char *name;
 	char *pci_path;
@@ -38,7 +38,7 @@ struct weft_nccl_props_v12 {
 	size_t max_p2p_bytes;
 	size_t max_coll_bytes;
 	int max_multi_request_size;
-	int16_t rail_id;  /* set on both sides: devices of one rail are matched, instead of by guid and port */
+	int16_t rail_id; /* if set on both sides, NCCL matches devices by rail instead of by guid and port */
 	int16_t plane_id;
 };
 
@@ -52,18 +52,16 @@ struct weft_nccl_net_v12 {
 	weft_nccl_result (*listen)(void *ctx, int dev, void *handle, void **listen_comm);
 	weft_nccl_result (*connect)(void *ctx, int dev, void *handle, void **send_comm,
 				    struct weft_nccl_device_handle **send_dev);
-	weft_nccl_result (*accept)(void *listen_comm, void **recv_comm,
-				   struct weft_nccl_device_handle **recv_dev);
+	weft_nccl_result (*accept)(void *listen_comm, void **recv_comm, struct weft_nccl_device_handle **recv_dev);
 	weft_nccl_result (*reg_mr)(void *comm, void *data, size_t size, int type, void **mhandle);
-	weft_nccl_result (*reg_mr_dmabuf)(void *comm, void *data, size_t size, int type,
-					  uint64_t offset, int fd, void **mhandle);
+	weft_nccl_result (*reg_mr_dmabuf)(void *comm, void *data, size_t size, int type, uint64_t offset, int fd,
+					  void **mhandle);
 	weft_nccl_result (*dereg_mr)(void *comm, void *mhandle);
-	weft_nccl_result (*isend)(void *send_comm, void *data, size_t size, int tag, void *mhandle,
-				  void *phandle, void **request);
-	weft_nccl_result (*irecv)(void *recv_comm, int n, void **data, size_t *sizes, int *tags,
-				  void **mhandles, void **phandles, void **request);
-	weft_nccl_result (*iflush)(void *recv_comm, int n, void **data, int *sizes,
-				   void **mhandles, void **request);
+	weft_nccl_result (*isend)(void *send_comm, void *data, size_t size, int tag, void *mhandle, void *phandle,
+				  void **request);
+	weft_nccl_result (*irecv)(void *recv_comm, int n, void **data, size_t *sizes, int *tags, void **mhandles,
+				  void **phandles, void **request);
+	weft_nccl_result (*iflush)(void *recv_comm, int n, void **data, int *sizes, void **mhandles, void **request);
 	weft_nccl_result (*test)(void *request, int *done, int *sizes);
 	weft_nccl_result (*close_send)(void *send_comm);
 	weft_nccl_result (*close_recv)(void *recv_comm);

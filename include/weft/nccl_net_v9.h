@@ -2,8 +2,8 @@
 /*
  * NCCL's net plugin interface, version 9 (NCCL 2.24), as Weft declares it; see nccl_net_v8.h for what this is.
  *
- * New since version 8: sizes are size_t, a receive's completion may be optional, the properties tell the
- * devices behind a virtual one and the largest message.
+ * New since version 8: sizes are size_t, the completion of a receive may be optional, and the properties report the
+ * devices behind a virtual device and the largest message.
  */
 #ifndef WEFT_NCCL_NET_V9_H
 #define WEFT_NCCL_NET_V9_H
@@ -13,27 +13,27 @@
 #define WEFT_NCCL_NET_V9_SYMBOL "ncclNetPlugin_v9"
 
 /*
- * What *request may hold when irecv is called: NCCL sees by itself that the data have come, so the request
- * may be done before that. There must be a request all the same.
+ * A value that *request may have when irecv is called: NCCL detects the arrival of the data by itself, so the request
+ * may complete before that. irecv must return a request all the same.
  */
 #define WEFT_NCCL_OPTIONAL_RECV_COMPLETION ((void *)1)
 
-#define WEFT_NCCL_MAX_BYTES ((size_t)1 << 40) /* most that max_p2p_bytes and max_coll_bytes may be */
+#define WEFT_NCCL_MAX_BYTES ((size_t)1 << 40) /* upper limit of max_p2p_bytes and max_coll_bytes */
 
-/* ncclNetVDeviceProps_v9_t, also of versions 10 and 11: the devices behind a virtual one, or the device. */
+/* ncclNetVDeviceProps_v9_t, also in versions 10 and 11: the devices behind a virtual device, or the device itself. */
 struct weft_nccl_vprops_v9 {
 	int ndevs;
 	int devs[4];
 };
 
-/* ncclNetProperties_v9_t, also of version 10; every field is written. */
+/* ncclNetProperties_v9_t, also in version 10. The plugin writes every field. */
 struct weft_nccl_props_v9 {
 	char *name;
 	char *pci_path;
 	uint64_t guid;
 	int ptr_support;
 	int reg_is_global;
-	int force_flush; /* 1: iflush is called after every receive into GPU memory */
+	int force_flush; /* 1: NCCL calls iflush after every receive into GPU memory */
 	int speed_mbps;
 	int port;
 	float latency_us;
@@ -42,8 +42,8 @@ struct weft_nccl_props_v9 {
 	int net_device_type;
 	int net_device_version;
 	struct weft_nccl_vprops_v9 vprops;
-	size_t max_p2p_bytes;  /* of a message, more than 0 */
-	size_t max_coll_bytes; /* of an in-network collective, more than 0 */
+	size_t max_p2p_bytes;  /* largest message, > 0 */
+	size_t max_coll_bytes; /* largest in-network collective, > 0 */
 };
 
 /* ncclNet_v9_t */
@@ -53,27 +53,23 @@ struct weft_nccl_net_v9 {
 	weft_nccl_result (*devices)(int *ndev);
 	weft_nccl_result (*get_properties)(int dev, struct weft_nccl_props_v9 *props);
 	weft_nccl_result (*listen)(int dev, void *handle, void **listen_comm);
-	weft_nccl_result (*connect)(int dev, void *handle, void **send_comm,
-				    struct weft_nccl_device_handle **send_dev);
-	weft_nccl_result (*accept)(void *listen_comm, void **recv_comm,
-				   struct weft_nccl_device_handle **recv_dev);
+	weft_nccl_result (*connect)(int dev, void *handle, void **send_comm, struct weft_nccl_device_handle **send_dev);
+	weft_nccl_result (*accept)(void *listen_comm, void **recv_comm, struct weft_nccl_device_handle **recv_dev);
 	weft_nccl_result (*reg_mr)(void *comm, void *data, size_t size, int type, void **mhandle);
-	weft_nccl_result (*reg_mr_dmabuf)(void *comm, void *data, size_t size, int type,
-					  uint64_t offset, int fd, void **mhandle);
+	weft_nccl_result (*reg_mr_dmabuf)(void *comm, void *data, size_t size, int type, uint64_t offset, int fd,
+					  void **mhandle);
 	weft_nccl_result (*dereg_mr)(void *comm, void *mhandle);
-	weft_nccl_result (*isend)(void *send_comm, void *data, size_t size, int tag, void *mhandle,
+	weft_nccl_result (*isend)(void *send_comm, void *data, size_t size, int tag, void *mhandle, void **request);
+	weft_nccl_result (*irecv)(void *recv_comm, int n, void **data, size_t *sizes, int *tags, void **mhandles,
 				  void **request);
-	weft_nccl_result (*irecv)(void *recv_comm, int n, void **data, size_t *sizes, int *tags,
-				  void **mhandles, void **request);
-	weft_nccl_result (*iflush)(void *recv_comm, int n, void **data, int *sizes,
-				   void **mhandles, void **request);
+	weft_nccl_result (*iflush)(void *recv_comm, int n, void **data, int *sizes, void **mhandles, void **request);
 	weft_nccl_result (*test)(void *request, int *done, int *sizes);
 	weft_nccl_result (*close_send)(void *send_comm);
 	weft_nccl_result (*close_recv)(void *recv_comm);
 	weft_nccl_result (*close_listen)(void *listen_comm);
 	weft_nccl_result (*get_device_mr)(void *comm, void *mhandle, void **dptr_mhandle);
 	weft_nccl_result (*irecv_consumed)(void *recv_comm, int n, void *request);
-	/* Joins devices to a new one, whose number it tells. NULL: NCCL joins none. */
+	/* Joins devices to a new device and returns its number. NULL: NCCL does not join devices. */
 	weft_nccl_result (*make_vdevice)(int *dev, struct weft_nccl_vprops_v9 *vprops);
 };
 

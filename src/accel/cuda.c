@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Finding the CUDA driver, and what it says of its GPUs. */
+/* Loading of the CUDA driver and its report about GPUs. */
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -14,14 +14,16 @@ struct cuda_calls cuda_calls;
 static struct accel_info info;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* Functions by name and version; needed ones are in every driver from CUDA 11.3 on. */
+/* Functions by name and version; every driver from CUDA 11.3 on has the needed ones. */
 static const struct {
 	const char *name;
 	int version;
 	size_t at;
 	bool needed;
 } wanted[] = {
+/* clang-format off */
 #define CALL(name, version, needed) {#name, version, offsetof(struct cuda_calls, name), needed}
+	/* clang-format on */
 	CALL(cuInit, 2000, true),
 	CALL(cuDriverGetVersion, 2020, true),
 	CALL(cuGetErrorName, 6000, true),
@@ -76,23 +78,22 @@ static void *look_up(void *lib, const char *name, int version)
 	return NULL;
 }
 
-/* False: `why` is said. */
-static bool load(void)
+/* False: failed, with the reason in info.why. */
+static bool cuda_load(void)
 {
 	void *lib = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
 	Dl_info where;
 	size_t i;
 
 	if (!lib) {
-		say(LIBRARY " not found: host memory only");
+		say(LIBRARY " not found");
 		return false;
 	}
 	for (i = 0; i < WANTED; i++) {
 		void *fn = look_up(lib, wanted[i].name, wanted[i].version);
 
 		if (!fn && wanted[i].needed) {
-			say("%s of " LIBRARY " is missing, so the driver is older than CUDA 11.3: host memory only",
-			    wanted[i].name);
+			say("%s of " LIBRARY " is missing, so the driver is older than CUDA 11.3", wanted[i].name);
 			memset(&cuda_calls, 0, sizeof(cuda_calls));
 			return false;
 		}
@@ -110,7 +111,7 @@ static int attribute(int device, int which)
 	return cuda_calls.cuDeviceGetAttribute(&value, which, device) ? 0 : value;
 }
 
-/* Starting the driver makes no context; whoever uses CUDA has done it already. */
+/* cuInit creates no context; a process that uses CUDA has already called it. */
 static void look(void)
 {
 	int i, device, n = 0, err = cuda_calls.cuInit(0);
@@ -119,7 +120,7 @@ static void look(void)
 		err = cuda_calls.cuDeviceGetCount(&n);
 	cuda_calls.cuDriverGetVersion(&info.driver);
 	if (err || !n) {
-		say("%s: host memory only", err ? cuda_error(err) : "no GPU is visible");
+		say("%s", err ? cuda_error(err) : "no GPU is visible");
 		return;
 	}
 	info.gpu_count = n < ACCEL_GPUS_MAX ? n : ACCEL_GPUS_MAX;
@@ -127,9 +128,11 @@ static void look(void)
 		struct accel_gpu *g = &info.gpus[i];
 
 		if (cuda_calls.cuDeviceGet(&device, i))
-			continue; /* it can do nothing, then */
-		snprintf(g->pci, sizeof(g->pci), "%04x:%02x:%02x.0", attribute(device, CUDA_ABI_DEV_PCI_DOMAIN) & 0xffff,
-			 attribute(device, CUDA_ABI_DEV_PCI_BUS) & 0xff, attribute(device, CUDA_ABI_DEV_PCI_DEVICE) & 0x1f);
+			continue; /* leaves it without any feature */
+		snprintf(g->pci, sizeof(g->pci), "%04x:%02x:%02x.0",
+			 attribute(device, CUDA_ABI_DEV_PCI_DOMAIN) & 0xffff,
+			 attribute(device, CUDA_ABI_DEV_PCI_BUS) & 0xff,
+			 attribute(device, CUDA_ABI_DEV_PCI_DEVICE) & 0x1f);
 		g->capability = attribute(device, CUDA_ABI_DEV_CAPABILITY_MAJOR) * 10 +
 				attribute(device, CUDA_ABI_DEV_CAPABILITY_MINOR);
 		g->gdr = attribute(device, CUDA_ABI_DEV_GDR);
@@ -141,14 +144,14 @@ static void look(void)
 	}
 }
 
-static void begin(void)
+static void cuda_begin(void)
 {
-	if (load())
+	if (cuda_load())
 		look();
 }
 
 const struct accel_info *accel_info(void)
 {
-	pthread_once(&once, begin);
+	pthread_once(&once, cuda_begin);
 	return &info;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What Weft calls of the CUDA driver, in declarations of our own: no header of CUDA's is needed to build. Names and
- * values are those of cuda.h and cudaTypedefs.h (CUDA 12 and 13; the number behind a function is the version of the
- * driver's interface that it is asked by). For accel and for the tests' fake driver.
+ * Our own declarations of the CUDA driver functions that Weft calls, so that building needs no CUDA headers. Names and
+ * values are those of cuda.h and cudaTypedefs.h (CUDA 12 and 13). The number behind a function is the interface version
+ * passed to cuGetProcAddress. For accel and for the tests' fake driver.
  */
 #ifndef WEFT_ACCEL_CUDA_ABI_H
 #define WEFT_ACCEL_CUDA_ABI_H

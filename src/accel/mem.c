@@ -15,8 +15,8 @@ int accel_mem(const void *p, struct accel_mem *out)
 	int gpu = -1, err;
 	void *start = NULL;
 	unsigned long long id = 0;
-	int which[] = {CUDA_ABI_PTR_MEMORY_TYPE, CUDA_ABI_PTR_DEVICE,	  CUDA_ABI_PTR_RANGE_START,
-		       CUDA_ABI_PTR_RANGE_SIZE,	 CUDA_ABI_PTR_BUFFER_ID,  CUDA_ABI_PTR_CONTEXT,
+	int which[] = {CUDA_ABI_PTR_MEMORY_TYPE, CUDA_ABI_PTR_DEVICE,	 CUDA_ABI_PTR_RANGE_START,
+		       CUDA_ABI_PTR_RANGE_SIZE,	 CUDA_ABI_PTR_BUFFER_ID, CUDA_ABI_PTR_CONTEXT,
 		       CUDA_ABI_PTR_IS_MANAGED};
 	size_t bytes = 0;
 	void *context = NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Monotonic time for deadlines. Not for the fast path: callers look at it every so many polls. */
+/* Monotonic time for deadlines. Not for the fast path: callers read it once in many polls. */
 #ifndef WEFT_BASE_CLOCK_H
 #define WEFT_BASE_CLOCK_H
 

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Map from ids to pointers; see idmap.h for the picture. */
+/* Map from ids to pointers; see idmap.h. */
 #include "base/idmap.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SLOT_MASK	(IDMAP_SLOTS_MAX - 1)
 #define GENERATION_MASK 0x3ffu
 #define NO_SLOT		IDMAP_SLOTS_MAX
 
@@ -60,7 +59,7 @@ int idmap_add(struct idmap *m, void *ptr, uint32_t *out_id)
 	}
 	s = &m->slots[slot];
 	s->generation = (s->generation + 1) & GENERATION_MASK;
-	if (!s->generation) /* keeps id 0 out of use */
+	if (!s->generation) /* id 0 is never assigned */
 		s->generation = 1;
 	s->ptr = ptr;
 	m->count++;
@@ -68,37 +67,15 @@ int idmap_add(struct idmap *m, void *ptr, uint32_t *out_id)
 	return 0;
 }
 
-static struct idmap_slot *find(const struct idmap *m, uint32_t id)
-{
-	uint32_t slot = id & SLOT_MASK;
-	struct idmap_slot *s;
-
-	if (slot >= m->used)
-		return NULL;
-	s = &m->slots[slot];
-	return s->ptr && s->generation == id >> IDMAP_SLOT_BITS ? s : NULL;
-}
-
-void *idmap_get(const struct idmap *m, uint32_t id)
-{
-	struct idmap_slot *s = find(m, id);
-
-	return s ? s->ptr : NULL;
-}
-
-void *idmap_at(const struct idmap *m, uint32_t slot)
-{
-	return slot < m->used ? m->slots[slot].ptr : NULL;
-}
-
 void idmap_remove(struct idmap *m, uint32_t id)
 {
-	struct idmap_slot *s = find(m, id);
+	struct idmap_slot *s;
 
-	if (!s)
+	if (!idmap_get(m, id))
 		return;
+	s = &m->slots[IDMAP_SLOT(id)];
 	s->ptr = NULL;
 	s->next_free = m->free_head;
-	m->free_head = id & SLOT_MASK;
+	m->free_head = IDMAP_SLOT(id);
 	m->count--;
 }

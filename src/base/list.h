@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Intrusive doubly linked list. A head and an unlinked node point to themselves, so removing twice
- * is harmless and "is it linked?" is one comparison.
+ * Intrusive doubly linked list. A head and an unlinked node point to themselves, so a second removal is
+ * harmless, and the test for being linked is one comparison.
  *
  *	head <-> a <-> b <-> head
  */
@@ -41,10 +41,12 @@ static inline void list_remove(struct list *node)
 }
 
 /* The object of `type` whose member `member` is at `ptr`. */
-#define owner_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+#ifndef container_of /* libfabric's headers also define it */
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+#endif
 
 /* Walks the list; the current node may be removed inside the body. */
-#define list_each(head, it, tmp)                                                                   \
+#define list_each(head, it, tmp)                                                                                       \
 	for ((it) = (head)->next, (tmp) = (it)->next; (it) != (head); (it) = (tmp), (tmp) = (it)->next)
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The log sink. Not for formatting policy: hosts decide how a line looks. */
+/* The log sink. The host of Weft decides the format of a line. */
 #include "base/log.h"
 
 #include <stdarg.h>

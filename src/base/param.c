@@ -62,14 +62,16 @@ static int set(const struct param *p, const char *s, void *values)
 		memcpy(at, s, strlen(s));
 		return 0;
 	}
-	if (number_from_text(p, s, &v) || !in_bounds(p, v))
+	if (p->word && !strcasecmp(s, p->word))
+		v = 0;
+	else if (number_from_text(p, s, &v) || !in_bounds(p, v))
 		return -EINVAL;
 	memcpy(at, &v, sizeof(v));
 	return 0;
 }
 
-int param_load(const struct param *table, size_t n, void *values, enum param_origin *origins,
-	       char *why, size_t why_bytes)
+int param_load(const struct param *table, size_t n, void *values, enum param_origin *origins, char *why,
+	       size_t why_bytes)
 {
 	char accepts[256];
 	int ret = 0;
@@ -86,8 +88,7 @@ int param_load(const struct param *table, size_t n, void *values, enum param_ori
 			origins[i] = PARAM_FROM_ENVIRONMENT;
 		} else if (!ret) {
 			ret = -EINVAL;
-			snprintf(why, why_bytes, "%s=%.80s is not valid: it takes %s (default %s)",
-				 table[i].name, env,
+			snprintf(why, why_bytes, "%s=%.80s is not valid: it takes %s (default %s)", table[i].name, env,
 				 param_accepts(&table[i], accepts, sizeof(accepts)),
 				 *table[i].value ? table[i].value : "empty");
 		}
@@ -98,7 +99,7 @@ int param_load(const struct param *table, size_t n, void *values, enum param_ori
 static const char *nearest_name(const char *name, const struct param *table, size_t n)
 {
 	const char *best = NULL;
-	int best_distance = 5; /* further away is another word, not a slip */
+	int best_distance = 5; /* a larger distance means another word, not a typing error */
 	size_t i;
 
 	for (i = 0; i < n; i++) {
@@ -140,6 +141,10 @@ char *param_value_text(const struct param *p, const void *values, char *buf, siz
 		return buf;
 	}
 	memcpy(&v, at, sizeof(v));
+	if (p->word && !v) {
+		snprintf(buf, buf_bytes, "%s", p->word);
+		return buf;
+	}
 	switch (p->type) {
 	case PARAM_BYTES: return text_from_bytes(v, buf, buf_bytes);
 	case PARAM_TIME: return text_from_us(v, buf, buf_bytes);
@@ -172,14 +177,14 @@ char *param_accepts(const struct param *p, char *buf, size_t buf_bytes)
 	int i;
 
 	if (p->type != PARAM_CHOICE) {
-		used = (size_t)snprintf(buf, buf_bytes, "%s", kinds[p->type]);
+		used = (size_t)snprintf(buf, buf_bytes, "%s%s%s", p->word ? p->word : "", p->word ? " or " : "",
+					kinds[p->type]);
 		if (p->min && p->max && used < buf_bytes)
 			snprintf(buf + used, buf_bytes - used, " from %s to %s", p->min, p->max);
 		return buf;
 	}
 	buf[0] = 0;
 	for (i = 0; i < PARAM_CHOICES && p->choices[i] && used < buf_bytes; i++)
-		used += (size_t)snprintf(buf + used, buf_bytes - used, "%s%s", i ? ", " : "",
-					 p->choices[i]);
+		used += (size_t)snprintf(buf + used, buf_bytes - used, "%s%s", i ? ", " : "", p->choices[i]);
 	return buf;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pool of equal objects; see pool.h. */
+/* Pool of objects of one size; see pool.h. */
 #include "base/pool.h"
 
 #include <stdlib.h>

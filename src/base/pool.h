@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pool of equal objects: a free list over chunks that grow when it runs dry and are given back only by
- * pool_fini. Getting and putting in the steady state touches no allocator. Not thread-safe.
+ * Pool of objects of one size: a free list over chunks. An empty list gets a new chunk; only pool_fini frees chunks.
+ * In the steady state, get and put use no allocator. Not thread-safe.
  */
 #ifndef WEFT_BASE_POOL_H
 #define WEFT_BASE_POOL_H
@@ -9,23 +9,23 @@
 #include <stddef.h>
 
 struct pool {
-	void *free;	    /* first free object; each holds the next one's address in its first word */
-	void *chunks;	    /* chunks likewise */
-	size_t object_bytes;
-	size_t per_chunk;
-	size_t in_use;
+	void *free;	     /* first free object; the first word of each is the address of the next */
+	void *chunks;	     /* first chunk, linked in the same way */
+	size_t object_bytes; /* rounded up to 16 */
+	size_t per_chunk;    /* objects of a chunk */
+	size_t in_use;	     /* objects handed out */
 };
 
-/* object_bytes is rounded up to 16 bytes, objects are 64-byte aligned when it is a multiple of 64. */
+/* Rounds object_bytes up to a multiple of 16. Objects are 64-byte aligned if it is a multiple of 64, else 16-byte. */
 void pool_init(struct pool *p, size_t object_bytes, size_t per_chunk);
 
-/* Frees every object, also those in use. */
+/* Frees all objects, including those in use. */
 void pool_fini(struct pool *p);
 
-/* Makes more objects, if there is memory. */
+/* Adds a chunk of objects if memory is available. */
 void pool_grow(struct pool *p);
 
-/* An object with undefined content, or NULL when memory has run out. */
+/* Returns an object with undefined content, or NULL: out of memory. */
 static inline void *pool_get(struct pool *p)
 {
 	void *object;

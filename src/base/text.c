@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text of sizes, times and name patterns. */
+/* Parsing and formatting of sizes, times and name patterns; see text.h. */
 #include "base/text.h"
 
 #include <ctype.h>
@@ -12,7 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* Digits only (strtoll would take blanks and signs); *end is the first character after them. */
+/* Parses digits only (strtoll accepts blanks and signs). *end: the first character after them. */
 static int digits(const char *s, int64_t *out, const char **end)
 {
 	int64_t v = 0;
@@ -47,8 +47,7 @@ struct unit {
 
 static const struct unit byte_units[] = {{"G", 1 << 30}, {"M", 1 << 20}, {"K", 1 << 10}, {"", 1}};
 
-static const struct unit time_units[] = {
-	{"h", 3600000000}, {"m", 60000000}, {"s", 1000000}, {"ms", 1000}, {"us", 1}};
+static const struct unit time_units[] = {{"h", 3600000000}, {"m", 60000000}, {"s", 1000000}, {"ms", 1000}, {"us", 1}};
 
 static int with_unit(const char *s, const struct unit *units, size_t n, int64_t plain, int64_t *out)
 {
@@ -105,10 +104,18 @@ char *text_from_us(int64_t us, char *buf, size_t buf_bytes)
 	return from_unit(us, time_units, COUNT(time_units), buf, buf_bytes);
 }
 
+char *text_duration(int64_t us, char *buf, size_t buf_bytes)
+{
+	if (us < 1000000)
+		snprintf(buf, buf_bytes, "%" PRId64 " ms", us / 1000);
+	else
+		snprintf(buf, buf_bytes, "%" PRId64 " s", us / 1000000);
+	return buf;
+}
+
 int text_to_bool(const char *s, int64_t *out)
 {
-	static const char *const words[][2] = {
-		{"0", "1"}, {"no", "yes"}, {"off", "on"}, {"false", "true"}};
+	static const char *const words[][2] = {{"0", "1"}, {"no", "yes"}, {"off", "on"}, {"false", "true"}};
 	size_t i, v;
 
 	for (i = 0; i < COUNT(words); i++)

@@ -1,225 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of devices; see dev.h. */
+/* One device; see dev.h. */
 #include "dev/dev.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "dev/gdr.h"
-#include "peer/ident.h"
-#include "topo/machine.h"
 #include "topo/nic.h"
-
-/* What NCCL assumes of a network that does not say. */
-#define DEFAULT_SPEED_MBPS 10000
-
-static uint64_t hash_text(uint64_t hash, const char *s)
-{
-	for (; *s; s++)
-		hash = (hash ^ (unsigned char)*s) * 1099511628211ull; /* FNV-1a */
-	return hash;
-}
 
 int dev_nic_mbps(const struct fab_nic *nic)
 {
 	return nic->speed_mbps ? nic->speed_mbps : topo_nic_speed_mbps(nic->name);
 }
 
-static int nic_speed(const struct fab_nic *nic)
+bool dev_nic_leaves_host(const struct fab_nic *nic)
 {
-	int mbps = dev_nic_mbps(nic);
-
-	return mbps ? mbps : DEFAULT_SPEED_MBPS;
-}
-
-/* A device of these NICs, the first its leader. */
-static void dev_add(struct dev_table *t, const int nics[], int n)
-{
-	const struct fab_nic *nic = &t->report.nics[nics[0]];
-	struct dev *d = &t->devs[t->count++];
-
-	d->nic = nic;
-	for (d->rail_count = 0; d->rail_count < n; d->rail_count++) {
-		const struct fab_nic *rail = &t->report.nics[nics[d->rail_count]];
-
-		d->rails[d->rail_count] = rail;
-		d->speed_mbps += nic_speed(rail);
-	}
-	d->pci_path = topo_nic_pci_path(nic->name, nic->pci);
-	d->guid = hash_text(hash_text(14695981039346656037ull, peer_self()->host), nic->name);
-	pthread_mutex_init(&d->lock, NULL);
-}
-
-/* Devices of `rails` NICs after each other, from the first one again when there are too few. */
-static void deal(struct dev_table *t, int rails)
-{
-	int i, at, n = t->report.nic_count < rails ? 1 : t->report.nic_count / rails, nics[DEV_RAILS_MAX];
-
-	for (at = 0; at < n * rails; at += rails) {
-		for (i = 0; i < rails; i++)
-			nics[i] = (at + i) % t->report.nic_count;
-		dev_add(t, nics, rails);
-	}
-}
-
-/* Is there something to group, and does every NIC tell where it sits? */
-static bool can_group(const struct dev_table *t)
-{
-	int i;
-
-	for (i = 0; i < t->report.nic_count; i++)
-		if (!topo_pci_parse(t->report.nics[i].pci))
-			return false;
-	return t->report.nic_count > 1 && t->conf.rails != 1;
-}
-
-static void describe(struct dev_table *t, int gpus, int least, int most)
-{
-	char range[40] = "";
-
-	if (least != most)
-		snprintf(range, sizeof(range), " to %d: they differ", most);
-	snprintf(t->note, sizeof(t->note), "NICs: %d; GPUs: %d; devices: %d; rails of each: %d%s", t->report.nic_count,
-		 gpus, t->count, least, range);
-}
-
-static int add_groups(struct dev_table *t, const struct topo_machine *m)
-{
-	int limit = t->conf.rails ? (int)t->conf.rails : DEV_RAILS_MAX;
-	int i, n = t->report.nic_count, least = limit, most = 0, gpus = 0;
-	bool some = false;
-	struct topo_group *groups = calloc((size_t)n, sizeof(*groups));
-	struct topo_nic *nics = calloc((size_t)n, sizeof(*nics));
-
-	for (i = 0; i < n && nics; i++)
-		nics[i] = (struct topo_nic){.pci = topo_pci_parse(t->report.nics[i].pci),
-					    .speed_mbps = nic_speed(&t->report.nics[i])};
-	n = nics && groups ? topo_group(m, nics, n, limit, groups) : -ENOMEM;
-	for (i = 0; i < n; i++)
-		some |= groups[i].gpus > 0;
-	for (i = 0; i < n; i++) {
-		if (some && !groups[i].gpus && t->platform.platform->spare)
-			continue;
-		dev_add(t, groups[i].nics, groups[i].nic_count);
-		t->devs[t->count - 1].gpus = groups[i].gpus;
-		memcpy(t->devs[t->count - 1].gpu, groups[i].gpu, sizeof(groups[i].gpu));
-		least = groups[i].nic_count < least ? groups[i].nic_count : least;
-		most = groups[i].nic_count > most ? groups[i].nic_count : most;
-		gpus += groups[i].gpus;
-	}
-	if (n > 0)
-		describe(t, gpus, least, most);
-	free(groups);
-	free(nics);
-	return n < 0 ? n : 0;
-}
-
-static int group(struct dev_table *t)
-{
-	struct topo_machine m;
-	int ret = topo_machine_load(t->conf.topology, &m);
-
-	if (ret == -EINVAL && *t->conf.topology) {
-		snprintf(t->why, sizeof(t->why), "WEFT_TOPOLOGY=%s is not a file that hwloc can read",
-			 t->conf.topology);
-		t->user_error = true;
-		ret = 0;
-	} else if (ret == -EINVAL) {
-		deal(t, 1);
-		ret = 0;
-	} else if (!ret) {
-		ret = add_groups(t, &m);
-	}
-	topo_machine_fini(&m);
-	return ret;
-}
-
-static int make_devices(struct dev_table *out, bool by_place)
-{
-	out->devs = calloc((size_t)out->report.nic_count, sizeof(*out->devs));
-	if (!out->devs)
-		return -ENOMEM;
-	if (by_place)
-		return group(out);
-	deal(out, (int)out->conf.test_rails);
-	return 0;
-}
-
-/* An empty table with the parameters. False: one of them is wrong. */
-static bool begin(struct dev_table *out)
-{
-	memset(out, 0, sizeof(*out));
-	out->user_error = conf_load(&out->conf, out->origins, out->why, sizeof(out->why)) != 0;
-	return !out->user_error;
-}
-
-int dev_table_load(struct dev_table *out)
-{
-	int ret;
-
-	if (!begin(out))
-		return 0;
-	platform_choose(out->conf.platform, "", &out->platform);
-	ret = fab_discover(&out->conf, &out->report);
-	if (ret)
-		return ret;
-	memcpy(out->why, out->report.why, sizeof(out->why));
-	out->user_error = out->report.user_error;
-	if (!out->report.nic_count)
-		return 0;
-	ret = make_devices(out, out->conf.test_rails == 1 && can_group(out));
-	if (!ret)
-		gdr_decide(out);
-	return ret;
-}
-
-/* The NICs of a machine that is not this one. */
-static int imagine_nics(struct fab_report *r, const struct topo_machine *m)
-{
-	int i;
-
-	r->nics = calloc((size_t)m->count + 1, sizeof(*r->nics));
-	if (!r->nics)
-		return -ENOMEM;
-	for (i = 0; i < m->count; i++) {
-		const struct topo_object *o = &m->objects[i];
-		struct fab_nic *nic = &r->nics[r->nic_count];
-
-		if (!topo_machine_uses(m, o))
-			continue;
-		topo_pci_text(o->pci, nic->pci);
-		snprintf(nic->name, sizeof(nic->name), "%s", *o->name ? o->name : nic->pci);
-		nic->speed_mbps = o->speed_mbps;
-		nic->number = r->nic_count++;
-	}
-	r->nic_seen = r->nic_count;
-	return 0;
-}
-
-int dev_table_imagine(const char *xml, struct dev_table *out)
-{
-	struct topo_machine m;
-	int ret;
-
-	if (!begin(out))
-		return 0;
-	snprintf(out->conf.topology, sizeof(out->conf.topology), "%s", xml);
-	platform_choose(strcmp(out->conf.platform, "auto") ? out->conf.platform : "none", "", &out->platform);
-	ret = topo_machine_load(xml, &m);
-	if (!ret)
-		ret = imagine_nics(&out->report, &m);
-	topo_machine_fini(&m);
-	if (ret == -EINVAL) {
-		snprintf(out->why, sizeof(out->why), "%s is not a file that hwloc can read", xml);
-		out->user_error = true;
-		return 0;
-	}
-	if (ret || out->report.nic_count)
-		return ret ? ret : make_devices(out, true);
-	snprintf(out->why, sizeof(out->why), "the machine in %s has no NIC", xml);
-	return 0;
+	return nic->reach < NETIF_BRIDGE && !fab_nic_local_only(nic);
 }
 
 bool dev_platform_fits(const struct dev_table *t)
@@ -232,7 +26,7 @@ int dev_latency_us(const struct dev_table *t)
 	return dev_platform_fits(t) ? t->platform.platform->latency_us : 0;
 }
 
-static void domains_close(struct dev *d)
+void dev_close(struct dev *d)
 {
 	int i;
 
@@ -242,29 +36,18 @@ static void domains_close(struct dev *d)
 	}
 }
 
-void dev_table_fini(struct dev_table *t)
-{
-	int i;
-
-	for (i = 0; i < t->count; i++) {
-		domains_close(&t->devs[i]);
-		free(t->devs[i].pci_path);
-		pthread_mutex_destroy(&t->devs[i].lock);
-	}
-	free(t->devs);
-	fab_report_fini(&t->report);
-	memset(t, 0, sizeof(*t));
-}
-
 int dev_get(struct dev *d)
 {
 	int i, ret = 0;
 
 	pthread_mutex_lock(&d->lock);
-	for (i = 0; i < d->rail_count && !d->users && !ret; i++)
+	for (i = 0; i < d->rail_count && !d->users && !ret; i++) {
 		ret = fab_domain_open(d->rails[i], &d->domains[i]);
+		if (!ret && d->rail_count > 1)
+			fab_domain_narrow_keys(d->domains[i]); /* union wire_keys only has space for 32-bit keys */
+	}
 	if (ret)
-		domains_close(d);
+		dev_close(d);
 	else
 		d->users++;
 	pthread_mutex_unlock(&d->lock);
@@ -275,6 +58,6 @@ void dev_put(struct dev *d)
 {
 	pthread_mutex_lock(&d->lock);
 	if (!--d->users)
-		domains_close(d);
+		dev_close(d);
 	pthread_mutex_unlock(&d->lock);
 }

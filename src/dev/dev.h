@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The devices NCCL will see. The table is made once per process and lives until its end, because NCCL
- * keeps pointers into it. A device is one or more NICs, its rails; the first leads: it gives the device its
- * name and place, and carries everything but the data.
+ * The devices that NCCL sees. The table is made once per process and lives until its end, because NCCL
+ * keeps pointers into it. A device consists of one or more NICs, its rails. The first, the primary rail, gives the
+ * device its name and location; it carries all control messages, while all rails carry data.
  */
 #ifndef WEFT_DEV_DEV_H
 #define WEFT_DEV_DEV_H
@@ -17,37 +17,38 @@
 
 #define DEV_RAILS_MAX 8
 
-/* How received data become visible to a GPU. */
+/* Method that makes received data visible to a GPU. */
 enum dev_flush {
-	DEV_FLUSH_NONE, /* they are */
-	DEV_FLUSH_READ, /* by a remote read of them, on every NIC that carried some */
-	DEV_FLUSH_CALL, /* by a call of the driver's */
+	DEV_FLUSH_NONE, /* no flush needed */
+	DEV_FLUSH_READ, /* remote read of received data, on every NIC that carried some */
+	DEV_FLUSH_CALL, /* call of the CUDA driver */
 };
 
-/* Memory of GPUs: see gdr.h. Each `why` is a clause that says why not, or "". */
+/* GPU memory support, see gdr.h. cuda_why and dmabuf_why give the reason against it: a clause, or "". */
 struct dev_gdr {
-	bool cuda;   /* NCCL may register it by pointers ... */
-	bool dmabuf; /* ... and by dma-bufs */
+	bool cuda;   /* NCCL may register GPU memory by pointers */
+	bool dmabuf; /* NCCL may register GPU memory by dma-bufs */
 	char cuda_why[FAB_WHY_BYTES], dmabuf_why[FAB_WHY_BYTES];
-	enum dev_flush flush; /* with cuda */
-	char flush_why[128];  /* the reason for it */
+	enum dev_flush flush; /* valid if cuda is true */
+	char flush_why[128];  /* reason for the choice of flush */
 };
 
 struct dev {
-	const struct fab_nic *nic; /* the leader: rails[0] */
+	const struct fab_nic *nic; /* the primary rail: rails[0] */
 	const struct fab_nic *rails[DEV_RAILS_MAX];
 	int rail_count;
-	char *pci_path; /* resolved /sys directory of the leader, or NULL */
+	int streams;	/* connections to each peer on each NIC */
+	char *pci_path; /* resolved /sys directory of the primary rail, or NULL */
 	uint64_t guid;
-	int speed_mbps; /* of all rails together; never 0 */
-	int gpus;	/* how many it is nearest to, as far as that is known; the first of them: */
-	topo_pci gpu[TOPO_GPUS_MAX];
+	int speed_mbps;		     /* total of all rails; never 0 */
+	int gpus;		     /* number of GPUs assigned to it; 0: none, or unknown */
+	topo_pci gpu[TOPO_GPUS_MAX]; /* addresses of the first TOPO_GPUS_MAX of them */
 	struct dev_gdr gdr;
 
-	pthread_mutex_t lock;			   /* covers what follows */
-	struct fab_domain *domains[DEV_RAILS_MAX]; /* one per rail; open while users > 0 */
+	pthread_mutex_t lock;			   /* guards the fields below */
+	struct fab_domain *domains[DEV_RAILS_MAX]; /* one for each rail; open while users > 0 */
 	int users;
-	void *mrs; /* see mr.h */
+	void *mrs; /* tree of registrations; see mr.h */
 };
 
 struct dev_table {
@@ -57,44 +58,37 @@ struct dev_table {
 	struct platform_choice platform;
 	struct dev *devs;
 	int count;
-	char note[FAB_NAME_BYTES * 2]; /* how NICs were grouped, or "" */
-	char why[FAB_WHY_BYTES]; /* when count is 0: why */
-	bool user_error;	 /* ... and that a setting is to blame */
+	char note[FAB_NAME_BYTES * 2]; /* summary of the grouping of NICs, or "" */
+	char why[FAB_WHY_BYTES];       /* reason if count is 0 */
+	bool user_error;	       /* `why` is caused by a setting */
 };
 
-/*
- * Reads the parameters, asks libfabric, fills the table. 0, also when there is no device (`why` tells);
- * -ENOMEM. Logs nothing: the host decides how loud.
- */
-int dev_table_load(struct dev_table *out);
-
-/*
- * The same for the machine in hwloc's file `xml`, with the NICs that it shows: what Weft would do there. Its devices
- * can't be opened. 0, also when there is no device; -ENOMEM.
- */
-int dev_table_imagine(const char *xml, struct dev_table *out);
-void dev_table_fini(struct dev_table *t);
-
-/* Do the platform's figures and settings, which are EFA's, hold for these devices? Whoever forces them thinks so. */
+/* Do the platform's figures and settings, made for EFA, apply? True with efa, or if WEFT_PLATFORM forces them. */
 bool dev_platform_fits(const struct dev_table *t);
 
-/* A NIC's speed, by its provider or else by the kernel, or 0. */
+/* Can the NIC reach other hosts? False for loopback, internal bridges and providers limited to one host. */
+bool dev_nic_leaves_host(const struct fab_nic *nic);
+
+/* Speed of a NIC from its provider, else from the kernel, or 0. */
 int dev_nic_mbps(const struct fab_nic *nic);
 
-/* How many of a device's GPUs are in d->gpu. */
+/* Number of the device's GPUs listed in d->gpu. */
 static inline int dev_gpus_named(const struct dev *d)
 {
 	return d->gpus < TOPO_GPUS_MAX ? d->gpus : TOPO_GPUS_MAX;
 }
 
-/* What NCCL shall reckon a message takes to another machine, 0: its own assumption. */
+/* Message latency between machines to report to NCCL; 0: NCCL uses its own assumption. */
 int dev_latency_us(const struct dev_table *t);
 
 /*
- * Opens the domain of every rail or counts one more user, who may then read d->domains. Any thread. Logs a
- * failure; then nothing is open.
+ * Opens the domain of every rail, or counts one more user. The caller may then read d->domains until dev_put. Any
+ * thread. 0 or a negative errno (logged), with no domain left open by this call.
  */
 int dev_get(struct dev *d);
 void dev_put(struct dev *d);
+
+/* Closes all open domains regardless of users. */
+void dev_close(struct dev *d);
 
 #endif

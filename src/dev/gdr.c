@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Memory of GPUs, device by device; see gdr.h. */
+/* GPU memory support of each device; see gdr.h. */
 #include "dev/gdr.h"
 
 #include <stdio.h>
@@ -22,7 +22,7 @@ static bool is_named(const struct dev *d, const struct accel_gpu *g)
 	return false;
 }
 
-/* The GPUs the device is for: those nearest to it that this process sees, else all. Returns how many. */
+/* Lists the device's GPUs visible to this process, or all visible ones if there are none. Returns their number. */
 static int own_gpus(const struct dev *d, const struct accel_gpu *out[ACCEL_GPUS_MAX])
 {
 	const struct accel_info *a = accel_info();
@@ -51,7 +51,7 @@ static bool all_read(const struct dev *d)
 	return true;
 }
 
-static void choose_flush(struct dev *d, int64_t wish, const struct accel_gpu *const gpus[], int n)
+static void choose_flush(struct dev *d, int64_t requested, const struct accel_gpu *const gpus[], int n)
 {
 	struct dev_gdr *g = &d->gdr;
 	bool ordered = true, call = true, reads = all_read(d);
@@ -62,23 +62,24 @@ static void choose_flush(struct dev *d, int64_t wish, const struct accel_gpu *co
 		call &= gpus[i]->flush_call;
 	}
 	g->flush = DEV_FLUSH_NONE;
-	if (wish == CONF_FLUSH_NONE) {
+	if (requested == CONF_FLUSH_NONE) {
 		because(g->flush_why, "WEFT_FLUSH=none");
-	} else if (wish == CONF_FLUSH_AUTO && ordered) {
+	} else if (requested == CONF_FLUSH_AUTO && ordered) {
 		because(g->flush_why, "the driver says that the GPU sees writes in their order");
-	} else if (reads && wish != CONF_FLUSH_CALL) {
+	} else if (reads && requested != CONF_FLUSH_CALL) {
 		g->flush = DEV_FLUSH_READ;
-		because(g->flush_why, "%s", wish == CONF_FLUSH_AUTO ? "the GPU may see writes late" : "WEFT_FLUSH=read");
-	} else if (call && wish != CONF_FLUSH_READ) {
+		because(g->flush_why, "%s",
+			requested == CONF_FLUSH_AUTO ? "the GPU may see writes late" : "WEFT_FLUSH=read");
+	} else if (call && requested != CONF_FLUSH_READ) {
 		g->flush = DEV_FLUSH_CALL;
 		because(g->flush_why, "%s",
-			wish == CONF_FLUSH_AUTO ? "the GPU may see writes late, and the provider can't read"
-						: "WEFT_FLUSH=call");
+			requested == CONF_FLUSH_AUTO ? "the GPU may see writes late, and the provider can't read"
+						     : "WEFT_FLUSH=call");
 	} else {
 		g->cuda = false;
 		because(g->cuda_why, "there is no way to flush: %s",
-			wish == CONF_FLUSH_READ ? "WEFT_FLUSH=read, and the provider can't read remotely"
-						: "the CUDA driver has no call for it on this GPU");
+			requested == CONF_FLUSH_READ ? "WEFT_FLUSH=read, and the provider can't read remotely"
+						     : "the CUDA driver has no call for it on this GPU");
 	}
 }
 
@@ -92,15 +93,17 @@ static void decide(struct dev *d, const struct conf *conf)
 	for (i = 0; i < d->rail_count && g->cuda; i++)
 		if (!d->rails[i]->hmem) {
 			g->cuda = false;
-			because(g->cuda_why, "%s", d->rails[i]->hmem_why && *d->rails[i]->hmem_why
-							  ? d->rails[i]->hmem_why
-							  : "the provider does not say that it reaches it");
+			because(g->cuda_why, "%s",
+				d->rails[i]->hmem_why && *d->rails[i]->hmem_why
+					? d->rails[i]->hmem_why
+					: "the provider does not say that it reaches it");
 		}
 	n = g->cuda ? own_gpus(d, gpus) : 0;
 	for (i = 0; i < n && g->cuda; i++)
 		if (!gpus[i]->gdr) {
 			g->cuda = false;
-			because(g->cuda_why, "GPU %s can't: the CUDA driver says that it has no GPUDirect RDMA", gpus[i]->pci);
+			because(g->cuda_why, "GPU %s can't: the CUDA driver says that it has no GPUDirect RDMA",
+				gpus[i]->pci);
 		}
 	if (g->cuda)
 		choose_flush(d, conf->flush, gpus, n);
@@ -136,7 +139,7 @@ const char *gdr_flush_text(enum dev_flush flush)
 enum dev_flush gdr_flush_of(const struct dev *d, const struct accel_mem *m)
 {
 	if (d->gdr.flush == DEV_FLUSH_CALL && !accel_can_flush(m) && all_read(d))
-		return DEV_FLUSH_READ; /* memory without a context, on a thread without one */
+		return DEV_FLUSH_READ; /* neither the memory nor the thread has a CUDA context */
 	return d->gdr.flush;
 }
 
@@ -154,7 +157,7 @@ const char *gdr_order_text(const struct dev_table *t)
 	}
 }
 
-/* Only simple is safe; NCCL reads the variable when a communicator is made, after the plugin's init. */
+/* Only `simple` is safe. NCCL reads the variable when it creates a communicator, after the plugin's init. */
 void gdr_guard_order(const struct dev_table *t)
 {
 	const char *why = gdr_order_text(t), *user = getenv("NCCL_PROTO");
@@ -165,6 +168,6 @@ void gdr_guard_order(const struct dev_table *t)
 		setenv("NCCL_PROTO", "simple", 1);
 		log_info("NCCL_PROTO=simple: %s, which LL and LL128 need", why);
 	} else if (strcasecmp(user, "simple")) {
-		log_must_see("NCCL_PROTO=%s is yours and stays, but %s: LL and LL128 may corrupt data", user, why);
+		log_must_see("keeping your NCCL_PROTO=%s, but %s: LL and LL128 may corrupt data", user, why);
 	}
 }

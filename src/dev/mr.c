@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Registrations of a device; see mr.h. They are kept in a tree of the C library's, by pages. */
+/* Registrations of a device; see mr.h. A tree of the C library (tsearch) holds them, sorted by pages. */
 #include "dev/mr.h"
 
 #include <errno.h>
@@ -18,7 +18,7 @@ static int by_pages(const void *a, const void *b)
 		return x->base < y->base ? -1 : 1;
 	if (x->len != y->len)
 		return x->len < y->len ? -1 : 1;
-	/* The same address may have been another GPU's memory, or the host's, before it was freed. */
+	/* The address may have belonged to another GPU, or to the host, before it was freed. */
 	if (x->mem.id != y->mem.id)
 		return x->mem.id < y->mem.id ? -1 : 1;
 	if (x->mem.gpu != y->mem.gpu)
@@ -45,7 +45,7 @@ static void destroy(struct dev *d, struct dev_mr *mr)
 	free(mr);
 }
 
-/* A clear-to-send has room for the keys of several rails if they are short, and all known providers' are. */
+/* A clear-to-send holds the keys of several rails only if they have 32 bits, as with all known providers. */
 static int check_key(const struct dev *d, int rail, const struct fab_mr *mr)
 {
 	if (d->rail_count == 1 || !d->rails[rail]->rma || !mr || fab_mr_key(mr) <= UINT32_MAX)
@@ -56,7 +56,7 @@ static int check_key(const struct dev *d, int rail, const struct fab_mr *mr)
 	return -EOVERFLOW;
 }
 
-/* With one rail. */
+/* Registers with one rail. */
 static int reg(struct fab_domain *d, const struct dev_mr *key, int fd, uint64_t offset, struct fab_mr **out)
 {
 	void *base = (void *)key->base;
@@ -66,7 +66,7 @@ static int reg(struct fab_domain *d, const struct dev_mr *key, int fd, uint64_t 
 	return fab_mr_reg_gpu(d, &key->mem, base, key->len, fd, offset, out);
 }
 
-/* Registers what `key` says; in nobody's sight yet. */
+/* Registers the memory of `key` without adding it to the tree. */
 static int create(struct dev *d, const struct dev_mr *key, int fd, uint64_t offset, struct dev_mr **out)
 {
 	struct dev_mr *mr = malloc(sizeof(*mr));
@@ -89,8 +89,8 @@ static int create(struct dev *d, const struct dev_mr *key, int fd, uint64_t offs
 	return 0;
 }
 
-/* One more user of what is known under these pages, if anything is. With the lock held. */
-static struct dev_mr *share(struct dev *d, const struct dev_mr *key)
+/* Finds the registration of these pages and adds a user; NULL: none. The caller holds the lock. */
+static struct dev_mr *mr_share(struct dev *d, const struct dev_mr *key)
 {
 	struct dev_mr **at = tfind(key, &d->mrs, by_pages);
 
@@ -106,7 +106,7 @@ static int get(struct dev *d, const struct dev_mr *key, int fd, uint64_t offset,
 	int ret;
 
 	pthread_mutex_lock(&d->lock);
-	*out = share(d, key);
+	*out = mr_share(d, key);
 	pthread_mutex_unlock(&d->lock);
 	if (*out)
 		return 0;
@@ -114,7 +114,7 @@ static int get(struct dev *d, const struct dev_mr *key, int fd, uint64_t offset,
 	if (ret)
 		return ret;
 	pthread_mutex_lock(&d->lock);
-	*out = share(d, key); /* another thread may have been faster */
+	*out = mr_share(d, key); /* another thread may have added it meanwhile */
 	if (!*out && tsearch(fresh, &d->mrs, by_pages))
 		*out = fresh;
 	pthread_mutex_unlock(&d->lock);
@@ -142,8 +142,9 @@ int dev_mr_get_gpu(struct dev *d, const struct accel_mem *m, void *base, size_t 
 		return -ENOTSUP;
 	}
 	if (!accel_info()->gpus[m->gpu].gdr) {
-		log_warn("memory of GPU %d (%s) can't be registered: the CUDA driver says that it has no GPUDirect RDMA", m->gpu,
-			 accel_info()->gpus[m->gpu].pci);
+		log_warn(
+			"memory of GPU %d (%s) can't be registered: the CUDA driver says that it has no GPUDirect RDMA",
+			m->gpu, accel_info()->gpus[m->gpu].pci);
 		return -ENOTSUP;
 	}
 	return get(d, &key, fd, offset, out);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Registered memory of a device, on all its rails: whole pages, shared by everyone who registers the same
- * ones while they are registered. When the last user has gone, the registration goes as well, so an address
- * that is freed and mapped anew never meets an old one.
+ * Registered memory of a device, on all its rails: whole pages, shared by all users that register the same
+ * pages. The last user's dev_mr_put closes the registration, so a freed and newly mapped address never matches
+ * a stale one.
  */
 #ifndef WEFT_DEV_MR_H
 #define WEFT_DEV_MR_H
@@ -10,24 +10,24 @@
 #include "dev/dev.h"
 
 struct dev_mr {
-	uintptr_t base; /* of the first page */
-	size_t len;	/* of the pages */
-	struct accel_mem mem; /* of GPUs: exactly what was asked for, in place of pages */
-	bool dmabuf;
-	int refs;
-	struct fab_mr *rail[DEV_RAILS_MAX]; /* NULL where the provider wants no registration */
+	uintptr_t base;			    /* address of the first page */
+	size_t len;			    /* bytes of all pages */
+	struct accel_mem mem;		    /* for GPU memory, base and len are the exact request, not whole pages */
+	bool dmabuf;			    /* registered by a dma-buf */
+	int refs;			    /* users */
+	struct fab_mr *rail[DEV_RAILS_MAX]; /* NULL if the provider needs no registration */
 };
 
 /*
- * Registers host memory with every rail of a device that is open (dev_get), or finds it registered. The
- * memory stays the caller's and mapped until dev_mr_put. Any thread; no lock is held while libfabric works.
- * 0 or a negative errno (logged).
+ * Registers host memory with every rail of an open device (dev_get), or reuses a registration. The caller keeps
+ * ownership of the memory and keeps it mapped until dev_mr_put. Any thread; no device lock is held during libfabric
+ * calls. 0 or a negative errno (logged).
  */
 int dev_mr_get(struct dev *d, void *base, size_t len, struct dev_mr **out);
 
 /*
- * The same for memory of a GPU, of a device with gdr.cuda. fd: a dma-buf that has it from `offset` on, of which this
- * keeps nothing; -1: none. -ENOTSUP: this GPU or this device can't.
+ * The same for GPU memory. fd: a dma-buf that contains the memory from `offset` on, which the caller may close
+ * afterwards; -1: none. -ENOTSUP: the device (gdr.cuda is false) or the GPU does not support it.
  */
 int dev_mr_get_gpu(struct dev *d, const struct accel_mem *m, void *base, size_t len, int fd, uint64_t offset,
 		   struct dev_mr **out);

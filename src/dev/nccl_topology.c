@@ -13,22 +13,22 @@
 #include "topo/machine.h"
 
 #define VARIABLE "NCCL_TOPO_FILE"
-#define VIRTUAL	 "/var/run/nvidia-topologyd/virtualTopology.xml" /* what NCCL reads without it */
+#define VIRTUAL	 "/var/run/nvidia-topologyd/virtualTopology.xml" /* NCCL's default file */
 #define MEMFD	 "weft-nccl-topology"
 #define OUR_PATH "/proc/self/fd/"
 
-/* Is there a bridge above both? */
+/* Do both have a common bridge above them? */
 static bool share_bridge(const struct topo_machine *m, int a, int b)
 {
 	int place;
 
-	for (place = topo_machine_meet(m, a, b); place >= 0; place = m->objects[place].parent)
+	for (place = topo_common_ancestor(m, a, b); place >= 0; place = m->objects[place].parent)
 		if (m->objects[place].kind == TOPO_SWITCH)
 			return true;
 	return false;
 }
 
-/* Does a device serve a GPU that the tree does not show to be near its leader? */
+/* Does a device serve a GPU that the tree does not show to be near its primary rail? */
 static bool is_hidden(const struct topo_machine *m, const struct dev *d)
 {
 	int i, nic = topo_machine_find(m, topo_pci_parse(d->nic->pci));
@@ -39,21 +39,23 @@ static bool is_hidden(const struct topo_machine *m, const struct dev *d)
 	return false;
 }
 
-/* The slowest PCIe whose 16 lanes carry so much. */
+/* The slowest PCIe generation whose 16 lanes carry this speed. */
 static const char *link_speed(int mbps)
 {
-	return mbps <= 100000 ? "8.0 GT/s PCIe" : mbps <= 200000 ? "16.0 GT/s PCIe" : mbps <= 400000 ? "32.0 GT/s PCIe" :
-												      "64.0 GT/s PCIe";
+	return mbps <= 100000	? "8.0 GT/s PCIe"
+	       : mbps <= 200000 ? "16.0 GT/s PCIe"
+	       : mbps <= 400000 ? "32.0 GT/s PCIe"
+				: "64.0 GT/s PCIe";
 }
 
-static void print_device(const struct dev *d, int number, FILE *out)
+static void write_device(const struct dev *d, int number, FILE *out)
 {
 	const char *speed = link_speed(d->speed_mbps);
 	char pci[TOPO_PCI_BYTES];
 	int i;
 
-	fprintf(out, "    <pci busid=\"ffff:ff:%02x.0\" class=\"0x060400\" link_speed=\"%s\" link_width=\"16\">\n", number + 1,
-		speed);
+	fprintf(out, "    <pci busid=\"ffff:ff:%02x.0\" class=\"0x060400\" link_speed=\"%s\" link_width=\"16\">\n",
+		number + 1, speed);
 	for (i = 0; i < d->rail_count; i++)
 		fprintf(out, "      <pci busid=\"%s\" class=\"0x020000\" link_speed=\"%s\" link_width=\"16\"/>\n",
 			d->rails[i]->pci, speed);
@@ -69,7 +71,7 @@ static int node_of(const struct topo_machine *m, const struct dev *d)
 	return nic >= 0 ? m->objects[nic].node : -1;
 }
 
-/* The hidden devices of one NUMA node (-1: of none in particular) and the number of them. */
+/* Prints the hidden devices of one NUMA node (-1: unknown node) if out is not NULL. Returns their number. */
 static int print_node(const struct dev_table *t, const struct topo_machine *m, int node, FILE *out)
 {
 	int i, n = 0;
@@ -80,14 +82,14 @@ static int print_node(const struct dev_table *t, const struct topo_machine *m, i
 		if (!n++ && out)
 			fprintf(out, "  <cpu numaid=\"%d\">\n", node);
 		if (out)
-			print_device(&t->devs[i], i, out);
+			write_device(&t->devs[i], i, out);
 	}
 	if (n && out)
 		fprintf(out, "  </cpu>\n");
 	return n;
 }
 
-/* Counts them, and writes them if out is not NULL. With one device there is nothing to choose. */
+/* Counts the hidden devices, and prints them if out is not NULL. A single device leaves NCCL no choice: 0. */
 static int each_hidden(const struct dev_table *t, FILE *out)
 {
 	int i, n = 0, node, last = -1, ret;
@@ -112,7 +114,7 @@ int nccl_topology_print(const struct dev_table *t, FILE *out)
 	return n;
 }
 
-/* A path that we gave in this process, or that a parent of it gave before exec. */
+/* Did this process, or a parent before exec, set this path for Weft? */
 static bool is_ours(const char *path)
 {
 	char target[100];
@@ -145,7 +147,7 @@ enum nccl_topology nccl_topology_of(const struct dev_table *t)
 	return is_wanted(t) ? NCCL_TOPOLOGY_GIVEN : NCCL_TOPOLOGY_OFF;
 }
 
-/* A file in memory with these contents: its path, as long as this process keeps it open. "" when that fails. */
+/* Writes the topology to a file in memory that stays open in this process. path: its path, or "" on failure. */
 static void write_memory(const struct dev_table *t, char *path, size_t bytes)
 {
 	int fd = memfd_create(MEMFD, MFD_CLOEXEC);
@@ -169,19 +171,20 @@ void nccl_topology_give(const struct dev_table *t)
 	char path[sizeof(OUR_PATH) + 12];
 
 	if (!is_wanted(t))
-		return; /* before the machine is looked at, which takes time */
+		return; /* skip loading the machine, which is slow */
 	switch (nccl_topology_of(t)) {
 	case NCCL_TOPOLOGY_NONE:
 	case NCCL_TOPOLOGY_OFF: return;
 	case NCCL_TOPOLOGY_USERS:
-		log_info("the topology in %s stays: NCCL is not told which devices and GPUs belong together",
+		log_info("keeping your " VARIABLE
+			 "=%s, although it may not show which devices and GPUs belong together",
 			 getenv(VARIABLE) ? getenv(VARIABLE) : VIRTUAL);
 		return;
 	case NCCL_TOPOLOGY_GIVEN: break;
 	}
 	write_memory(t, path, sizeof(path));
 	if (!*path || access(path, R_OK) || setenv(VARIABLE, path, 1))
-		log_info("NCCL is not told which devices and GPUs belong together: no file in memory: %s", strerror(errno));
+		log_info(VARIABLE " is not set: cannot make a file in memory: %s", strerror(errno));
 	else
-		log_info(VARIABLE "=%s: which devices and GPUs belong together, since the PCI tree hides it", path);
+		log_info(VARIABLE "=%s shows NCCL which devices and GPUs belong together; the PCI tree does not", path);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Telling NCCL which GPU and which device belong together, on machines whose PCI tree hides it: a file in NCCL's own
- * form (its src/graph/xml.cc), named by NCCL_TOPO_FILE.
+ * Topology file for NCCL that shows the pairing of GPUs and devices on machines whose PCI tree hides it. It has
+ * NCCL's format (src/graph/xml.cc of NCCL) and is passed by NCCL_TOPO_FILE.
  */
 #ifndef WEFT_DEV_NCCL_TOPOLOGY_H
 #define WEFT_DEV_NCCL_TOPOLOGY_H
@@ -10,22 +10,22 @@
 
 #include "dev/dev.h"
 
-/* What becomes of the file. */
+/* Decision about the file. */
 enum nccl_topology {
-	NCCL_TOPOLOGY_NONE,  /* the tree shows what belongs together, or nothing does */
-	NCCL_TOPOLOGY_OFF,   /* it would say something, but WEFT_NCCL_TOPOLOGY or the platform does not ask for it */
-	NCCL_TOPOLOGY_USERS, /* NCCL_TOPO_FILE is the user's, or NVIDIA's topology daemon has written one */
-	NCCL_TOPOLOGY_GIVEN,
+	NCCL_TOPOLOGY_NONE,  /* not needed: the tree shows every pairing, or there is none */
+	NCCL_TOPOLOGY_OFF,   /* useful, but not enabled by WEFT_NCCL_TOPOLOGY or the platform */
+	NCCL_TOPOLOGY_USERS, /* kept: the user's NCCL_TOPO_FILE, or the file of NVIDIA's topology daemon */
+	NCCL_TOPOLOGY_GIVEN, /* Weft sets NCCL_TOPO_FILE */
 };
 enum nccl_topology nccl_topology_of(const struct dev_table *t);
 
 /*
- * Writes a bridge that does not exist above the NICs and GPUs of each device that share none. NCCL finds everything else
- * by itself. How many devices were written, or -ENOMEM or -EINVAL when there is no machine.
+ * Writes a virtual bridge above the NICs and GPUs of each device without a common bridge. NCCL detects everything else
+ * by itself. Returns the number of devices written, -ENOMEM, or -EINVAL if the machine can't be loaded.
  */
 int nccl_topology_print(const struct dev_table *t, FILE *out);
 
-/* Hands it over, if it is to be given: in memory, no file is left behind. For the plugin's init only; logs. */
+/* Sets NCCL_TOPO_FILE, if enabled and needed, to a file in memory. Logs. For the plugin's init only. */
 void nccl_topology_give(const struct dev_table *t);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * NCCL reads its variables when a communicator is made, which is after init of the plugin. setenv is not safe against
- * another thread's getenv; NCCL itself sets variables from its file at this point.
+ * NCCL reads its variables when it creates a communicator, which is after the plugin's init. setenv is not safe with
+ * concurrent getenv in other threads, but NCCL itself sets variables from its configuration file at this point.
  */
 #include "dev/tuning.h"
 
@@ -15,7 +15,8 @@ int tuning_list(const struct dev_table *t, struct tuning out[PLATFORM_SETTINGS])
 	int i, k, n = platform_settings(t->platform.platform, s);
 
 	for (i = 0; i < n; i++) {
-		out[i] = (struct tuning){.setting = s[i], .becomes = t->count && dev_platform_fits(t) ? TUNING_SET : TUNING_OFF};
+		out[i] = (struct tuning){.setting = s[i],
+					 .becomes = t->count && dev_platform_fits(t) ? TUNING_SET : TUNING_OFF};
 		for (k = 0; k < n; k++)
 			if (s[k].set == s[i].set && getenv(s[k].name)) {
 				out[i].becomes = TUNING_KEPT;
@@ -38,7 +39,7 @@ void tuning_apply(const struct dev_table *t)
 		if (list[i].becomes == TUNING_SET && !setenv(s->name, s->value, 0))
 			log_info("%s=%s for %s: %s", s->name, s->value, t->platform.name, s->why);
 		else if (list[i].becomes == TUNING_KEPT)
-			log_info("%s is not set to %s for %s: your %s=%s stays", s->name, s->value, t->platform.name,
+			log_info("%s is not set to %s for %s: keeping your %s=%s", s->name, s->value, t->platform.name,
 				 list[i].whose, getenv(list[i].whose));
 	}
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Domains and memory regions. */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include <rdma/fabric.h>
@@ -9,40 +8,54 @@
 #include <rdma/fi_eq.h>
 
 #include "base/log.h"
+#include "base/random.h"
 #include "fabric/internal.h"
+#include "fabric/lib.h"
+#include "fabric/newer.h"
 #include "fabric/provider.h"
 
-int fab_errno(ssize_t fi_ret)
-{
-	if (fi_ret >= 0)
-		return 0;
-	return fi_ret > -256 ? (int)fi_ret : -EIO;
-}
-
-static int failed(const struct fab_nic *nic, const char *what, int ret)
-{
-	log_warn("%s failed on NIC %s of provider %s: %s (%d); FI_LOG_LEVEL=warn says more", what,
-		 nic->name, nic->provider, fi_strerror(-ret), ret);
-	return fab_errno(ret);
-}
-
-static void gate_init(struct fab_domain *d)
+static void mr_lock_init(struct fab_domain *d)
 {
 	pthread_rwlockattr_t attr;
 
-	if (fi_version() >= provider_facts(d->nic->provider)->mr_unlocked_below)
+	if (fi_version() >= provider_quirks(d->nic->provider)->mr_unlocked_below)
 		return;
 	pthread_rwlockattr_init(&attr);
 	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-	d->gated = !pthread_rwlock_init(&d->gate, &attr);
+	d->mr_locked = !pthread_rwlock_init(&d->mr_lock, &attr);
 	pthread_rwlockattr_destroy(&attr);
 }
 
-/* Until fab_gate_leave. */
-static void gate_shut(struct fab_domain *d)
+/* Released by fab_mr_unlock. */
+static void mr_lock_exclusive(struct fab_domain *d)
 {
-	if (d->gated)
-		pthread_rwlock_wrlock(&d->gate);
+	if (d->mr_locked)
+		pthread_rwlock_wrlock(&d->mr_lock);
+}
+
+/*
+ * Key for the next registration, used where the provider lets us choose. Keys never repeat, so a key can't be reused
+ * while its registration is still being closed. Keys depend on a secret, so a stranger can't guess them. Both widths
+ * are bijections of the count: the finalizers of splitmix64 (64 bits) and murmur3 (32 bits).
+ */
+static uint64_t new_key(struct fab_domain *d)
+{
+	uint64_t k = atomic_fetch_add(&d->next_key, 1) + d->key_secret;
+	uint32_t n = (uint32_t)k;
+
+	if (!d->narrow_keys) {
+		k = (k ^ k >> 30) * 0xbf58476d1ce4e5b9ull;
+		k = (k ^ k >> 27) * 0x94d049bb133111ebull;
+		return k ^ k >> 31 ^ d->key_mask;
+	}
+	n = (n ^ n >> 16) * 0x85ebca6bu;
+	n = (n ^ n >> 13) * 0xc2b2ae35u;
+	return (n ^ n >> 16) ^ (uint32_t)d->key_mask;
+}
+
+void fab_domain_narrow_keys(struct fab_domain *d)
+{
+	d->narrow_keys = true;
 }
 
 int fab_domain_open(const struct fab_nic *nic, struct fab_domain **out)
@@ -55,20 +68,25 @@ int fab_domain_open(const struct fab_nic *nic, struct fab_domain **out)
 	if (!d)
 		return -ENOMEM;
 	d->nic = nic;
+	pthread_mutex_init(&d->endpoints_lock, NULL);
+	list_init(&d->endpoints);
 	ret = fi_fabric(nic->info->fabric_attr, &d->fabric, NULL);
 	if (ret) {
-		ret = failed(nic, "fi_fabric", ret);
+		ret = fab_failed(nic, "fi_fabric", ret);
 		goto err;
 	}
-	/* Some providers abort the process when they have an event to report and no queue is bound. */
+	/* Some providers abort the process if they have an event to report and no event queue is bound. */
 	if (fi_eq_open(d->fabric, &eq_attr, &d->eq, NULL))
 		d->eq = NULL;
 	ret = fi_domain(d->fabric, nic->info, &d->domain, NULL);
 	if (ret) {
-		ret = failed(nic, "fi_domain", ret);
+		ret = fab_failed(nic, "fi_domain", ret);
 		goto err;
 	}
-	gate_init(d);
+	mr_lock_init(d);
+	random_fill(&d->key_secret, sizeof(d->key_secret));
+	random_fill(&d->key_mask, sizeof(d->key_mask));
+	d->narrow_keys = nic->info->domain_attr->mr_key_size < sizeof(uint64_t);
 	d->virt_addr = nic->info->domain_attr->mr_mode & FI_MR_VIRT_ADDR;
 	*out = d;
 	return 0;
@@ -83,16 +101,17 @@ void fab_domain_close(struct fab_domain *d)
 		return;
 	if (d->domain)
 		fi_close(&d->domain->fid);
-	if (d->gated)
-		pthread_rwlock_destroy(&d->gate);
+	if (d->mr_locked)
+		pthread_rwlock_destroy(&d->mr_lock);
 	if (d->eq)
 		fi_close(&d->eq->fid);
 	if (d->fabric)
 		fi_close(&d->fabric->fid);
+	pthread_mutex_destroy(&d->endpoints_lock);
 	free(d);
 }
 
-/* What a registration is for. 0: the provider wants none. */
+/* Access flags of a registration. 0: the provider needs no registration. */
 static uint64_t access_of(const struct fab_domain *d)
 {
 	uint64_t access = FI_SEND | FI_RECV;
@@ -115,9 +134,9 @@ int fab_mr_reg(struct fab_domain *d, void *buf, size_t len, struct fab_mr **out)
 	*out = NULL;
 	if (!access || !len)
 		return 0;
-	gate_shut(d);
-	ret = fi_mr_reg(d->domain, buf, len, access, 0, atomic_fetch_add(&d->next_key, 1), 0, &mr, d);
-	fab_gate_leave(d);
+	mr_lock_exclusive(d);
+	ret = fi_mr_reg(d->domain, buf, len, access, 0, new_key(d), 0, &mr, d);
+	fab_mr_unlock(d);
 	if (ret) {
 		log_warn("registering %zu bytes at %p failed on NIC %s: %s (%d); with ENOMEM look at "
 			 "`ulimit -l`, it must be unlimited",
@@ -128,44 +147,24 @@ int fab_mr_reg(struct fab_domain *d, void *buf, size_t len, struct fab_mr **out)
 	return 0;
 }
 
-const char *fab_dmabuf_why(void)
-{
-#ifdef HAVE_FI_MR_DMABUF
-	static char text[128];
-
-	if (fi_version() >= FI_VERSION(1, 20))
-		return "";
-	snprintf(text, sizeof(text), "libfabric %s knows no dma-buf, 1.20 and newer do", fab_library_version());
-	return text;
-#else
-	return "this Weft was built with a libfabric older than 1.20, which knows no dma-buf";
-#endif
-}
-
 int fab_mr_reg_gpu(struct fab_domain *d, const struct accel_mem *m, void *buf, size_t len, int fd, uint64_t offset,
 		   struct fab_mr **out)
 {
 	struct iovec iov = {.iov_base = buf, .iov_len = len};
-	struct fi_mr_attr attr = {.mr_iov = &iov,
-				  .iov_count = 1,
-				  .access = access_of(d),
-				  .requested_key = atomic_fetch_add(&d->next_key, 1),
-				  .context = d,
-				  .iface = FI_HMEM_CUDA,
-				  .device.cuda = m->gpu};
+	struct mr_dmabuf dmabuf = {.fd = fd,
+				   .offset = offset,
+				   .len = len,
+				   .base_addr = (void *)((uintptr_t)buf - offset)};
+	struct mr_attr a = {.attr = {.mr_iov = fd >= 0 ? (const void *)&dmabuf : &iov,
+				     .iov_count = 1,
+				     .access = access_of(d),
+				     .requested_key = new_key(d),
+				     .context = d,
+				     .iface = FI_HMEM_CUDA,
+				     .device.cuda = m->gpu}};
 	struct fid_mr *mr;
-	uint64_t flags = 0;
 	int ret;
-#ifdef HAVE_FI_MR_DMABUF
-	struct fi_mr_dmabuf dmabuf = {
-		.fd = fd, .offset = offset, .len = len, .base_addr = (void *)((uintptr_t)buf - offset)};
 
-	if (fd >= 0) {
-		attr.dmabuf = &dmabuf;
-		flags = FI_MR_DMABUF;
-	}
-#endif
-	(void)offset;
 	*out = NULL;
 	if (fd >= 0 && *fab_dmabuf_why()) {
 		log_warn("a dma-buf can't be registered: %s; NCCL_DMABUF_ENABLE=0 does without", fab_dmabuf_why());
@@ -173,14 +172,15 @@ int fab_mr_reg_gpu(struct fab_domain *d, const struct accel_mem *m, void *buf, s
 	}
 	if (!len)
 		return 0;
-	gate_shut(d);
-	ret = fi_mr_regattr(d->domain, &attr, flags, &mr);
-	fab_gate_leave(d);
+	mr_lock_exclusive(d);
+	ret = fi_mr_regattr(d->domain, &a.attr, fd >= 0 ? MR_DMABUF : 0, &mr);
+	fab_mr_unlock(d);
 	if (ret) {
-		log_warn("registering %zu bytes at %p of GPU %d%s failed on NIC %s of provider %s: %s (%d); WEFT_GDR=off does "
-			 "without",
-			 len, buf, m->gpu, fd >= 0 ? " by a dma-buf" : "", d->nic->name, d->nic->provider,
-			 fi_strerror(-ret), ret);
+		log_warn(
+			"registering %zu bytes at %p of GPU %d%s failed on NIC %s of provider %s: %s (%d); WEFT_GDR=off does "
+			"without",
+			len, buf, m->gpu, fd >= 0 ? " by a dma-buf" : "", d->nic->name, d->nic->provider,
+			fi_strerror(-ret), ret);
 		return fab_errno(ret);
 	}
 	*out = (struct fab_mr *)mr;
@@ -194,9 +194,9 @@ void fab_mr_close(struct fab_mr *mr)
 
 	if (!mr)
 		return;
-	gate_shut(d);
+	mr_lock_exclusive(d);
 	fi_close(fid);
-	fab_gate_leave(d);
+	fab_mr_unlock(d);
 }
 
 void *fab_mr_desc(const struct fab_mr *mr)
@@ -206,8 +206,7 @@ void *fab_mr_desc(const struct fab_mr *mr)
 
 uint64_t fab_mr_remote_addr(const struct fab_domain *d, const void *base, const void *at)
 {
-	return d->virt_addr ? (uint64_t)(uintptr_t)at
-			    : (uint64_t)((const char *)at - (const char *)base);
+	return d->virt_addr ? (uint64_t)(uintptr_t)at : (uint64_t)((const char *)at - (const char *)base);
 }
 
 uint64_t fab_mr_key(const struct fab_mr *mr)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The user's choice of NICs; see pick.h. */
+/* Matching of NICs against WEFT_NICS; see pick.h. */
 #include "fabric/pick.h"
 
+#include <ctype.h>
 #include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,11 +15,11 @@
 
 struct item {
 	char text[PARAM_TEXT_BYTES];
-	const char *pattern; /* in text */
+	const char *pattern; /* points into text */
 	bool excludes;
 };
 
-/* The list's next item that is not empty. */
+/* Reads the list's next non-empty item. False: there is none. */
 static bool next_item(const char **list, bool all_exclude, struct item *out)
 {
 	while (text_next_item(list, out->text, sizeof(out->text))) {
@@ -38,16 +39,13 @@ static bool has_number(const char *pattern, int number)
 	long from, to;
 	char *end;
 
-	if (*pattern != '#')
-		return false;
+	if (*pattern != '#' || !isdigit((unsigned char)pattern[1]))
+		return false; /* strtol accepts blanks and signs */
 	from = to = strtol(pattern + 1, &end, 10);
-	if (end == pattern + 1)
-		return false;
 	if (*end == '-') {
-		pattern = end;
-		to = strtol(pattern + 1, &end, 10);
-		if (end == pattern + 1)
+		if (!isdigit((unsigned char)end[1]))
 			return false;
+		to = strtol(end + 1, &end, 10);
 	}
 	return !*end && from <= number && number <= to;
 }
@@ -58,13 +56,12 @@ static bool has_address(const char *pattern, const char *pci)
 		return false;
 	if (!fnmatch(pattern, pci, FNM_CASEFOLD))
 		return true;
-	return !strncmp(pci, DOMAIN_0, strlen(DOMAIN_0)) &&
-	       !fnmatch(pattern, pci + strlen(DOMAIN_0), FNM_CASEFOLD);
+	return !strncmp(pci, DOMAIN_0, strlen(DOMAIN_0)) && !fnmatch(pattern, pci + strlen(DOMAIN_0), FNM_CASEFOLD);
 }
 
 static bool means(const struct item *item, const struct fab_nic *nic)
 {
-	/* "lo" is what a provider that knows one host calls its only device, too */
+	/* "lo" also matches the only device of a provider that is limited to this host */
 	if (!item->excludes && fab_nic_local_only(nic) && !fnmatch(item->pattern, "lo", 0))
 		return true;
 	return !fnmatch(item->pattern, nic->name, 0) || has_address(item->pattern, nic->pci) ||
@@ -114,7 +111,7 @@ static void append_nics(const struct fab_nic *nics, int n, char *buf, size_t buf
 	for (i = 0; i < n; i++) {
 		const struct fab_nic *nic = &nics[i];
 
-		/* room for this one and for the end */
+		/* leave space for this NIC and for the closing count */
 		if (strlen(buf) + strlen(nic->name) + strlen(nic->pci) + 40 > buf_bytes) {
 			text_append(buf, buf_bytes, "%s %d%s", i ? " and" : "", n - i, i ? " more" : "");
 			return;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a NIC can only be asked by opening it: whether its provider really reaches GPUs, whether 128 bytes come in order,
- * and who does remote writes. Providers that claim FI_HMEM whatever the machine has are asked here; others are believed.
+ * Properties that are known only after opening a NIC: real GPU access of its provider, arrival order of 128 bytes, and
+ * native or emulated remote writes. Only providers that claim FI_HMEM on every machine are probed for GPU access.
  */
 #include "fabric/probe.h"
 
@@ -13,6 +13,7 @@
 #include <rdma/fi_errno.h>
 
 #include "fabric/internal.h"
+#include "fabric/newer.h"
 #include "fabric/provider.h"
 
 #define PROBE_DEPTH 64
@@ -24,23 +25,23 @@ static void no_arrival(void *arg, uint64_t imm, size_t len)
 	(void)len;
 }
 
-/* A provider that was built without CUDA says so even for memory of the host. */
+/* A provider built without CUDA returns -FI_ENOSYS even for host memory. */
 static bool knows_cuda(struct fab_domain *d)
 {
 	static char some[4096];
 	struct iovec iov = {.iov_base = some, .iov_len = sizeof(some)};
-	struct fi_mr_attr attr = {.mr_iov = &iov, .iov_count = 1, .access = FI_SEND, .iface = FI_HMEM_CUDA};
+	struct mr_attr a = {.attr = {.mr_iov = &iov, .iov_count = 1, .access = FI_SEND, .iface = FI_HMEM_CUDA}};
 	struct fid_mr *mr;
-	int ret = fi_mr_regattr(d->domain, &attr, 0, &mr);
+	int ret = fi_mr_regattr(d->domain, &a.attr, 0, &mr);
 
 	if (!ret)
 		fi_close(&mr->fid);
 	return ret != -FI_ENOSYS;
 }
 
-static void ask(struct fab_nic *nic, struct fab_domain *d, char *why, size_t why_bytes)
+static void probe_ask(struct fab_nic *nic, struct fab_domain *d, char *why, size_t why_bytes)
 {
-	struct fab_ep_says says = {.order = FAB_ORDER_KEPT};
+	struct fab_ep_attrs attrs = {.order = FAB_ORDER_KEPT};
 	struct fab_ep *ep;
 
 	nic->order = FAB_ORDER_UNKNOWN;
@@ -48,32 +49,33 @@ static void ask(struct fab_nic *nic, struct fab_domain *d, char *why, size_t why
 		snprintf(why, why_bytes, "an endpoint on NIC %s can't be opened to ask", nic->name);
 		return;
 	}
-	fab_ep_says(ep, &says);
+	fab_ep_attrs(ep, &attrs);
 	fab_ep_close(ep);
-	nic->order = says.order;
-	nic->writes_native = says.writes_told && !says.writes_emulated;
-	if (!says.cuda_forbidden)
-		snprintf(why, why_bytes, "%s", says.cuda_why);
-	else if (nic->rma && says.writes_emulated)
-		snprintf(why, why_bytes, "remote writes of NIC %s are emulated by messages; WEFT_PROTOCOL=tagged does without",
+	nic->order = attrs.order;
+	nic->writes_native = attrs.writes_reported && !attrs.writes_emulated;
+	if (!attrs.cuda_forbidden)
+		snprintf(why, why_bytes, "%s", attrs.cuda_why);
+	else if (nic->rma && attrs.writes_emulated)
+		snprintf(why, why_bytes,
+			 "remote writes of NIC %s are emulated by messages; WEFT_PROTOCOL=tagged does without",
 			 nic->name);
 }
 
 void probe_nic(struct fab_nic *nic, char *why, size_t why_bytes)
 {
-	const struct provider_facts *facts = provider_facts(nic->provider);
+	const struct provider_quirks *quirks = provider_quirks(nic->provider);
 	struct fab_domain *d;
 
 	*why = 0;
 	nic->order = FAB_ORDER_KEPT;
-	if (!facts->efa_options && !(facts->local_only && nic->hmem))
+	if (!quirks->efa_options && !(quirks->local_only && nic->hmem))
 		return;
 	if (fab_domain_open(nic, &d)) {
 		snprintf(why, why_bytes, "NIC %s can't be opened to ask", nic->name);
 		return;
 	}
-	if (facts->efa_options)
-		ask(nic, d, why, why_bytes);
+	if (quirks->efa_options)
+		probe_ask(nic, d, why, why_bytes);
 	else if (!knows_cuda(d))
 		snprintf(why, why_bytes, "provider %s of this libfabric was built without CUDA", nic->provider);
 	fab_domain_close(d);

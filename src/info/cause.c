@@ -22,7 +22,7 @@
 
 #define say(c, ...) text_append((c)->text, sizeof((c)->text), __VA_ARGS__)
 
-/* Is the entry at `path` one of those counted? */
+/* Test of a directory entry: count the entry at `path`? */
 typedef bool (*is_one)(const char *path, const struct provider_devices *kind);
 
 static int count(const char *root, const char *dir, is_one is, const struct provider_devices *kind)
@@ -45,7 +45,7 @@ static int count(const char *root, const char *dir, is_one is, const struct prov
 	return n;
 }
 
-/* Does the file's first line begin with this? */
+/* Does the file's first line begin with `with`? */
 static bool begins(const char *dir, const char *file, const char *with)
 {
 	char path[PATH_MAX], word[32] = "";
@@ -61,7 +61,7 @@ static bool begins(const char *dir, const char *file, const char *with)
 	return !strncmp(word, with, strlen(with));
 }
 
-/* Does the link point at something of this name? NULL: any. */
+/* Does the last part of the link's target match `name`? NULL: any. */
 static bool links_to(const char *dir, const char *link, const char *name)
 {
 	char path[PATH_MAX], target[PATH_MAX];
@@ -109,7 +109,7 @@ static bool can_open(const char *path, const struct provider_devices *kind)
 
 static const struct provider_devices *devices_of(const char *provider)
 {
-	const struct provider_facts *row;
+	const struct provider_quirks *row;
 	int i;
 
 	for (i = 0; (row = provider_row(i)); i++)
@@ -125,17 +125,19 @@ static bool short_on_bus(struct cause *c, const struct provider_devices *kind, i
 	const char *vendor = kind->pci_vendor + 2, *device = kind->pci_device + 2; /* without 0x */
 
 	if (there < wanted)
-		say(c, "%d PCI functions %s:%s* on the bus: this machine, or the part of it that a virtual machine or "
-		       "container sees, has no more such NICs",
+		say(c,
+		    "%d PCI functions %s:%s* on the bus: this machine, or the part of it that a virtual machine or "
+		    "container sees, has no more such NICs",
 		    there, vendor, device);
 	else if (driven < wanted)
-		say(c, "%d of %d PCI functions %s:%s* have the driver: is the kernel module %s loaded? dmesg says why "
-		       "not",
+		say(c,
+		    "%d of %d PCI functions %s:%s* have the driver: is the kernel module %s loaded? dmesg says why "
+		    "not",
 		    driven, there, vendor, device, kind->driver);
 	return there < wanted || driven < wanted;
 }
 
-/* The first place on the way from the bus to libfabric where there are fewer than wanted. False: none. */
+/* Reports the first stage from the PCI bus to libfabric with fewer devices than wanted. False: no such stage. */
 static bool short_of_devices(struct cause *c, const struct provider_devices *kind, int64_t wanted)
 {
 	int devices = count(c->root, RDMA_CLASS, is_rdma, kind);
@@ -147,12 +149,14 @@ static bool short_of_devices(struct cause *c, const struct provider_devices *kin
 		say(c, "%d %s devices in %s%s: is the driver loaded, and ib_uverbs with it?", devices,
 		    kind->driver ? kind->driver : "RDMA", c->root, RDMA_CLASS);
 	else if (files < wanted)
-		say(c, "%d device files %s%s/uverbs*, for %d devices in %s%s: a container needs them passed in "
-		       "(docker run --device=/dev/infiniband; in Kubernetes the device plugin's resource)",
+		say(c,
+		    "%d device files %s%s/uverbs*, for %d devices in %s%s: a container needs them passed in "
+		    "(docker run --device=/dev/infiniband; in Kubernetes the device plugin's resource)",
 		    files, c->root, RDMA_FILES, devices, c->root, RDMA_CLASS);
 	else if (count(c->root, RDMA_FILES, can_open, kind) < wanted)
-		say(c, "device files %s%s/uverbs* can't be opened: look at their permissions, and at the device "
-		       "rules of the container",
+		say(c,
+		    "device files %s%s/uverbs* can't be opened: look at their permissions, and at the device "
+		    "rules of the container",
 		    c->root, RDMA_FILES);
 	return *c->text;
 }
@@ -167,11 +171,15 @@ static const struct fab_candidate *offered(const struct dev_table *t, const char
 	return NULL;
 }
 
-/* Copies of libfabric besides the loaded one. */
+/* Reports copies of libfabric other than the loaded one. */
 static void say_other_libraries(struct cause *c)
 {
-	static const char *const dirs[] = {"/opt/amazon/efa/lib", "/opt/amazon/efa/lib64", "/usr/local/lib",
-					   "/usr/local/lib64", "/usr/lib64", "/usr/lib/x86_64-linux-gnu",
+	static const char *const dirs[] = {"/opt/amazon/efa/lib",
+					   "/opt/amazon/efa/lib64",
+					   "/usr/local/lib",
+					   "/usr/local/lib64",
+					   "/usr/lib64",
+					   "/usr/lib/x86_64-linux-gnu",
 					   "/usr/lib/aarch64-linux-gnu"};
 	char path[PATH_MAX], *loaded = realpath(fab_library_path(), NULL), *real;
 	size_t i;
@@ -203,8 +211,8 @@ void cause_library(struct cause *c, int64_t wanted)
 	say_library(c);
 }
 
-/* Begins the text: with the table's own words where it came to nothing before libfabric was asked. */
-static bool begin(struct cause *c)
+/* Clears the text. False: discovery stopped before libfabric was queried, and the text has the table's reason. */
+static bool cause_begin(struct cause *c)
 {
 	*c->text = 0;
 	if (!c->t->report.candidate_count)
@@ -219,10 +227,11 @@ void cause_provider(struct cause *c, int64_t wanted)
 	const char *only = getenv("FI_PROVIDER");
 
 	(void)wanted;
-	if (!begin(c))
+	if (!cause_begin(c))
 		return;
 	if (here) {
-		say(c, "libfabric offers it, but %s; WEFT_PROVIDER=%s asks for it", here->why, c->provider);
+		say(c, "libfabric offers it, but it is not used by default: %s; WEFT_PROVIDER=%s selects it", here->why,
+		    c->provider);
 		return;
 	}
 	if (kind && short_of_devices(c, kind, 1))
@@ -234,14 +243,57 @@ void cause_provider(struct cause *c, int64_t wanted)
 	say_library(c);
 }
 
-/* What stands before the first device: hardware, or the table's own words. */
+/* Reports the setting, or the missing interface, that leaves only devices limited to this host. */
+static void say_host_only(struct cause *c)
+{
+	const struct conf *conf = &c->t->conf;
+	const struct dev *d = &c->t->devs[0];
+
+	if (fab_nic_local_only(d->nic))
+		say(c, "provider %s reaches this host only%s", d->nic->provider,
+		    strcmp(conf->provider, "auto") ? ", and WEFT_PROVIDER selects it" : "");
+	else if (*conf->nics)
+		say(c, "WEFT_NICS=%s takes NICs that reach this host only", conf->nics);
+	else
+		say(c,
+		    "no interface that leads to other hosts is up, with a link and an IP address: `ip addr` shows them");
+}
+
+static bool leaves_host(const struct dev_table *t)
+{
+	int i;
+
+	for (i = 0; i < t->count; i++)
+		if (dev_nic_leaves_host(t->devs[i].nic))
+			return true;
+	return false;
+}
+
+/* Reports the cause of having no device: missing hardware, or the table's reason. False: there is a device. */
 static bool no_device(struct cause *c)
 {
 	const struct provider_devices *kind = devices_of(c->provider);
 
-	if (begin(c) && !c->t->count && (!kind || !short_of_devices(c, kind, 1)))
+	if (cause_begin(c) && !c->t->count && (!kind || !short_of_devices(c, kind, 1)))
 		say(c, "%s", c->t->why);
 	return *c->text;
+}
+
+/* The same for a device that reaches other hosts. */
+static bool no_device_out(struct cause *c)
+{
+	if (!no_device(c) && !leaves_host(c->t))
+		say_host_only(c);
+	return *c->text;
+}
+
+void cause_no_device(struct cause *c)
+{
+	*c->text = 0;
+	if (c->t->count)
+		say_host_only(c);
+	else
+		say(c, "%s", c->t->why);
 }
 
 void cause_nics(struct cause *c, int64_t wanted)
@@ -249,11 +301,11 @@ void cause_nics(struct cause *c, int64_t wanted)
 	const struct provider_devices *kind = devices_of(c->provider);
 	const struct fab_report *r = &c->t->report;
 
-	if (no_device(c))
+	if (no_device(c) || (kind && !leaves_host(c->t) && short_of_devices(c, kind, wanted)) || no_device_out(c))
 		return;
 	if (r->nic_seen >= wanted)
-		say(c, "%d of %d NICs are left out %s%s: weft-info lists them", r->nic_seen - r->nic_count,
-		    r->nic_seen, *c->t->conf.nics ? "by WEFT_NICS=" : "as loopback or container bridges",
+		say(c, "%d of %d NICs are left out by %s%s: weft-info lists them with the reasons",
+		    r->nic_seen - r->nic_count, r->nic_seen, *c->t->conf.nics ? "WEFT_NICS=" : "default",
 		    c->t->conf.nics);
 	else if (!kind || !short_of_devices(c, kind, wanted))
 		say(c, "libfabric lists no more for %s: fi_info -p '%s' shows them", c->provider, c->provider);
@@ -265,7 +317,7 @@ void cause_devices(struct cause *c, int64_t wanted)
 
 	if (t->report.nic_count < wanted)
 		cause_nics(c, wanted);
-	else if (!no_device(c))
+	else if (!no_device_out(c))
 		say(c, "%s: WEFT_RAILS makes smaller devices", *t->note ? t->note : "a device has several NICs");
 }
 
@@ -274,7 +326,7 @@ void cause_rails(struct cause *c, int64_t wanted)
 	const struct dev_table *t = c->t;
 	int i;
 
-	if (no_device(c))
+	if (no_device_out(c))
 		return;
 	if (t->conf.rails && t->conf.rails < wanted) {
 		say(c, "WEFT_RAILS=%" PRId64 " allows no more", t->conf.rails);
@@ -286,12 +338,13 @@ void cause_rails(struct cause *c, int64_t wanted)
 	}
 	for (i = 0; i < t->report.nic_count; i++)
 		if (!*t->report.nics[i].pci) {
-			say(c, "%s tells no PCI address of %s: each of its NICs is a device of its own", c->provider,
+			say(c, "%s reports no PCI address for %s: each of its NICs is a device of its own", c->provider,
 			    t->report.nics[i].name);
 			return;
 		}
-	say(c, "%s: a NIC is missing, or hwloc does not see where GPUs and NICs sit (a virtual machine may hide it: "
-	       "WEFT_TOPOLOGY)",
+	say(c,
+	    "%s: a NIC is missing, or hwloc does not see where GPUs and NICs sit (a virtual machine may hide it: "
+	    "WEFT_TOPOLOGY)",
 	    *t->note ? t->note : "the NICs do not lie near enough to each other");
 }
 
@@ -301,7 +354,7 @@ void cause_speed(struct cause *c, int64_t wanted)
 	int i;
 
 	(void)wanted;
-	if (no_device(c))
+	if (no_device_out(c))
 		return;
 	slow = &c->t->devs[0];
 	for (i = 1; i < c->t->count; i++)
@@ -316,7 +369,7 @@ void cause_speed(struct cause *c, int64_t wanted)
 		if (mbps)
 			say(c, " (%d Mbit/s)", mbps);
 		else
-			say(c, " (speed not told)");
+			say(c, " (speed unknown)");
 	}
 	say(c, ": a link is down or slow, or rails are missing");
 }
@@ -327,11 +380,10 @@ void cause_gdr(struct cause *c, int64_t wanted)
 	int i;
 
 	(void)wanted;
-	if (no_device(c))
+	if (no_device_out(c))
 		return;
-	*c->text = 0;
 	for (i = 0; i < c->t->count; i++)
-		if (!c->t->devs[i].gdr.cuda) {
+		if (dev_nic_leaves_host(c->t->devs[i].nic) && !c->t->devs[i].gdr.cuda) {
 			say(c, "%s", c->t->devs[i].gdr.cuda_why);
 			break;
 		}
@@ -379,9 +431,10 @@ void cause_hugepages(struct cause *c, int64_t wanted)
 	if (total >= wanted)
 		say(c, "%" PRId64 " are set aside, but other processes hold them", total);
 	else if (total >= 0)
-		say(c, "%" PRId64 " are set aside: sysctl vm.nr_hugepages=%" PRId64 " sets more (a Kubernetes pod asks "
-		       "for its own by a hugepages-2Mi limit)",
+		say(c,
+		    "%" PRId64 " are set aside: sysctl vm.nr_hugepages=%" PRId64 " sets more (a Kubernetes pod asks "
+		    "for its own by a hugepages-2Mi limit)",
 		    total, wanted);
 	else
-		say(c, "%s/proc/meminfo does not tell", c->root);
+		say(c, "%s/proc/meminfo does not say", c->root);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Why a requirement is not met: what the machine's files, this process's limits and the parameters show. Reads only.
- * Guesses in the order in which things depend on each other: device, driver, device file, library, setting.
+ * Probable cause of an unmet requirement, by the machine's files, this process's limits and the parameters. Read-only.
+ * The checks follow the order of dependencies: device, driver, device file, library, setting.
  */
 #ifndef WEFT_INFO_CAUSE_H
 #define WEFT_INFO_CAUSE_H
@@ -9,13 +9,14 @@
 #include "dev/dev.h"
 
 struct cause {
-	const char *root;	   /* what stands before /sys, /dev, /proc and /opt: "" for this machine */
-	const struct dev_table *t; /* what Weft would do */
-	const char *provider;	   /* whose devices are meant: the required one's, else the chosen one's */
-	char text[1024];	   /* the answer, one or more clauses without a full stop */
+	const char *root;	   /* prefix of /sys, /dev, /proc and /opt: "" for this machine */
+	const struct dev_table *t; /* table of this machine's devices */
+	const char *provider;	   /* the required provider, else the chosen one */
+	char text[1024];	   /* result: one or more clauses without a full stop */
 };
 
-/* Each replaces c->text. `wanted` is the number that is required, where there is one. */
+/* Each replaces c->text. `wanted` is the required number, if any. */
+void cause_no_device(struct cause *c); /* for having no device that reaches another host */
 void cause_provider(struct cause *c, int64_t wanted);
 void cause_devices(struct cause *c, int64_t wanted);
 void cause_nics(struct cause *c, int64_t wanted);
@@ -26,7 +27,7 @@ void cause_gdr(struct cause *c, int64_t wanted);
 void cause_memlock(struct cause *c, int64_t wanted);
 void cause_hugepages(struct cause *c, int64_t wanted);
 
-/* A number of /proc/meminfo below root, such as "HugePages_Free:", or -1. */
+/* Reads a number from /proc/meminfo below root, such as "HugePages_Free:". -1: not found. */
 int64_t cause_meminfo(const char *root, const char *name);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * weft-info --placement: the NUMA node of each device, and where a sample of the memory that a port would take for it
- * really lies. Asks the kernel about pages of its own; opens no endpoint.
+ * weft-info --placement: the NUMA node of each device, and the real location of a memory sample allocated as for an
+ * endpoint. Queries the kernel about its own pages; opens no endpoint.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 
 #define SAMPLE_BYTES (1 << 20)
 
-/* "on node 0", or why that can't be said. */
+/* Prints the location of a sample allocated on this node, or the reason for not knowing it. */
 static void print_sample(int node)
 {
 	char where[64];
@@ -23,7 +23,7 @@ static void print_sample(int node)
 		printf("no memory for a sample\n");
 		return;
 	}
-	memset(mem, 1, SAMPLE_BYTES); /* only touched pages are somewhere */
+	memset(mem, 1, SAMPLE_BYTES); /* only touched pages have a location */
 	topo_near_where(mem, SAMPLE_BYTES, where, sizeof(where));
 	if (!*where)
 		printf("the kernel does not tell where a sample lies (a container needs CAP_SYS_NICE for it)\n");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * weft-info --require: is this machine what a job needs? Each requirement is one row of a table: how its value is
- * written, when it is met, where its cause is looked for. Not for repairing anything.
+ * weft-info --require: does this machine meet the needs of a job? Each requirement is one row of a table with the
+ * parser of its value, its check and its cause. Changes nothing on the machine.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "dev/table.h"
 #include "fabric/provider.h"
 #include "info/cause.h"
 #include "info/info.h"
@@ -18,11 +19,11 @@
 #define UNLIMITED INT64_MAX
 #define NEEDS_MAX 32
 
-/* What is asked for. */
+/* One requirement of the user. */
 struct need {
 	const struct key *key;
-	char text[PARAM_TEXT_BYTES]; /* as written */
-	const char *value;	     /* in text, or "" */
+	char text[PARAM_TEXT_BYTES]; /* as the user wrote it */
+	const char *value;	     /* points into text, or "" */
 	int64_t number;
 };
 
@@ -30,16 +31,16 @@ struct check {
 	const struct need *need;
 	const struct dev_table *t;
 	const char *root;
-	char found[256]; /* what there is instead */
+	char found[256]; /* actual value, for the message */
 };
 
 #define found(c, ...) snprintf((c)->found, sizeof((c)->found), __VA_ARGS__)
 
 struct key {
 	const char *name;
-	const char *form; /* as --help shows it */
+	const char *form; /* syntax in --help */
 	const char *doc;
-	int (*read)(struct need *n); /* 0 or -EINVAL */
+	int (*read)(struct need *n); /* parses n->value; 0 or -EINVAL */
 	bool (*met)(struct check *c);
 	void (*cause)(struct cause *c, int64_t wanted);
 };
@@ -99,57 +100,89 @@ static bool met_provider(struct check *c)
 	return provider_is(c->need->value, name);
 }
 
+/* Number of devices that reach other hosts: only these count, because the check is for jobs on several hosts. */
+static int devices_out(const struct dev_table *t)
+{
+	int i, n = 0;
+
+	for (i = 0; i < t->count; i++)
+		n += dev_nic_leaves_host(t->devs[i].nic);
+	return n;
+}
+
+static const char *uncounted(const struct dev_table *t)
+{
+	return t->count > devices_out(t) ? "; what reaches this host only does not count" : "";
+}
+
 static bool met_devices(struct check *c)
 {
-	found(c, "there are %d", c->t->count);
-	return c->t->count >= c->need->number;
+	int n = devices_out(c->t);
+
+	found(c, "there are %d%s", n, uncounted(c->t));
+	return n >= c->need->number;
 }
 
 static bool met_nics(struct check *c)
 {
-	found(c, "%d are in use%s%s", c->t->report.nic_count, *chosen(c->t) ? ", of " : "", chosen(c->t));
-	return c->t->report.nic_count >= c->need->number;
+	int i, n = 0;
+
+	for (i = 0; i < c->t->report.nic_count; i++)
+		n += dev_nic_leaves_host(&c->t->report.nics[i]);
+	found(c, "%d are in use%s%s%s", n, *chosen(c->t) ? ", of " : "", chosen(c->t), uncounted(c->t));
+	return n >= c->need->number;
+}
+
+/* Do all devices that reach other hosts, at least one, pass `has`? If not, `found` describes the first failure. */
+static bool all_devices(struct check *c, bool (*has)(struct check *c, const struct dev *d, int number))
+{
+	int i;
+
+	found(c, "there is no device%s", *uncounted(c->t) ? " that reaches other hosts" : "");
+	for (i = 0; i < c->t->count; i++)
+		if (dev_nic_leaves_host(c->t->devs[i].nic) && !has(c, &c->t->devs[i], i))
+			return false;
+	return devices_out(c->t);
+}
+
+static bool has_rails(struct check *c, const struct dev *d, int number)
+{
+	if (d->rail_count >= c->need->number)
+		return true;
+	found(c, "device %d (%s) has %d", number, d->nic->name, d->rail_count);
+	return false;
 }
 
 static bool met_rails(struct check *c)
 {
-	int i;
+	return all_devices(c, has_rails);
+}
 
-	found(c, "there is no device");
-	for (i = 0; i < c->t->count; i++)
-		if (c->t->devs[i].rail_count < c->need->number) {
-			found(c, "device %d (%s) has %d", i, c->t->devs[i].nic->name, c->t->devs[i].rail_count);
-			return false;
-		}
-	return c->t->count;
+static bool has_speed(struct check *c, const struct dev *d, int number)
+{
+	if (d->speed_mbps >= c->need->number * 1000)
+		return true;
+	found(c, "device %d (%s) has %d.%d", number, d->nic->name, d->speed_mbps / 1000, d->speed_mbps / 100 % 10);
+	return false;
 }
 
 static bool met_speed(struct check *c)
 {
-	int i;
+	return all_devices(c, has_speed);
+}
 
-	found(c, "there is no device");
-	for (i = 0; i < c->t->count; i++)
-		if (c->t->devs[i].speed_mbps < c->need->number * 1000) {
-			found(c, "device %d (%s) has %d.%d", i, c->t->devs[i].nic->name,
-			      c->t->devs[i].speed_mbps / 1000, c->t->devs[i].speed_mbps / 100 % 10);
-			return false;
-		}
-	return c->t->count;
+static bool has_gdr(struct check *c, const struct dev *d, int number)
+{
+	if (d->gdr.cuda)
+		return true;
+	found(c, "device %d (%s) moves host memory only: GPU memory is staged through host memory", number,
+	      d->nic->name);
+	return false;
 }
 
 static bool met_gdr(struct check *c)
 {
-	int i;
-
-	found(c, "there is no device");
-	for (i = 0; i < c->t->count; i++)
-		if (!c->t->devs[i].gdr.cuda) {
-			found(c, "device %d (%s) moves host memory only: GPU memory is staged through host memory", i,
-			      c->t->devs[i].nic->name);
-			return false;
-		}
-	return c->t->count;
+	return all_devices(c, has_gdr);
 }
 
 static bool met_libfabric(struct check *c)
@@ -204,7 +237,7 @@ void info_require_help(void)
 {
 	size_t i;
 
-	printf("\nRequirements, comma-separated; Weft having a device here is always one:\n");
+	printf("\nRequirements, comma-separated; a device that reaches other hosts is always one:\n");
 	for (i = 0; i < KEYS; i++)
 		printf("  %-16s %s\n", keys[i].form, keys[i].doc);
 }
@@ -226,7 +259,7 @@ static int need_parse(struct need *n)
 	return -EINVAL;
 }
 
-/* How many there are, or -EINVAL, which is told. */
+/* Parses the list. Returns the number of requirements, or -EINVAL (reported on stderr). */
 static int needs_parse(const char *list, struct need needs[])
 {
 	int n = 0;
@@ -259,10 +292,13 @@ static const char *provider_meant(const struct dev_table *t, const struct need n
 static int unmet(const struct dev_table *t, const char *root, const struct need needs[], int n)
 {
 	struct cause cause = {.root = root, .t = t, .provider = provider_meant(t, needs, n)};
-	int i, sum = !t->count;
+	int i, sum = !devices_out(t);
 
-	if (!t->count)
-		printf("unmet: a device: there is none\n       probable cause: %s\n", t->why);
+	if (sum) {
+		cause_no_device(&cause);
+		printf("unmet: a device: there is none%s\n       probable cause: %s\n",
+		       t->count ? " that reaches other hosts" : "", cause.text);
+	}
 	for (i = 0; i < n; i++) {
 		struct check check = {.need = &needs[i], .t = t, .root = root};
 

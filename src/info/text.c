@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weft-info for people, and the README's parameter page. */
+/* Text output of weft-info, and the list of docs/parameters.md. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "dev/gdr.h"
 #include "fabric/provider.h"
@@ -9,6 +10,19 @@
 #include "topo/nic.h"
 
 #define TEXT_WIDTH 76
+
+const char *info_descriptors(void)
+{
+	static char text[32];
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return "unknown";
+	if (limit.rlim_cur == RLIM_INFINITY)
+		return "unlimited";
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)limit.rlim_cur);
+	return text;
+}
 
 static void print_providers(const struct dev_table *t)
 {
@@ -19,16 +33,15 @@ static void print_providers(const struct dev_table *t)
 		const struct fab_candidate *c = &t->report.candidates[i];
 
 		if (c->chosen)
-			printf("  * %-14s chosen, %d NIC%s\n", c->provider, c->nics,
-			       c->nics == 1 ? "" : "s");
+			printf("  * %-14s chosen, %d NIC%s\n", c->provider, c->nics, c->nics == 1 ? "" : "s");
 		else
-			printf("    %-14s not chosen: %s\n", c->provider, c->why);
+			printf("    %-14s %s\n", c->provider, c->why);
 	}
 	if (!t->report.candidate_count)
 		printf("    none\n");
 }
 
-/* By number, as WEFT_NICS counts them: two ordered halves of one list. */
+/* Merges the two parts of the list, taken and left out, by the numbers that WEFT_NICS uses. */
 static void print_nics(const struct dev_table *t)
 {
 	int i, left = t->report.nic_count, taken = 0;
@@ -40,8 +53,9 @@ static void print_nics(const struct dev_table *t)
 		bool use = taken < t->report.nic_count && t->report.nics[taken].number == i;
 		const struct fab_nic *nic = &t->report.nics[use ? taken++ : left++];
 
-		printf("  %c #%-3d %-16s PCI %s%s\n", use ? '*' : ' ', i, nic->name,
-		       *nic->pci ? nic->pci : "not told", use ? "" : ": left out");
+		printf("  %c #%-3d %-16s PCI %s%s%s", use ? '*' : ' ', i, nic->name, *nic->pci ? nic->pci : "unknown",
+		       *nic->address ? ", " : "", nic->address);
+		printf("%s%s\n", use ? "" : ": left out: ", nic->left_out);
 	}
 }
 
@@ -66,13 +80,13 @@ static void print_gpus(const struct dev *d)
 	printf("\n");
 }
 
-/* Which wire, and why not the other. */
-static const char *wire_text(const struct conf *conf, const struct dev *d)
+/* Describes the protocol, with the reason against the other one if needed. */
+static const char *protocol_text(const struct conf *conf, const struct dev *d)
 {
 	if (d->nic->rma)
 		return "remote writes (rma)";
-	if (conf->protocol == CONF_PROTOCOL_AUTO && provider_facts(d->nic->provider)->rma_native)
-		return "the provider's tagged messages: it does not say that this NIC does remote writes itself";
+	if (conf->protocol == CONF_PROTOCOL_AUTO && provider_quirks(d->nic->provider)->rma_native)
+		return "the provider's tagged messages: it does not report that this NIC does remote writes itself";
 	return "the provider's tagged messages";
 }
 
@@ -85,11 +99,14 @@ static void print_devices(const struct dev_table *t)
 		const struct dev *d = &t->devs[i];
 		int numa = topo_nic_numa(t->conf.topology, d->nic->pci, d->pci_path);
 
-		printf("    %d  %-14s provider %s, %d Mbit/s, guid %016llx\n", i, d->nic->name,
-		       d->nic->provider, d->speed_mbps, (unsigned long long)d->guid);
-		printf("       %-14s messages go by %s\n", "", wire_text(&t->conf, d));
+		printf("    %d  %-14s provider %s, %d Mbit/s, guid %016llx\n", i, d->nic->name, d->nic->provider,
+		       d->speed_mbps, (unsigned long long)d->guid);
+		printf("       %-14s messages go by %s\n", "", protocol_text(&t->conf, d));
 		if (d->rail_count > 1)
 			print_rails(d);
+		if (d->nic->streams)
+			printf("       %-14s %d connection%s to each peer%s\n", "", d->streams,
+			       d->streams == 1 ? "" : "s", d->rail_count > 1 ? " on each rail" : "");
 		if (d->gpus)
 			print_gpus(d);
 		printf("       %-14s PCI %s", "", d->pci_path ? d->pci_path : "none");
@@ -106,7 +123,7 @@ static void print_devices(const struct dev_table *t)
 		printf("    none: %s\n", t->why);
 }
 
-/* Prints `text` in lines of TEXT_WIDTH, each after `indent` blanks. */
+/* Prints `text` in lines of TEXT_WIDTH, each indented by `indent` blanks. */
 static void print_wrapped(const char *text, int indent)
 {
 	while (*text) {
@@ -143,6 +160,14 @@ static void print_parameters(const struct dev_table *t)
 	}
 }
 
+/* Prints limits of this process; the processes of a job may have others. */
+static void print_process(const struct dev_table *t)
+{
+	printf("\nThis process\n    descriptors: %s\n", info_descriptors());
+	if (t->count && provider_quirks(t->devs[0].nic->provider)->efa_options)
+		printf("    %s\n", fab_fork_text());
+}
+
 void info_print_text(const struct dev_table *t)
 {
 	printf("Weft %s\nlibfabric %s, %s\n", PACKAGE_VERSION, fab_library_version(), fab_library_path());
@@ -150,6 +175,7 @@ void info_print_text(const struct dev_table *t)
 	print_providers(t);
 	print_nics(t);
 	print_devices(t);
+	print_process(t);
 	info_print_platform(t);
 	print_parameters(t);
 }
@@ -162,8 +188,7 @@ void info_print_markdown(void)
 	for (i = 0; i < conf_count; i++) {
 		const struct param *p = &conf_table[i];
 
-		printf("- `%s`: %s Takes %s; default ", p->name, p->doc,
-		       param_accepts(p, accepts, sizeof(accepts)));
+		printf("- `%s`: %s Takes %s; default ", p->name, p->doc, param_accepts(p, accepts, sizeof(accepts)));
 		if (*p->value)
 			printf("`%s`.\n", p->value);
 		else

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * weft-info --topology: where GPUs and NICs sit in a machine, and what Weft makes of it: the tree of sockets, bridges
- * and PCI functions without the branches that hold neither, then the devices.
+ * weft-info --topology: the tree of sockets, bridges and PCI functions of a machine, without branches that contain
+ * neither GPUs nor NICs, then the devices that Weft makes of it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 #include "topo/machine.h"
 #include "topo/nic.h"
 
-/* The device that has this NIC as a rail, or serves this GPU: -1 when none does. */
+/* Returns the device that has this NIC as a rail or serves this GPU, or -1. */
 static int device_of(const struct dev_table *t, topo_pci pci)
 {
 	int d, i;
@@ -28,7 +28,7 @@ static int device_of(const struct dev_table *t, topo_pci pci)
 	return -1;
 }
 
-/* Which objects lead to a GPU or a NIC. Parents have lower numbers. */
+/* Marks the objects that are, or contain, a GPU or a NIC. Parents have lower numbers. */
 static bool *branches(const struct topo_machine *m)
 {
 	bool *keep = calloc((size_t)m->count + 1, sizeof(*keep));
@@ -108,7 +108,7 @@ static void print_tree(const struct dev_table *t, const struct topo_machine *m)
 	free(keep);
 }
 
-static void print_device(const struct dev_table *t, int number)
+static void topology_print_device(const struct dev_table *t, int number)
 {
 	const struct dev *d = &t->devs[number];
 	char pci[TOPO_PCI_BYTES];
@@ -139,7 +139,7 @@ int info_print_topology(const struct dev_table *t)
 	topo_machine_fini(&m);
 	printf("\nDevices NCCL %s see\n", t->report.nics && t->report.nics->info ? "will" : "would");
 	for (i = 0; i < t->count; i++)
-		print_device(t, i);
+		topology_print_device(t, i);
 	if (!t->count)
 		printf("  none: %s\n", t->why);
 	if (*t->note)
@@ -157,8 +157,7 @@ int info_save_topology(const struct dev_table *t, const char *file)
 	for (i = 0; i < n; i++) {
 		const struct fab_nic *nic = &t->report.nics[i];
 
-		known[i] = (struct topo_known){topo_nic_place(nic->name, nic->pci), nic->name,
-					       dev_nic_mbps(nic)};
+		known[i] = (struct topo_known){topo_nic_place(nic->name, nic->pci), nic->name, dev_nic_mbps(nic)};
 	}
 	ret = topo_machine_save(file, known, n);
 	if (ret)

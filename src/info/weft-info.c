@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * weft-info: what will Weft do on this machine, and why? Goes the plugin's own way to the same table of
- * devices and prints it. Opens no endpoint and moves no data.
+ * weft-info: shows Weft's decisions on this machine with their reasons. Makes the table of devices with the plugin's
+ * own code and prints it. Moves no data; opens an endpoint only to probe a NIC as the plugin does.
  */
 #include <getopt.h>
 #include <stdbool.h>
@@ -10,31 +10,33 @@
 
 #include "base/log.h"
 #include "dev/nccl_topology.h"
+#include "dev/table.h"
 #include "info/info.h"
 
 static const char usage[] =
 	"Usage: weft-info [OPTION]\n"
-	"What will Weft do on this machine, and why?\n"
+	"Shows what Weft does on this machine, and why.\n"
 	"\n"
-	"  -j, --json                  the same for programs\n"
-	"      --parameters-markdown   the parameters as the README lists them\n"
-	"      --topology              where GPUs and NICs sit, and which belong together\n"
-	"      --from FILE             with --topology: of another machine, from lstopo's or our XML file\n"
-	"      --nccl-topology         what NCCL would be told of it, as XML; also with --from\n"
-	"      --save-topology FILE    this machine as XML, for --from, WEFT_TOPOLOGY or a bug report\n"
-	"      --placement             on which NUMA nodes NICs and the memory for them are\n"
-	"      --require LIST          check requirements, such as provider=efa,rails=4: a prolog for jobs\n"
-	"      --root DIR              with --require: look for causes in DIR/sys, DIR/dev and so on\n"
-	"  -V, --version               version of Weft and libfabric\n"
-	"  -h, --help                  this text\n"
+	"  -j, --json                  print JSON\n"
+	"      --parameters-markdown   print the parameters as docs/parameters.md lists them\n"
+	"      --topology              show where GPUs and NICs sit, and the devices made of them\n"
+	"      --from FILE             with --topology: another machine, from an XML file of lstopo or of\n"
+	"                              --save-topology\n"
+	"      --nccl-topology         print the topology that NCCL gets, as XML; also with --from\n"
+	"      --save-topology FILE    write this machine as XML, for --from, WEFT_TOPOLOGY or a bug report\n"
+	"      --placement             show the NUMA nodes of the NICs and of the memory for them\n"
+	"      --require LIST          check requirements, such as provider=efa,rails=4, before a job\n"
+	"      --root DIR              with --require: search for causes in DIR/sys, DIR/dev and so on\n"
+	"  -V, --version               print the versions of Weft and libfabric\n"
+	"  -h, --help                  print this text\n"
 	"\n"
-	"Exit status: 0 Weft has a device here, 1 it has none, 2 a parameter or option is wrong;\n"
-	"with --require: 0 all is met, 1 something is not, 2 the option is wrong.\n"
-	"Environment: the WEFT_ variables that weft-info lists; FI_LOG_LEVEL=warn lets libfabric explain.\n";
+	"Exit status: 0 Weft has a device here, 1 it has none, 2 a parameter or an option is wrong;\n"
+	"with --require: 0 all are met, 1 at least one is not, 2 the option is wrong.\n"
+	"Environment: the WEFT_ variables that weft-info lists; with FI_LOG_LEVEL=warn libfabric logs its reasons.\n";
 
 enum view { TEXT, JSON, PLACE, TOPOLOGY, NCCL, SAVE };
 
-/* `file`: to save to, or the machine to look at instead of this one. */
+/* `file`: output file of SAVE, else the file of another machine, or NULL. */
 static int report(enum view view, const char *file)
 {
 	struct dev_table t;
@@ -46,8 +48,8 @@ static int report(enum view view, const char *file)
 		return 1;
 	}
 	conf_warn_unknown();
-	if (*t.report.missed)
-		log_warn("%s", t.report.missed);
+	if (*t.report.unmatched)
+		log_warn("%s", t.report.unmatched);
 	if (*t.platform.wrong)
 		log_must_see("%s", t.platform.wrong);
 	if (!t.count)
@@ -70,7 +72,7 @@ static int report(enum view view, const char *file)
 
 int main(int argc, char **argv)
 {
-	enum { VIEW = 256, MARKDOWN = 512, REQUIRE, ROOT, FROM }; /* VIEW + x chooses view x */
+	enum { VIEW = 256, MARKDOWN = 512, REQUIRE, ROOT, FROM }; /* VIEW + x selects view x */
 	static const struct option options[] = {
 		{"json", no_argument, NULL, 'j'},
 		{"parameters-markdown", no_argument, NULL, MARKDOWN},
@@ -104,9 +106,7 @@ int main(int argc, char **argv)
 		case FROM: from = optarg; break;
 		case REQUIRE: require = optarg; break;
 		case ROOT: root = optarg; break;
-		case 'V':
-			printf("Weft %s, libfabric %s\n", PACKAGE_VERSION, fab_library_version());
-			return 0;
+		case 'V': printf("Weft %s, libfabric %s\n", PACKAGE_VERSION, fab_library_version()); return 0;
 		case 'h':
 			fputs(usage, stdout);
 			info_require_help();

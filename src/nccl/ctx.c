@@ -27,14 +27,14 @@ struct net_ctx *net_ctx_open(uint64_t comm_id)
 	return ctx;
 }
 
-/* The oldest listener, which is in no list any more; NULL when there is none. */
+/* Removes the oldest listener from the context; NULL if there is none. */
 static struct net_listen *take(struct net_ctx *ctx)
 {
 	struct net_listen *l = NULL;
 
 	pthread_mutex_lock(&lock);
 	if (!list_empty(&ctx->listens)) {
-		l = owner_of(ctx->listens.next, struct net_listen, link);
+		l = container_of(ctx->listens.next, struct net_listen, link);
 		list_remove(&l->link);
 	}
 	pthread_mutex_unlock(&lock);
@@ -48,19 +48,20 @@ void net_ctx_close(struct net_ctx *ctx)
 	if (!ctx)
 		return;
 	while ((l = take(ctx))) {
-		log_info("communicator %#" PRIx64 " ends and still listens: closed", ctx->comm_id);
+		log_info("communicator %#" PRIx64 " ended without closing a listener, which is closed now",
+			 ctx->comm_id);
 		net_listen_close(l);
 	}
 	free(ctx);
 }
 
-int net_listen_open(struct net_ctx *ctx, struct conn_listen *listen, struct net_listen **out)
+int net_listen_open(struct net_ctx *ctx, struct cm_listen *listen, struct net_listen **out)
 {
 	struct net_listen *l = malloc(sizeof(*l));
 
 	*out = l;
 	if (!l) {
-		conn_listen_close(listen);
+		cm_listen_close(listen);
 		return -ENOMEM;
 	}
 	l->listen = listen;
@@ -80,6 +81,6 @@ void net_listen_close(struct net_listen *l)
 	pthread_mutex_lock(&lock);
 	list_remove(&l->link);
 	pthread_mutex_unlock(&lock);
-	conn_listen_close(l->listen);
+	cm_listen_close(l->listen);
 	free(l);
 }

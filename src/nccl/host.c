@@ -12,11 +12,13 @@
 #include "base/text.h"
 #include "dev/gdr.h"
 #include "dev/nccl_topology.h"
+#include "dev/table.h"
 #include "dev/tuning.h"
+#include "stats/stats.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct dev_table devs;
-static atomic_int owner; /* the process that filled devs: a forked child starts anew */
+static atomic_int owner; /* pid of the process that filled devs: a forked child loads its own */
 static _Atomic(weft_nccl_logger) nccl_log;
 
 static void to_nccl(enum log_level level, const char *file, int line, const char *text)
@@ -29,14 +31,13 @@ static void to_nccl(enum log_level level, const char *file, int line, const char
 	if (level == LOG_LEVEL_WARN)
 		logger(WEFT_NCCL_LOG_WARN, WEFT_NCCL_SUB_ALL, file, line, "NET/weft: %s", text);
 	else if (level == LOG_LEVEL_INFO)
-		logger(WEFT_NCCL_LOG_INFO, WEFT_NCCL_SUB_INIT | WEFT_NCCL_SUB_NET, file, line,
-		       "NET/weft: %s", text);
+		logger(WEFT_NCCL_LOG_INFO, WEFT_NCCL_SUB_INIT | WEFT_NCCL_SUB_NET, file, line, "NET/weft: %s", text);
 	else
 		logger(WEFT_NCCL_LOG_TRACE, WEFT_NCCL_SUB_NET, file, line, "NET/weft: %s", text);
 }
 
-/* Per device only where they differ in what can be said of them. */
-static void announce_gdr(void)
+/* GPUDirect RDMA of each device. */
+static void log_gdr(void)
 {
 	int d;
 
@@ -44,27 +45,26 @@ static void announce_gdr(void)
 		const struct dev_gdr *g = &devs.devs[d].gdr;
 
 		if (g->cuda)
-			log_info("device %d: memory of GPUs by pointer%s; flush: %s, as %s", d, g->dmabuf ? " and dma-buf" : "",
-				 gdr_flush_text(g->flush), g->flush_why);
+			log_info("device %d: GPU memory by pointer%s; flush: %s, as %s", d,
+				 g->dmabuf ? " and dma-buf" : "", gdr_flush_text(g->flush), g->flush_why);
 		else
-			log_info("device %d: no memory of GPUs: %s", d, g->cuda_why);
+			log_info("device %d: no GPU memory: %s", d, g->cuda_why);
 	}
 }
 
-static void announce(void)
+static void log_start(void)
 {
 	char value[PARAM_TEXT_BYTES];
 	size_t i;
 	int d;
 
-	log_info("Weft " PACKAGE_VERSION " on libfabric %s from %s", fab_library_version(),
-		 fab_library_path());
+	log_info("Weft " PACKAGE_VERSION " on libfabric %s from %s", fab_library_version(), fab_library_path());
 	for (i = 0; i < conf_count; i++)
 		if (devs.origins[i] == PARAM_FROM_ENVIRONMENT)
 			log_info("%s=%s (environment)", conf_table[i].name,
 				 param_value_text(&conf_table[i], &devs.conf, value, sizeof(value)));
-	if (*devs.report.missed)
-		log_warn("%s", devs.report.missed);
+	if (*devs.report.unmatched)
+		log_warn("%s", devs.report.unmatched);
 	if (*devs.platform.wrong)
 		log_must_see("%s", devs.platform.wrong);
 	if (*devs.note)
@@ -74,13 +74,13 @@ static void announce(void)
 			 devs.devs[d].rail_count, devs.devs[d].nic->provider, devs.devs[d].speed_mbps,
 			 devs.devs[d].pci_path ? devs.devs[d].pci_path : "none");
 	if (devs.count) {
-		announce_gdr();
+		log_gdr();
 		tuning_apply(&devs);
 		gdr_guard_order(&devs);
 		nccl_topology_give(&devs);
 		return;
 	}
-	/* A wrong setting must be seen; a machine without a network for Weft is nobody's mistake. */
+	/* A wrong setting must be seen. A machine without a network for Weft is normal. */
 	if (devs.user_error)
 		log_must_see("Weft is not used: %s", devs.why);
 	else
@@ -93,14 +93,15 @@ void host_init(weft_nccl_logger logger)
 	log_set_sink(to_nccl);
 	pthread_mutex_lock(&lock);
 	if (atomic_load(&owner) != (int)getpid()) {
-		/* what a parent process had open is the parent's: forgotten, not closed */
+		/* the resources of a parent process are forgotten, not closed, because they belong to the parent */
+		stats_read_environment();
 		if (dev_table_load(&devs)) {
 			memset(&devs, 0, sizeof(devs));
 			memcpy(devs.why, "out of memory", sizeof("out of memory"));
 		}
 		log_set_stderr((enum log_level)devs.conf.log);
 		conf_warn_unknown();
-		announce();
+		log_start();
 		atomic_store(&owner, (int)getpid());
 	}
 	pthread_mutex_unlock(&lock);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Weft inside NCCL: the process-wide state, and the bridges for log lines and error codes. Knows NCCL's
- * types; the core (net.h) and the adapters of the ABI versions (v8.c, ...) sit on top.
+ * Weft inside NCCL: the state of the process, and the translation of log lines and error codes to NCCL's. The core
+ * (net.h) and the adapters of the ABI versions (v8.c, ...) use it.
  */
 #ifndef WEFT_NCCL_HOST_H
 #define WEFT_NCCL_HOST_H
@@ -10,21 +10,22 @@
 #include "weft/nccl_net_v8.h"
 
 /*
- * Starts Weft in this process, or only takes over the logger when it runs already. Never fails: NCCL
- * 2.28.3 to 2.29.3 crash when a plugin's init does (src/plugin/net/net_v8.cc). Whoever cannot be of use has
- * no devices instead, and host_devs says so. Any thread.
+ * Starts Weft in this process; if it is started already, only sets the logger. Never fails, because NCCL 2.28.3 to
+ * 2.29.3 crash when the init of a plugin fails (src/plugin/net/net_v8.cc). Where Weft cannot be used, it has no
+ * devices, and the table holds the reason. Any thread may call it.
  */
 void host_init(weft_nccl_logger logger);
 
-/* The table of devices; NULL when init never ran in this process. */
+/* The table of devices; NULL before host_init. */
 const struct dev_table *host_devs(void);
 
-/* Device number `dev`, or NULL (logged) when there is none. */
+/* Device number `dev`, or NULL (logged) if there is none. */
 struct dev *host_dev(int dev);
 
+/* NCCL's code for a negative errno. */
 weft_nccl_result host_error(int err);
 
-/* 0 or a negative errno as NCCL's code. */
+/* NCCL's code for 0 or a negative errno. */
 static inline weft_nccl_result host_result(int err)
 {
 	return err ? host_error(err) : WEFT_NCCL_SUCCESS;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* NCCL's net interface, version 11: with a context for each communicator. */
+/* NCCL's net interface, version 11: adds a context for each communicator. */
 #include "nccl/net.h"
+#include "nccl/props.h"
 
 static weft_nccl_result v11_get_properties(int dev, struct weft_nccl_props_v11 *props)
 {
@@ -9,31 +10,14 @@ static weft_nccl_result v11_get_properties(int dev, struct weft_nccl_props_v11 *
 
 	if (r)
 		return r;
-	*props = (struct weft_nccl_props_v11){
-		.name = p.name,
-		.pci_path = p.pci_path,
-		.guid = p.guid,
-		.ptr_support = p.ptr_support,
-		.reg_is_global = p.reg_is_global,
-		.force_flush = p.force_flush,
-		.speed_mbps = p.speed_mbps,
-		.port = p.port,
-		.latency_us = p.latency_us,
-		.max_comms = p.max_comms,
-		.max_recvs = p.max_recvs,
-		.net_device_type = p.net_device_type,
-		.net_device_version = p.net_device_version,
-		.vprops = {.ndevs = p.vprops.ndevs, .devs = {p.vprops.devs[0]}},
-		.max_p2p_bytes = p.max_p2p_bytes,
-		.max_coll_bytes = p.max_coll_bytes,
-		.max_multi_request_size = p.max_multi_request_size,
-	};
+	*props = (struct weft_nccl_props_v11){0};
+	PROPS_COPY_V11(props, &p);
 	return WEFT_NCCL_SUCCESS;
 }
 
 extern const struct weft_nccl_net_v11 ncclNetPlugin_v11;
 
-/* NULL besides what is in v9.c: setNetAttr, since Weft acts on no hint. */
+/* NULL entries: those of v9.c, and setNetAttr, because Weft ignores traffic hints. */
 __attribute__((visibility("default"))) const struct weft_nccl_net_v11 ncclNetPlugin_v11 = {
 	.name = NET_NAME,
 	.init = net_init,
@@ -49,8 +33,8 @@ __attribute__((visibility("default"))) const struct weft_nccl_net_v11 ncclNetPlu
 	.irecv = net_irecv_profiled,
 	.iflush = net_iflush,
 	.test = net_test,
-	.close_send = net_close_chan,
-	.close_recv = net_close_chan,
+	.close_send = net_close_comm,
+	.close_recv = net_close_comm,
 	.close_listen = net_close_listen,
 	.finalize = net_finalize,
 };

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* NCCL's net interface, version 12, the newest: the core's own form. */
+/* NCCL's net interface, version 12, the newest: the core has the same form. */
 #include "nccl/net.h"
 
 extern const struct weft_nccl_net_v12 ncclNetPlugin_v12;
 
-/* NULL besides what is in v9.c: setNetAttr, since Weft acts on no hint. */
+/* NULL entries: those of v9.c, and setNetAttr, because Weft ignores traffic hints. */
 __attribute__((visibility("default"))) const struct weft_nccl_net_v12 ncclNetPlugin_v12 = {
 	.name = NET_NAME,
 	.init = net_init,
@@ -20,8 +20,8 @@ __attribute__((visibility("default"))) const struct weft_nccl_net_v12 ncclNetPlu
 	.irecv = net_irecv_profiled,
 	.iflush = net_iflush,
 	.test = net_test,
-	.close_send = net_close_chan,
-	.close_recv = net_close_chan,
+	.close_send = net_close_comm,
+	.close_recv = net_close_comm,
 	.close_listen = net_close_listen,
 	.finalize = net_finalize,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* NCCL's net interface, version 8: sizes are int, and there are no contexts. */
 #include "nccl/net.h"
+#include "nccl/props.h"
 
 static weft_nccl_result v8_get_properties(int dev, struct weft_nccl_props_v8 *props)
 {
@@ -9,32 +10,19 @@ static weft_nccl_result v8_get_properties(int dev, struct weft_nccl_props_v8 *pr
 
 	if (r)
 		return r;
-	*props = (struct weft_nccl_props_v8){
-		.name = p.name,
-		.pci_path = p.pci_path,
-		.guid = p.guid,
-		.ptr_support = p.ptr_support,
-		.reg_is_global = p.reg_is_global,
-		.speed_mbps = p.speed_mbps,
-		.port = p.port,
-		.latency_us = p.latency_us,
-		.max_comms = p.max_comms,
-		.max_recvs = p.max_recvs,
-		.net_device_type = p.net_device_type,
-		.net_device_version = p.net_device_version,
-	};
+	*props = (struct weft_nccl_props_v8){0};
+	PROPS_COPY_V8(props, &p);
 	return WEFT_NCCL_SUCCESS;
 }
 
-/* A negative size becomes one that the core refuses. */
-static weft_nccl_result v8_isend(void *send_comm, void *data, int size, int tag, void *mhandle,
-				 void **request)
+/* A negative size becomes a huge one, which the core refuses. */
+static weft_nccl_result v8_isend(void *send_comm, void *data, int size, int tag, void *mhandle, void **request)
 {
 	return net_isend(send_comm, data, (size_t)size, tag, mhandle, request);
 }
 
-static weft_nccl_result v8_irecv(void *recv_comm, int n, void **data, int *sizes, int *tags,
-				 void **mhandles, void **request)
+static weft_nccl_result v8_irecv(void *recv_comm, int n, void **data, int *sizes, int *tags, void **mhandles,
+				 void **request)
 {
 	size_t wide[WIRE_GROUP_MAX];
 	int i;
@@ -46,7 +34,7 @@ static weft_nccl_result v8_irecv(void *recv_comm, int n, void **data, int *sizes
 
 extern const struct weft_nccl_net_v8 ncclNetPlugin_v8;
 
-/* Entries left NULL: there is no device offload, and irecvConsumed would only cost a call. */
+/* NULL entries: getDeviceMr, because there is no device offload, and irecvConsumed, which Weft does not need. */
 __attribute__((visibility("default"))) const struct weft_nccl_net_v8 ncclNetPlugin_v8 = {
 	.name = NET_NAME,
 	.init = net_init_plain,
@@ -62,7 +50,7 @@ __attribute__((visibility("default"))) const struct weft_nccl_net_v8 ncclNetPlug
 	.irecv = v8_irecv,
 	.iflush = net_iflush,
 	.test = net_test,
-	.close_send = net_close_chan,
-	.close_recv = net_close_chan,
+	.close_send = net_close_comm,
+	.close_recv = net_close_comm,
 	.close_listen = net_close_listen,
 };

@@ -4,7 +4,7 @@
 
 extern const struct weft_nccl_net_v9 ncclNetPlugin_v9;
 
-/* NULL besides what is in v8.c: makeVDevice, since Weft joins NICs by itself (WEFT_RAILS). */
+/* NULL entries: those of v8.c, and makeVDevice, because Weft joins NICs by itself (WEFT_RAILS). */
 __attribute__((visibility("default"))) const struct weft_nccl_net_v9 ncclNetPlugin_v9 = {
 	.name = NET_NAME,
 	.init = net_init_plain,
@@ -20,7 +20,7 @@ __attribute__((visibility("default"))) const struct weft_nccl_net_v9 ncclNetPlug
 	.irecv = net_irecv,
 	.iflush = net_iflush,
 	.test = net_test,
-	.close_send = net_close_chan,
-	.close_recv = net_close_chan,
+	.close_send = net_close_comm,
+	.close_recv = net_close_comm,
 	.close_listen = net_close_listen,
 };

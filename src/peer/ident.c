@@ -2,35 +2,38 @@
 /* This process's identity. */
 #include "peer/ident.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "base/random.h"
 
 static struct peer_ident self;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static void fill(void)
+/* The kernel's name may be one byte too long for self.host, so it is read into a larger buffer and cut. */
+static void fill_host(void)
 {
-	struct timespec now;
+	char name[HOST_NAME_MAX + 1] = "";
 
-	if (getrandom(self.uuid, sizeof(self.uuid), GRND_NONBLOCK) != sizeof(self.uuid)) {
-		/* early boot: pid, time and an address still tell processes of one job apart */
-		clock_gettime(CLOCK_REALTIME, &now);
-		snprintf((char *)self.uuid, sizeof(self.uuid), "%x%lx", (unsigned)getpid(),
-			 (unsigned long)(now.tv_nsec ^ now.tv_sec << 20));
-	}
+	if (gethostname(name, sizeof(name)) || !name[0])
+		strcpy(name, "unknown");
+	snprintf(self.host, sizeof(self.host), "%.*s", PEER_HOST_BYTES - 1, name);
+}
+
+static void ident_fill(void)
+{
+	random_fill(self.uuid, sizeof(self.uuid));
 	self.pid = (uint32_t)getpid();
-	if (gethostname(self.host, sizeof(self.host) - 1))
-		snprintf(self.host, sizeof(self.host), "unknown");
+	fill_host();
 }
 
 static void register_fill(void)
 {
-	fill();
-	pthread_atfork(NULL, NULL, fill);
+	ident_fill();
+	pthread_atfork(NULL, NULL, ident_fill);
 }
 
 const struct peer_ident *peer_self(void)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who a process is: what it tells its peers, and how messages name them. */
+/* Identity of a process, sent to its peers and used in log messages. */
 #ifndef WEFT_PEER_IDENT_H
 #define WEFT_PEER_IDENT_H
 
@@ -14,7 +14,7 @@ struct peer_ident {
 	char host[PEER_HOST_BYTES];
 };
 
-/* This process; a forked child gets an identity of its own. Any thread. */
+/* Identity of this process; a forked child gets a new one. Any thread. Never NULL. */
 const struct peer_ident *peer_self(void);
 
 #endif

@@ -6,20 +6,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A GPU or a NIC that is not paired yet. */
+/* A GPU or a NIC to pair. */
 struct unit {
 	topo_pci pci;
 	int speed_mbps;
-	int object; /* in the machine; 0, the root, when its place is not known */
-	int number; /* a NIC: in the caller's list */
+	int object; /* index in the machine's objects; 0, the root, if its place is unknown */
+	int number; /* of a NIC: index in the caller's list */
 	bool paired;
 };
 
 struct pairing {
 	const struct topo_machine *m;
-	struct unit *gpus, *nics; /* by address */
+	struct unit *gpus, *nics; /* sorted by PCI address */
 	int gpu_count, nic_count;
-	int most;
+	int most; /* NICs in a group */
 	struct topo_group *out;
 	int count;
 };
@@ -38,7 +38,7 @@ static bool is_below(const struct topo_machine *m, int object, int place)
 	return object == place;
 }
 
-/* The units below a place that are not paired yet; how many. */
+/* Lists the unpaired units at or below a place. Returns their number. */
 static int unpaired(const struct topo_machine *m, struct unit *units, int n, int place, struct unit **out)
 {
 	int i, found = 0;
@@ -67,7 +67,7 @@ static struct topo_group *new_group(struct pairing *p, struct unit **gpus, int n
 	return g;
 }
 
-/* NICs for these GPUs: as many groups as needed, of about the same size. */
+/* Makes groups of about equal size from these NICs, as many as needed; each serves all these GPUs. */
 static void make_groups(struct pairing *p, struct unit **nics, int n, struct unit **gpus, int g_count)
 {
 	int parts = (n + p->most - 1) / p->most, part, i;
@@ -104,7 +104,7 @@ static int by_address_of(const void *a, const void *b)
 	return by_address(*(struct unit *const *)a, *(struct unit *const *)b);
 }
 
-/* The fastest NIC that is left goes to the GPU with the least so far. */
+/* Assigns each NIC, fastest first, to the GPU with the lowest total speed so far. */
 static void deal_by_speed(struct pairing *p, struct unit **gpus, int g, struct unit **nics, int n)
 {
 	struct unit *hand[n];
@@ -129,7 +129,7 @@ static void deal_by_speed(struct pairing *p, struct unit **gpus, int g, struct u
 	}
 }
 
-/* All these NICs for all these GPUs. */
+/* Divides these NICs among these GPUs. */
 static void pair(struct pairing *p, struct unit **gpus, int g, struct unit **nics, int n)
 {
 	int i;
@@ -155,8 +155,8 @@ static int depth(const struct topo_machine *m, int object)
 	return n;
 }
 
-/* A GPU that found all NICs taken shares the group nearest to it, of equal ones the least shared. */
-static void share(struct pairing *p, const struct unit *gpu, const struct topo_nic nics[])
+/* Adds a GPU without NICs of its own to the nearest group; among equally near ones, to that with the fewest GPUs. */
+static void group_share(struct pairing *p, const struct unit *gpu, const struct topo_nic nics[])
 {
 	struct topo_group *best = NULL;
 	int i, at, nearest = -1;
@@ -165,7 +165,7 @@ static void share(struct pairing *p, const struct unit *gpu, const struct topo_n
 		struct topo_group *g = &p->out[i];
 
 		at = topo_machine_find(p->m, nics[g->nics[0]].pci);
-		at = depth(p->m, topo_machine_meet(p->m, gpu->object, at > 0 ? at : 0));
+		at = depth(p->m, topo_common_ancestor(p->m, gpu->object, at > 0 ? at : 0));
 		if (best && (at < nearest || (at == nearest && g->gpus >= best->gpus)))
 			continue;
 		best = g;
@@ -175,7 +175,7 @@ static void share(struct pairing *p, const struct unit *gpu, const struct topo_n
 		serve(best, gpu);
 }
 
-/* Looks at every place, after all places below it: those have higher numbers. */
+/* Visits every place after all places below it: those have higher numbers. */
 static int pair_all(struct pairing *p)
 {
 	struct unit **gpus = calloc((size_t)p->gpu_count + 1, sizeof(struct unit *));
@@ -227,8 +227,7 @@ static void fill_units(struct pairing *p, const struct topo_nic nics[], int n)
 	qsort(p->nics, (size_t)p->nic_count, sizeof(p->nics[0]), by_address);
 }
 
-int topo_group(const struct topo_machine *m, const struct topo_nic nics[], int n, int most,
-	       struct topo_group out[])
+int topo_group(const struct topo_machine *m, const struct topo_nic nics[], int n, int most, struct topo_group out[])
 {
 	struct pairing p = {.m = m, .most = most, .out = out};
 	int i, ret = -ENOMEM;
@@ -243,7 +242,7 @@ int topo_group(const struct topo_machine *m, const struct topo_nic nics[], int n
 		qsort_r(out, (size_t)p.count, sizeof(out[0]), by_first, (void *)(uintptr_t)nics);
 	for (i = 0; !ret && i < p.gpu_count; i++)
 		if (!p.gpus[i].paired)
-			share(&p, &p.gpus[i], nics);
+			group_share(&p, &p.gpus[i], nics);
 	free(p.gpus);
 	free(p.nics);
 	return ret ? ret : p.count;

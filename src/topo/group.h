@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which NICs serve which GPU. Every GPU gets NICs at the nearest place above it that has any left: those under
- * its own switch before those of its socket, those of its socket before any. GPUs that meet at the same place
- * divide its NICs: in the order of their PCI addresses, by bandwidth where NICs differ; when there are fewer
- * NICs than GPUs, each NIC is shared by neighbours; a GPU that finds all NICs taken shares the nearest group.
- * NICs that no GPU is left for stand alone, and so do all on a machine without GPUs.
+ * Assignment of NICs to GPUs. Every GPU gets NICs at the nearest place above it with unassigned NICs: its own
+ * switch, then its socket, then the whole machine. GPUs that meet at the same place divide its NICs in the order of
+ * PCI addresses, or by bandwidth if the NICs differ in speed. If there are fewer NICs than GPUs, neighbouring GPUs
+ * share a NIC. A GPU that finds all NICs assigned shares the nearest group. Each NIC left over without a GPU forms a
+ * group of its own; on a machine without GPUs, all NICs do.
  *
- * Pure functions. The result depends on addresses and speeds, not on the order in which they are given.
+ * Pure functions. The result depends on addresses and speeds, not on the order of the arguments.
  */
 #ifndef WEFT_TOPO_GROUP_H
 #define WEFT_TOPO_GROUP_H
@@ -14,7 +14,7 @@
 #include "topo/machine.h"
 
 #define TOPO_GROUP_MAX 8 /* NICs in a group */
-#define TOPO_GPUS_MAX  8 /* of the GPUs of a group, that are named */
+#define TOPO_GPUS_MAX  8 /* GPUs of a group whose addresses are listed */
 
 struct topo_nic {
 	topo_pci pci;
@@ -22,17 +22,16 @@ struct topo_nic {
 };
 
 struct topo_group {
-	int nics[TOPO_GROUP_MAX]; /* their numbers in the caller's list, by PCI address */
+	int nics[TOPO_GROUP_MAX]; /* indices in the caller's list, by PCI address */
 	int nic_count;
-	int gpus; /* how many GPUs it serves */
-	topo_pci gpu[TOPO_GPUS_MAX]; /* the first of them */
+	int gpus;		     /* number of GPUs it serves */
+	topo_pci gpu[TOPO_GPUS_MAX]; /* addresses of the first TOPO_GPUS_MAX of them */
 };
 
 /*
  * Divides n NICs into groups of at most `most` (1 to TOPO_GROUP_MAX), ordered by their first NICs' addresses.
- * `out` has room for n. Returns how many there are, or -ENOMEM.
+ * `out` has space for n groups. Returns the number of groups, or -ENOMEM.
  */
-int topo_group(const struct topo_machine *m, const struct topo_nic nics[], int n, int most,
-	       struct topo_group out[]);
+int topo_group(const struct topo_machine *m, const struct topo_nic nics[], int n, int most, struct topo_group out[]);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A machine as plain data; see machine.h. */
+/* The machine's device tree as plain data; see machine.h. */
 #include "topo/machine.h"
 
 #include <errno.h>
@@ -10,15 +10,18 @@
 
 #include <hwloc.h>
 
-#define VENDOR_NVIDIA	 0x10de
-#define VENDOR_AMAZON	 0x1d0f
-#define CLASS_NETWORK	 0x02
-#define CLASS_VGA	 0x0300
-#define CLASS_3D	 0x0302
-#define NAME_INFO	 "WeftName" /* what topo_machine_save adds to a NIC */
-#define SPEED_INFO	 "WeftMbps"
+#include "base/text.h"
 
-/* What an EFA device can do, by its PCI device id; hwloc's files do not tell. */
+#define VENDOR_NVIDIA  0x10de
+#define VENDOR_AMAZON  0x1d0f
+#define CLASS_NETWORK  0x02
+#define CLASS_VGA      0x0300
+#define CLASS_3D       0x0302
+#define NAME_INFO      "WeftName" /* info that topo_machine_save adds to a NIC */
+#define SPEED_INFO     "WeftMbps"
+#define SPEED_MAX_MBPS 10000000 /* faster than any NIC; the speeds of a device's NICs are added */
+
+/* Speed of EFA devices by PCI device id; hwloc's files do not contain it. */
 static const struct {
 	int id, mbps;
 } efa_kinds[] = {{0xefa0, 100000}, {0xefa1, 100000}, {0xefa2, 200000}, {0xefa3, 400000}};
@@ -49,6 +52,7 @@ static void fill_nic(struct topo_object *o, hwloc_obj_t obj)
 	const char *name = hwloc_obj_get_info_by_name(obj, NAME_INFO);
 	const char *speed = hwloc_obj_get_info_by_name(obj, SPEED_INFO);
 	hwloc_obj_t child;
+	int64_t mbps;
 	size_t i;
 
 	o->kind = TOPO_NIC;
@@ -65,11 +69,11 @@ static void fill_nic(struct topo_object *o, hwloc_obj_t obj)
 		}
 	if (name)
 		snprintf(o->name, sizeof(o->name), "%s", name);
-	if (speed)
-		o->speed_mbps = atoi(speed);
+	if (speed && !text_to_int(speed, &mbps) && mbps >= 0 && mbps <= SPEED_MAX_MBPS)
+		o->speed_mbps = (int)mbps; /* a file may hold anything */
 }
 
-static void fill(struct topo_object *o, hwloc_obj_t obj)
+static void machine_fill(struct topo_object *o, hwloc_obj_t obj)
 {
 	const struct hwloc_pcidev_attr_s *pci = &obj->attr->pcidev;
 
@@ -93,7 +97,7 @@ static bool add(struct topo_machine *m, hwloc_obj_t obj, int parent)
 {
 	struct topo_object *o, *more;
 
-	if (!(m->count & (m->count - 1))) { /* a power of two, or 0: full */
+	if (!(m->count & (m->count - 1))) { /* the array is full at 0 and at each power of two */
 		more = realloc(m->objects, (m->count ? 2 * (size_t)m->count : 1) * sizeof(*more));
 		if (!more)
 			return false;
@@ -101,11 +105,11 @@ static bool add(struct topo_machine *m, hwloc_obj_t obj, int parent)
 	}
 	o = &m->objects[m->count++];
 	*o = (struct topo_object){.parent = parent, .node = -1};
-	if (!obj->nodeset && parent >= 0) /* I/O is where the place above it is */
+	if (!obj->nodeset && parent >= 0) /* an I/O object belongs to its parent's node */
 		o->node = m->objects[parent].node;
 	else if (obj->nodeset && hwloc_bitmap_weight(obj->nodeset) == 1)
 		o->node = hwloc_bitmap_first(obj->nodeset);
-	fill(o, obj);
+	machine_fill(o, obj);
 	return true;
 }
 
@@ -148,7 +152,7 @@ void topo_machine_fini(struct topo_machine *m)
 	memset(m, 0, sizeof(*m));
 }
 
-int topo_machine_meet(const struct topo_machine *m, int a, int b)
+int topo_common_ancestor(const struct topo_machine *m, int a, int b)
 {
 	while (a != b) { /* parents have lower numbers */
 		if (a > b)

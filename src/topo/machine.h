@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What of a machine matters for pairing NICs with GPUs, as plain data: a tree of sockets, bridges and PCI
- * functions. From the live machine or a saved one, by hwloc.
+ * Device tree of a machine as plain data, as needed for pairing NICs with GPUs: sockets, bridges and PCI
+ * functions. hwloc reads it from the live machine or from a saved one.
  */
 #ifndef WEFT_TOPO_MACHINE_H
 #define WEFT_TOPO_MACHINE_H
@@ -9,29 +9,29 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A PCI address as one number, in the order of addresses; 0 is none. */
+/* A PCI address as one number that sorts like the address; 0: none. */
 typedef uint64_t topo_pci;
 
 #define TOPO_NAME_BYTES 32
 #define TOPO_PCI_BYTES	16
 
 enum topo_kind {
-	TOPO_OTHER, /* the machine, a group, a core, any PCI function that is none of these */
+	TOPO_OTHER, /* any other object: the machine, a hwloc group, a core, another PCI function */
 	TOPO_SOCKET,
-	TOPO_ROOT, /* a host bridge */
+	TOPO_ROOT, /* host bridge */
 	TOPO_SWITCH,
 	TOPO_GPU,
 	TOPO_NIC,
 };
 
 struct topo_object {
-	int parent; /* its number, less than this object's own; -1: the root, which is number 0 */
+	int parent; /* index of the parent, lower than this object's; -1: this is the root, index 0 */
 	topo_pci pci;
 	enum topo_kind kind;
-	int node; /* the NUMA node it belongs to, by the kernel's number; -1: several, or unknown */
-	char name[TOPO_NAME_BYTES]; /* of a NIC, as the kernel calls it, or "" */
-	int speed_mbps;		    /* of a NIC, as far as the file tells or its kind implies, or 0 */
-	bool efa, rdma;		    /* kinds of NICs */
+	int node;		    /* its NUMA node by the kernel's number; -1: several, or unknown */
+	char name[TOPO_NAME_BYTES]; /* kernel's name of a NIC, or "" */
+	int speed_mbps;		    /* speed of a NIC from the file or by its device id, or 0: unknown */
+	bool efa, rdma;		    /* kind of a NIC */
 };
 
 struct topo_machine {
@@ -39,27 +39,27 @@ struct topo_machine {
 	int count;
 };
 
-/* "0000:3b:00.0" as a number, 0 if it is none. */
+/* Parses an address such as "0000:3b:00.0"; 0: invalid. */
 topo_pci topo_pci_parse(const char *text);
 
 /*
- * The machine in hwloc's XML file `xml`, or this one when it is "". Takes some ten milliseconds. 0, -ENOMEM, or
- * -EINVAL when there is no such file or it holds no machine. topo_machine_fini frees it in either case.
+ * Loads the machine of hwloc's XML file `xml`, or this machine if `xml` is "". Takes some ten milliseconds. Returns
+ * 0, -ENOMEM, or -EINVAL if the file is missing or invalid. The caller frees it with topo_machine_fini in any case.
  */
 int topo_machine_load(const char *xml, struct topo_machine *out);
 void topo_machine_fini(struct topo_machine *m);
 
-/* As lspci writes it; "" for 0. Returns buf. */
+/* Formats an address as lspci does; "" for 0. Returns buf. */
 char *topo_pci_text(topo_pci pci, char buf[TOPO_PCI_BYTES]);
 
 /*
- * Is this object a NIC that Weft would use on its machine? The EFA devices where there are some, else those for
- * RDMA, else all: a machine's other NICs are for its storage and administration.
+ * Is this object a NIC that Weft would use on its machine? Weft uses the EFA devices if there are any, else the RDMA
+ * devices, else all NICs: a machine's other NICs serve storage and administration.
  */
 bool topo_machine_uses(const struct topo_machine *m, const struct topo_object *o);
 
 /*
- * Writes this machine as hwloc's XML to `file`; of the NICs in `known`, name and speed too, which hwloc does not
+ * Writes this machine as hwloc's XML to `file`, with the name and speed of the NICs in `known`, which hwloc does not
  * know. 0 or a negative errno.
  */
 struct topo_known {
@@ -69,10 +69,10 @@ struct topo_known {
 };
 int topo_machine_save(const char *file, const struct topo_known known[], int n);
 
-/* The lowest object that is above both, or one of them. */
-int topo_machine_meet(const struct topo_machine *m, int a, int b);
+/* Returns the lowest object that is at or above both. */
+int topo_common_ancestor(const struct topo_machine *m, int a, int b);
 
-/* The object at this address, or -1. */
+/* Returns the index of the object at this address, or -1. */
 int topo_machine_find(const struct topo_machine *m, topo_pci pci);
 
 #endif

@@ -14,11 +14,11 @@
 
 #include "base/log.h"
 
-/* Only the NUMA nodes of the machine we run on; lives as long as the process. */
+/* NUMA nodes of this machine, without other objects; never freed. */
 static hwloc_topology_t nodes;
 static pthread_once_t loaded = PTHREAD_ONCE_INIT;
 
-static void load(void)
+static void near_load(void)
 {
 	hwloc_topology_t t;
 
@@ -35,12 +35,12 @@ int topo_near_nodes(void)
 {
 	int n;
 
-	pthread_once(&loaded, load);
+	pthread_once(&loaded, near_load);
 	n = nodes ? hwloc_get_nbobjs_by_type(nodes, HWLOC_OBJ_NUMANODE) : 1;
 	return n > 1 ? n : 1;
 }
 
-/* The policy is per page: what is bound has its pages to itself. */
+/* The memory policy applies to pages, so a bound area needs pages of its own. */
 static size_t whole_pages(size_t bytes)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -53,9 +53,10 @@ static void bind_to(int node, void *mem, size_t bytes)
 	static atomic_bool told;
 	hwloc_obj_t obj = hwloc_get_numanode_obj_by_os_index(nodes, (unsigned)node);
 
-	/* pages that malloc had used before are moved */
-	if (obj && hwloc_set_area_membind(nodes, mem, bytes, obj->nodeset, HWLOC_MEMBIND_BIND,
-					  HWLOC_MEMBIND_BYNODESET | HWLOC_MEMBIND_MIGRATE) &&
+	/* MIGRATE moves pages that malloc had used before */
+	if (obj &&
+	    hwloc_set_area_membind(nodes, mem, bytes, obj->nodeset, HWLOC_MEMBIND_BIND,
+				   HWLOC_MEMBIND_BYNODESET | HWLOC_MEMBIND_MIGRATE) &&
 	    !atomic_exchange(&told, true))
 		log_info("memory is not placed on NUMA node %d, where its NIC is: %s%s", node, strerror(errno),
 			 errno == EPERM ? " (a container needs CAP_SYS_NICE for it)" : "");
@@ -75,7 +76,7 @@ void *topo_near_alloc(int node, size_t bytes)
 
 void topo_near_free(void *mem, size_t bytes)
 {
-	/* whoever gets these pages next has not asked for a node */
+	/* reset the policy: the next user of these pages has not requested a node */
 	if (mem && topo_near_nodes() > 1)
 		hwloc_set_area_membind(nodes, mem, whole_pages(bytes), hwloc_topology_get_topology_nodeset(nodes),
 				       HWLOC_MEMBIND_DEFAULT, HWLOC_MEMBIND_BYNODESET);

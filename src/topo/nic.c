@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where a NIC sits; see nic.h. */
+/* Location of a NIC; see nic.h. */
 #include "topo/nic.h"
 
 #include <limits.h>
@@ -23,7 +23,7 @@ char *topo_nic_pci_path(const char *name, const char *pci)
 	last = real ? strrchr(real, '/') : NULL;
 	if (last && topo_pci_parse(last + 1))
 		return real;
-	/* virtio and the like hang one level below their PCI function */
+	/* virtio devices, for example, are one level below their PCI function */
 	if (last && last != real) {
 		*last = 0;
 		last = strrchr(real, '/');
@@ -59,12 +59,12 @@ int topo_nic_speed_mbps(const char *name)
 	return speed;
 }
 
-/* The machine that was looked at last: loading takes long, and there is one. */
+/* Cache of the last machine, because loading is slow. One entry suffices: a process asks for one machine. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct topo_machine machine;
 static char *machine_xml;
 
-static const struct topo_machine *load(const char *xml)
+static const struct topo_machine *nic_load(const char *xml)
 {
 	if (machine_xml && !strcmp(machine_xml, xml))
 		return &machine;
@@ -86,7 +86,7 @@ int topo_nic_numa(const char *xml, const char *pci, const char *pci_path)
 	if (!topo_pci_parse(pci))
 		return -1;
 	pthread_mutex_lock(&lock);
-	m = load(xml);
+	m = nic_load(xml);
 	object = topo_machine_find(m, topo_pci_parse(pci));
 	if (object >= 0)
 		node = m->objects[object].node;

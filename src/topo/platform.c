@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of platforms and how one is recognised; see platform.h. */
+/* Table of platforms and their detection; see platform.h. */
 #include "topo/platform.h"
 
 #include <fnmatch.h>
@@ -8,21 +8,25 @@
 
 #include "base/text.h"
 
-#define DMI	 "/sys/devices/virtual/dmi/id/"
-#define EC2	 "Amazon EC2" /* DMI's sys_vendor */
+#define DMI "/sys/devices/virtual/dmi/id/"
+#define EC2 "Amazon EC2" /* DMI's sys_vendor */
 
-/* Sets of settings, as bits. */
+/* Sets of settings, one bit each. */
 enum { CHUNKS = 1, NVLS = 2, ONE_DEVICE = 4 };
 
 static const struct platform_setting settings[] = {
-	{CHUNKS, "NCCL_BUFFSIZE", "8388608", "NCCL sends an eighth of this at a time: twice its default fills EFA better"},
-	{CHUNKS, "NCCL_P2P_NET_CHUNKSIZE", "524288", "EFA needs 256 KiB and more in one write; NCCL's default is 128 KiB"},
+	{CHUNKS, "NCCL_BUFFSIZE", "8388608",
+	 "NCCL sends an eighth of this at a time: twice its default fills EFA better"},
+	{CHUNKS, "NCCL_P2P_NET_CHUNKSIZE", "524288",
+	 "EFA needs 256 KiB and more in one write; NCCL's default is 128 KiB"},
 	{NVLS, "NCCL_NVLS_CHUNKSIZE", "524288", "larger writes for NVLink SHARP's collectives"},
-	{NVLS, "NCCL_NVLSTREE_MAX_CHUNKSIZE", "524288", "else NCCL cuts these chunks to 64 KiB on more than four nodes"},
-	{ONE_DEVICE, "NCCL_NETDEVS_POLICY", "MAX:1", "two GPUs and two devices share a switch: each GPU keeps to one of them"},
+	{NVLS, "NCCL_NVLSTREE_MAX_CHUNKSIZE", "524288",
+	 "else NCCL cuts these chunks to 64 KiB on more than four nodes"},
+	{ONE_DEVICE, "NCCL_NETDEVS_POLICY", "MAX:1",
+	 "two GPUs and two devices share a switch: each GPU keeps to one of them"},
 };
 
-/* The first row that fits counts; the last fits everything. */
+/* The first matching row counts; the last row matches every name. */
 static const struct platform table[] = {
 	{"p3dn.24xlarge", 1, PLATFORM_WRITES_EMULATED, false, false, 150, 0},
 	{"p4d.24xlarge", 1, PLATFORM_WRITES_EMULATED, true, false, 75, CHUNKS},
@@ -51,7 +55,7 @@ const struct platform *platform_row(size_t i)
 	return i < ROWS ? &table[i] : NULL;
 }
 
-static const struct platform *find(const char *name)
+static const struct platform *platform_find(const char *name)
 {
 	const struct platform *p;
 
@@ -72,7 +76,7 @@ int platform_settings(const struct platform *p, struct platform_setting out[PLAT
 	return n;
 }
 
-/* One line of a file, "" when there is none. */
+/* Reads the first line of a file; "" if there is none. */
 static void read_line(const char *root, const char *file, char *out, size_t bytes)
 {
 	char path[4096];
@@ -101,38 +105,39 @@ static void detect(const char *root, struct platform_choice *c)
 		snprintf(c->how, sizeof(c->how), "not on EC2: " DMI "sys_vendor says \"%s\"", vendor);
 	if (strcmp(vendor, EC2))
 		return;
-	c->platform = find(product);
+	c->platform = platform_find(product);
 	snprintf(c->name, sizeof(c->name), "%s", *product ? product : "unknown");
 	snprintf(c->how, sizeof(c->how), DMI "product_name says so%s",
 		 c->platform == unknown ? "; Weft knows nothing in particular about it" : "");
 }
 
-static void explain(const char *wish, struct platform_choice *c)
+static void explain(const char *requested, struct platform_choice *c)
 {
 	size_t i;
 
-	snprintf(c->wrong, sizeof(c->wrong), "WEFT_PLATFORM=%.60s is no platform that Weft knows: auto, none", wish);
+	snprintf(c->wrong, sizeof(c->wrong), "WEFT_PLATFORM=%.60s is no platform that Weft knows: auto, none",
+		 requested);
 	for (i = 0; i + 1 < ROWS; i++)
 		text_append(c->wrong, sizeof(c->wrong), ", %s", table[i].name);
 	text_append(c->wrong, sizeof(c->wrong), "; auto is used");
 }
 
-void platform_choose(const char *wish, const char *root, struct platform_choice *out)
+void platform_choose(const char *requested, const char *root, struct platform_choice *out)
 {
 	*out = (struct platform_choice){.platform = unknown, .name = "unknown"};
-	if (!strcmp(wish, "none")) {
+	if (!strcmp(requested, "none")) {
 		snprintf(out->how, sizeof(out->how), "WEFT_PLATFORM=none");
 		return;
 	}
-	if (strcmp(wish, "auto")) {
-		out->platform = find(wish);
+	if (strcmp(requested, "auto")) {
+		out->platform = platform_find(requested);
 		out->forced = out->platform != unknown;
 		if (out->forced) {
-			snprintf(out->name, sizeof(out->name), "%s", wish);
+			snprintf(out->name, sizeof(out->name), "%s", requested);
 			snprintf(out->how, sizeof(out->how), "WEFT_PLATFORM=%s", out->name);
 			return;
 		}
-		explain(wish, out);
+		explain(requested, out);
 	}
 	detect(root, out);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is known about a type of machine: its generation of EFA, the latency that NCCL should reckon with, and settings
- * of NCCL that help there. One table (platform.c), from what AWS publishes and its own plugin sets. No network call:
- * EC2 tells a virtual machine its type by DMI.
+ * Facts about instance types: EFA generation, latency reported to NCCL, and recommended NCCL settings. They are in one
+ * table (platform.c), based on AWS's publications and the settings of AWS's own plugin. The instance type is read from
+ * DMI, without a network call.
  */
 #ifndef WEFT_TOPO_PLATFORM_H
 #define WEFT_TOPO_PLATFORM_H
@@ -11,46 +11,47 @@
 #include <stddef.h>
 
 #define PLATFORM_TEXT_BYTES 256
-#define PLATFORM_SETTINGS   8 /* of NCCL, for one platform, at most */
+#define PLATFORM_SETTINGS   8 /* NCCL settings of one platform, at most */
 
 enum platform_writes { PLATFORM_WRITES_UNKNOWN, PLATFORM_WRITES_EMULATED, PLATFORM_WRITES_NATIVE };
 
-/* A variable of NCCL's that is set when the user has not. */
+/* An NCCL variable to set if the user has not set it. */
 struct platform_setting {
-	unsigned set; /* those of one set go together: one of the user's keeps all of them */
+	unsigned set; /* bit of its set: if the user sets one variable of a set, Weft sets none of it */
 	const char *name, *value;
-	const char *why; /* one clause */
+	const char *why; /* reason: one clause */
 };
 
 struct platform {
-	const char *name; /* "p5.48xlarge"; "g5.*" stands for all sizes; "unknown" */
-	int efa;	  /* generation, 1 to 4; 0: not known */
+	const char *name; /* "p5.48xlarge"; "g5.*" matches all sizes; "unknown" */
+	int efa;	  /* EFA generation, 1 to 4; 0: unknown */
 	enum platform_writes writes;
-	bool hidden;	  /* its PCI tree does not show which NICs and GPUs are near each other */
-	bool spare;	  /* it has NICs that are not for GPUs: without a GPU near them they are left out */
-	int latency_us;	  /* of a message between two machines, for NCCL's tuning; 0: not known */
-	unsigned settings; /* platform_settings reads it */
+	bool hidden;	   /* its PCI tree does not show the proximity of NICs and GPUs */
+	bool spare;	   /* it has extra NICs: those not assigned to a GPU are left out */
+	int latency_us;	   /* latency of a message between two machines, for NCCL's tuning; 0: unknown */
+	unsigned settings; /* bits of its sets; see platform_settings */
 };
 
-/* Which machine this is taken for. */
+/* The platform assumed for this machine. */
 struct platform_choice {
-	const struct platform *platform; /* never NULL */
-	char name[64];			 /* the type in full, such as "g5.12xlarge", or the platform's name */
-	bool forced;			 /* by WEFT_PLATFORM */
-	char how[PLATFORM_TEXT_BYTES];	 /* where that is from */
+	const struct platform *platform;     /* never NULL */
+	char name[64];			     /* full instance type, such as "g5.12xlarge", or the platform's name */
+	bool forced;			     /* set by WEFT_PLATFORM */
+	char how[PLATFORM_TEXT_BYTES];	     /* source of the choice */
 	char wrong[PLATFORM_TEXT_BYTES * 3]; /* a warning about WEFT_PLATFORM, or "" */
 };
 
 /*
- * By WEFT_PLATFORM's value `wish`: "auto" asks DMI below `root` ("" on this machine), "none" is "unknown", a name of the
- * table is taken at its word; any other counts as "auto" and leaves a warning. Cannot fail.
+ * Chooses by WEFT_PLATFORM's value `requested`: "auto" reads DMI below `root` ("" on this machine), "none" gives
+ * "unknown", and a name that matches the table forces that row. Any other value counts as "auto" and fills `wrong`.
+ * Cannot fail.
  */
-void platform_choose(const char *wish, const char *root, struct platform_choice *out);
+void platform_choose(const char *requested, const char *root, struct platform_choice *out);
 
-/* The settings of a platform, in a fixed order; how many. */
+/* Lists the settings of a platform in a fixed order. Returns their number. */
 int platform_settings(const struct platform *p, struct platform_setting out[PLATFORM_SETTINGS]);
 
-/* Row i of the table, or NULL behind its end. */
+/* Row i of the table, or NULL past the end. */
 const struct platform *platform_row(size_t i);
 
 #endif

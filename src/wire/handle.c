@@ -38,7 +38,7 @@ void wire_handle_seal(struct wire_handle *h)
 	h->checksum = checksum(h);
 }
 
-/* Providers trust an address they are given, and may crash on a damaged one: nothing doubtful goes on. */
+/* Rejects every damaged handle, because providers may crash on an invalid address. */
 const char *wire_handle_check(const struct wire_handle *h)
 {
 	if (memcmp(h->magic, magic, sizeof(magic)))
@@ -46,18 +46,24 @@ const char *wire_handle_check(const struct wire_handle *h)
 		       "(set NCCL_NET=weft on every rank to make that an error at start)";
 	if (h->version != WIRE_VERSION)
 		return "the other rank runs an incompatible Weft: install the same version on every node";
-	if (h->checksum != checksum(h) || !h->addr_bytes || h->addr_bytes > WIRE_ADDR_BYTES ||
-	    !h->listen_id ||
+	if (h->checksum != checksum(h) || !h->addr_bytes || h->addr_bytes > WIRE_HANDLE_ADDR_BYTES || !h->listen_id ||
 	    (h->lifeline_family != 0 && h->lifeline_family != 4 && h->lifeline_family != 6))
 		return "it is damaged";
 	return NULL;
 }
 
-uint16_t wire_provider_tag(const char *provider)
+bool wire_secret_is(uint64_t a, uint64_t b)
+{
+	volatile uint64_t difference = a ^ b; /* volatile prevents a compare of parts with an early exit */
+
+	return !difference;
+}
+
+uint16_t wire_fingerprint(const char *provider)
 {
 	uint32_t hash;
 
-	/* libfabric 1.17 calls its native TCP provider "net"; the bytes on the wire are the same family. */
+	/* libfabric 1.17 calls its native TCP provider "net"; its wire format belongs to the same family. */
 	if (!strcmp(provider, "net"))
 		provider = "tcp";
 	hash = fnv1a(FNV_START, provider, strlen(provider));

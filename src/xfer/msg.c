@@ -1,282 +1,325 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sending, receiving and testing messages, whatever wire carries them (tagged.c, rma.c).
+ * Sending, receiving and testing messages, on either protocol (tagged.c, rma.c).
  *
- * The k-th send meets the k-th receive, whose tag it must have. A send starts when the receive has been
- * announced to it (clear-to-send), so nothing is ever unexpected: on providers with one byte stream per peer, an
- * unexpected message would block all channels behind it.
+ * The k-th send matches the k-th receive and must have its tag. A send starts after the clear-to-send of its receive,
+ * so no message is unexpected to the provider: on providers with one byte stream per peer, an unexpected message
+ * would block all comms behind it.
  */
 #include <errno.h>
 #include <inttypes.h>
 
 #include "base/log.h"
+#include "comm/account.h"
+#include "proto/eager.h"
+#include "proto/flush.h"
+#include "proto/group.h"
+#include "proto/rma.h"
 #include "xfer/internal.h"
 
-void req_finish(struct xfer_req *req, int err, size_t len)
+__attribute__((cold, noinline)) static int outside(const struct xfer_comm *comm, const void *buf, size_t len)
 {
-	struct xfer_chan *chan = req->chan;
-
-	chan->completions++;
-	req->err = err;
-	req->done = true;
-	if (chan->kind == XFER_RECV)
-		req->len = len;
-	list_remove(&req->link);
-	list_append(&chan->done, &req->link);
-	if (req->group)
-		group_part_done(req);
-	if (chan->peer_closed)
-		chan_answer_close(chan);
-}
-
-void req_broken(struct xfer_req *req, const struct fab_result *r)
-{
-	struct xfer_chan *chan = req->chan;
-
-	req->err = r->err;
-	if (!(chan->quiescing && r->err == -ECANCELED))
-		chan_fail(chan, r->err == -ECANCELED ? -ECONNRESET : r->err,
-			  "%s number %" PRIu32 " failed (%s)",
-			  chan->kind == XFER_SEND ? "send" : "receive", req->seq, r->text);
-}
-
-static void req_done(struct fab_op *op, const struct fab_result *r)
-{
-	struct xfer_req *req = (struct xfer_req *)op;
-
-	if (r->err)
-		req_broken(req, r);
-	req_finish(req, r->err, r->len);
-}
-
-static int check_buffer(const struct xfer_chan *chan, const void *buf, size_t len,
-			const struct xfer_region *region)
-{
-	const char *p = buf;
-
-	if (!len)
-		return 0;
-	if (region && region->chan == chan && p >= region->base && len <= region->len &&
-	    (size_t)(p - region->base) <= region->len - len)
-		return 0;
 	log_warn("a %s of %zu bytes at %p lies outside the memory registered for it",
-		 chan->kind == XFER_SEND ? "send" : "receive", len, buf);
+		 comm->kind == XFER_SEND ? "send" : "receive", len, buf);
 	return -EINVAL;
 }
 
-struct xfer_req *req_new(struct xfer_chan *chan, void *buf, size_t len, struct xfer_region *region)
+static int check_buffer(const struct xfer_comm *comm, const void *buf, size_t len, const struct xfer_region *region)
 {
-	struct xfer_req *req = pool_get(&chan->port->req_pool);
+	const char *p = buf;
 
-	if (!req)
-		return NULL;
-	req->op.done = req_done;
-	req->chan = chan;
-	req->region = region;
-	req->buf = buf;
-	req->posted = req->len = len;
-	req->seq = chan->next_seq;
-	req->group = NULL;
-	req->place = REQ_WHOLE;
-	req->done = req->copied = req->flush = req->flushing = req->flushed = false;
-	req->flush_todo = req->flush_left = 0;
-	req->pieces = req->arrived = req->parts = req->posted_parts = req->left = 0;
-	req->err = 0;
-	list_append(&chan->reqs, &req->link);
-	return req;
+	if (region && region->comm == comm) {
+		size_t at = (size_t)(p - region->base); /* larger than any region if p is below it */
+
+		if (at <= region->len && len <= region->len - at)
+			return 0;
+	}
+	return len ? outside(comm, buf, len) : 0;
 }
 
-void req_drop(struct xfer_chan *chan, struct xfer_req *req)
+/* Has the clear-to-send of the next message arrived, with this tag? */
+static bool find_cts(struct xfer_comm *comm, uint32_t tag, struct wire_cts *out, uint8_t *out_sub)
 {
-	list_remove(&req->link);
-	pool_put(&chan->port->req_pool, req);
-}
-
-/* Is the next message cleared? */
-static bool is_clear(struct xfer_chan *chan, uint32_t tag, struct wire_clear *out, uint8_t *out_place)
-{
-	if (chan->groups && group_place(chan, tag, out, out_place))
+	if (comm->tx.groups && group_sub(comm, tag, out, out_sub))
 		return true;
-	*out_place = REQ_WHOLE;
-	if (!chan->wire->cleared(chan, out))
+	*out_sub = REQ_WHOLE;
+	if (!comm->proto->cts(comm, out))
 		return false;
-	if (!chan->has_tag)
-		chan->tag = out->tag;
-	chan->has_tag = true;
+	if (!comm->has_tag)
+		comm->tag = out->tag;
+	comm->has_tag = true;
 	return out->tag == tag;
 }
 
-/* Looks once at what has arrived. */
-static bool next_clear(struct xfer_chan *chan, uint32_t tag, struct wire_clear *out, uint8_t *out_place)
+/* The same, with a poll if it has not. */
+static bool next_cts(struct xfer_comm *comm, uint32_t tag, struct wire_cts *out, uint8_t *out_sub)
 {
-	if (is_clear(chan, tag, out, out_place))
+	if (find_cts(comm, tag, out, out_sub))
 		return true;
-	xfer_port_poll(chan->port);
-	return is_clear(chan, tag, out, out_place);
+	xfer_ep_poll(comm->ep);
+	return find_cts(comm, tag, out, out_sub);
 }
 
 /*
- * A message on a channel that is dead or whose peer has closed its half: no error until somebody wants to
- * know what became of it, since either side may close first. Testing the request gives the error.
+ * A message on a comm that has failed or whose peer has closed its half. Starting it is no error, because either side
+ * may close first; testing the request returns the error.
  */
-static int start_in_vain(struct xfer_chan *chan, size_t len, struct xfer_region *region,
-			 struct xfer_req **out)
+static int start_failed(struct xfer_comm *comm, size_t len, struct xfer_region *region, struct xfer_req **out)
 {
 	struct xfer_req *req;
 
-	if (chan->outstanding == WIRE_WINDOW)
-		return chan->err ? chan->err : -EAGAIN;
-	req = req_new(chan, NULL, len, region);
+	account_forget_ask(comm);
+	if (!req_fits(comm))
+		return comm->err ? comm->err : -EAGAIN;
+	req = req_new(comm, NULL, len, region);
 	if (!req)
 		return -ENOMEM;
 	req->done = true;
 	req->err = -ECONNRESET;
-	list_remove(&req->link);
-	list_append(&chan->done, &req->link);
-	chan->outstanding++; /* but not next_seq: the close tells how many were sent */
+	comm->outstanding++; /* but not next_seq, from which CLOSE reports how many messages were sent */
 	*out = req;
 	return 0;
 }
 
-static int send_locked(struct xfer_chan *chan, void *buf, size_t len, uint32_t tag,
-		       struct xfer_region *region, struct xfer_req **out)
+/* From time to time: does this isend wait for any clear-to-send, not only for one with its tag? */
+static void note_want(struct xfer_comm *comm)
 {
-	uint8_t place = REQ_WHOLE;
-	struct wire_clear clear;
+	struct wire_cts cts;
+
+	if (comm->watch.idle_polls % IDLE_POLLS == 1)
+		comm->watch.wants = !(comm->tx.groups && group_cts_is_here(comm)) && !comm->proto->cts(comm, &cts);
+}
+
+/*
+ * The plain send: a small message to a receiver that posts no clear-to-sends, which the provider takes at once, so that
+ * the request is done. Anything else returns NULL, with nothing changed, and takes the long way through send_locked.
+ */
+static struct xfer_req *send_plain(struct xfer_comm *comm, const void *buf, size_t len, uint32_t tag,
+				   const struct xfer_region *region)
+{
 	struct xfer_req *req;
-	bool cleared, eager;
+
+	if (!eager_first(comm, len, tag, region) || comm->close.peer_closed || comm->outstanding >= WIRE_WINDOW ||
+	    account_waits(comm) || comm->profile_next)
+		return NULL;
+	req = req_get(comm);
+	if (!req)
+		return NULL;
+	if (!eager_inject(comm, buf, len, tag)) {
+		req_spare(comm, req);
+		return NULL;
+	}
+	req->err = 0;
+	req->profile = NULL;
+	account_eager(comm, len);
+	req_complete(comm, req, len);
+	comm->outstanding++;
+	comm->next_seq++;
+	return req;
+}
+
+__attribute__((noinline)) static int send_locked(struct xfer_comm *comm, void *buf, size_t len, uint32_t tag,
+						 struct xfer_region *region, struct xfer_req **out)
+{
+	uint8_t sub_index = REQ_WHOLE;
+	struct wire_cts cts;
+	struct xfer_req *req;
+	bool has_cts, eager;
 	int ret;
 
-	if (chan->outstanding == WIRE_WINDOW) {
-		xfer_port_poll(chan->port);
-		return chan->err ? chan->err : -EAGAIN;
+	if (!req_fits(comm)) {
+		xfer_ep_poll(comm->ep);
+		return comm->err ? comm->err : -EAGAIN;
 	}
-	cleared = !eager_first(chan, len, tag, region) && next_clear(chan, tag, &clear, &place);
-	eager = !cleared && eager_may(chan, len, tag, region);
-	if (!chan->err && !cleared && !eager)
-		chan_idle(chan);
-	if (chan->err || chan->peer_closed)
-		return start_in_vain(chan, len, region, out);
-	if (!cleared && !eager) {
-		eager_want(chan, len, tag, region);
+	has_cts = !eager_first(comm, len, tag, region) && next_cts(comm, tag, &cts, &sub_index);
+	eager = !has_cts && eager_may(comm, len, tag, region);
+	if (!comm->err && !has_cts && !eager)
+		comm_idle(comm);
+	if (comm->err || comm->close.peer_closed)
+		return start_failed(comm, len, region, out);
+	if (!has_cts && !eager) {
+		account_asked(comm, len);
+		eager_request_cts(comm, len, tag, region);
+		note_want(comm);
 		return -EAGAIN;
 	}
-	if (cleared && len > clear.len) {
-		chan_fail(chan, -EMSGSIZE,
-			  "send number %" PRIu32 " has %zu bytes, the receive posted for it %" PRIu64,
-			  chan->next_seq, len, clear.len);
-		return chan->err;
+	if (has_cts && len > cts.len) {
+		comm_fail(comm, -EMSGSIZE, "send number %" PRIu32 " has %zu bytes, the receive posted for it %" PRIu64,
+			  comm->next_seq, len, cts.len);
+		return comm->err;
 	}
-	req = req_new(chan, buf, len, region);
+	req = req_new(comm, buf, len, region);
 	if (!req)
 		return -ENOMEM;
 	req->tag = tag;
-	req->place = place;
-	ret = eager ? eager_send(req, buf) : chan->wire->send(req, buf, &clear);
+	req->sub_index = sub_index;
+	ret = eager ? eager_send(req, buf) : comm->proto->send(req, buf, &cts);
 	if (ret) {
-		req_drop(chan, req);
+		req_drop(comm, req);
 		if (ret != -EAGAIN) {
-			chan_fail(chan, ret, "send number %" PRIu32 " was refused", chan->next_seq);
+			comm_fail(comm, ret, "send number %" PRIu32 " was refused", comm->next_seq);
 		} else {
-			xfer_port_poll(chan->port);
-			chan_idle(chan);
+			account_refused(comm, len);
+			xfer_ep_poll(comm->ep);
+			comm_idle(comm);
 		}
-		return chan->err ? start_in_vain(chan, len, region, out) : -EAGAIN;
+		return comm->err ? start_failed(comm, len, region, out) : -EAGAIN;
 	}
-	chan->outstanding++;
-	if (place == REQ_WHOLE)
-		chan->next_seq++;
+	if (eager)
+		account_sent_eagerly(comm, req);
 	else
-		group_sent(chan, place);
+		account_sent(comm, req);
+	comm->outstanding++;
+	if (sub_index == REQ_WHOLE)
+		comm->next_seq++;
+	else
+		group_sent(comm, sub_index);
 	*out = req;
 	return 0;
 }
 
-static int recv_locked(struct xfer_chan *chan, const struct xfer_sub *sub, struct xfer_req **out)
+/*
+ * The plain receive: outside groups, with the tag of the receives before. Anything else returns NULL, with nothing
+ * changed, and takes the long way through recv_locked.
+ */
+static struct xfer_req *recv_plain(struct xfer_comm *comm, void *buf, size_t len, uint32_t tag,
+				   struct xfer_region *region)
+{
+	struct xfer_req *req;
+
+	if (comm->err || !comm->has_tag || comm->tag != tag || comm->outstanding >= WIRE_WINDOW)
+		return NULL;
+	req = req_new(comm, buf, len, region);
+	if (!req)
+		return NULL;
+	req->tag = tag;
+	account_receive(req);
+	if (comm->rx.rma && rma_recv_plain(comm, req)) {
+		account_accepted(comm, 1);
+		comm->outstanding++;
+		return req;
+	}
+	if (comm->proto->recv(req)) {
+		req_spare(comm, req);
+		return NULL;
+	}
+	account_accepted(comm, 1);
+	comm->outstanding++;
+	return req;
+}
+
+static int recv_whole(struct xfer_comm *comm, const struct xfer_sub *sub, struct xfer_req **out)
 {
 	struct xfer_req *req;
 	int ret;
 
-	if (chan->outstanding == WIRE_WINDOW) {
-		xfer_port_poll(chan->port);
-		return chan->err ? chan->err : -EAGAIN;
+	if (!req_fits(comm)) {
+		xfer_ep_poll(comm->ep);
+		return comm->err ? comm->err : -EAGAIN;
 	}
-	req = req_new(chan, sub->buf, sub->len, sub->region);
+	req = req_new(comm, sub->buf, sub->len, sub->region);
 	if (!req)
 		return -ENOMEM;
-	req->tag = chan->tag = sub->tag;
-	chan->has_tag = true;
-	ret = chan->wire->recv(req);
+	req->tag = comm->tag = sub->tag;
+	comm->has_tag = true;
+	account_receive(req);
+	ret = comm->proto->recv(req);
 	if (ret) {
-		req_drop(chan, req);
+		req_drop(comm, req);
 		if (ret != -EAGAIN) {
-			chan_fail(chan, ret, "receive number %" PRIu32 " was refused", chan->next_seq);
+			comm_fail(comm, ret, "receive number %" PRIu32 " was refused", comm->next_seq);
 		} else {
-			xfer_port_poll(chan->port);
-			chan_idle(chan);
+			account_refused(comm, sub->len);
+			xfer_ep_poll(comm->ep);
+			comm_idle(comm);
 		}
-		return chan->err ? start_in_vain(chan, sub->len, sub->region, out) : -EAGAIN;
+		return comm->err ? start_failed(comm, sub->len, sub->region, out) : -EAGAIN;
 	}
-	chan->next_seq++;
-	chan->outstanding++;
-	chan->wire->announce(req);
+	account_accepted(comm, 1);
+	comm->outstanding++;
 	*out = req;
 	return 0;
 }
 
-int xfer_isend(struct xfer_chan *chan, void *buf, size_t len, uint32_t tag, struct xfer_region *region,
+static int recv_group(struct xfer_comm *comm, int n, const struct xfer_sub subs[], struct xfer_req **out)
+{
+	int ret = req_fits(comm) ? group_recv(comm, n, subs, out) : -EAGAIN;
+
+	if (ret == -EAGAIN) {
+		xfer_ep_poll(comm->ep);
+		comm_idle(comm);
+		return comm->err ? start_failed(comm, 0, NULL, out) : ret;
+	}
+	if (ret)
+		return ret;
+	account_accepted(comm, n);
+	comm->next_seq++;
+	comm->outstanding++;
+	group_progress(comm);
+	return 0;
+}
+
+__attribute__((noinline)) static int recv_locked(struct xfer_comm *comm, int n, const struct xfer_sub subs[],
+						 struct xfer_req **out)
+{
+	if (comm->err)
+		return start_failed(comm, 0, NULL, out);
+	if (n == 1 && !comm->rx.grp && (!comm->has_tag || comm->tag == subs->tag))
+		return recv_whole(comm, subs, out);
+	return recv_group(comm, n, subs, out);
+}
+
+int xfer_isend(struct xfer_comm *comm, void *buf, size_t len, uint32_t tag, struct xfer_region *region,
 	       struct xfer_req **out)
 {
-	int ret = check_buffer(chan, buf, len, region);
+	int ret = check_buffer(comm, buf, len, region);
 
 	*out = NULL;
 	if (ret)
 		return ret;
-	xfer_port_lock(chan->port);
-	ret = chan->err ? start_in_vain(chan, len, region, out) : send_locked(chan, buf, len, tag, region, out);
-	xfer_port_unlock(chan->port);
+	xfer_ep_lock(comm->ep);
+	if (comm->err)
+		ret = start_failed(comm, len, region, out);
+	else if (!(*out = send_plain(comm, buf, len, tag, region)))
+		ret = send_locked(comm, buf, len, tag, region, out);
+	xfer_ep_unlock(comm->ep);
 	return ret;
 }
 
-static int group_locked(struct xfer_chan *chan, int n, const struct xfer_sub subs[], struct xfer_req **out)
+int xfer_irecv_one(struct xfer_comm *comm, void *buf, size_t len, uint32_t tag, struct xfer_region *region,
+		   struct xfer_req **out)
 {
-	int ret = chan->outstanding < WIRE_WINDOW ? group_recv(chan, n, subs, out) : -EAGAIN;
+	int ret = check_buffer(comm, buf, len, region);
 
-	if (ret == -EAGAIN) {
-		xfer_port_poll(chan->port);
-		chan_idle(chan);
-		return chan->err ? start_in_vain(chan, 0, NULL, out) : ret;
-	}
+	*out = NULL;
 	if (ret)
 		return ret;
-	chan->next_seq++;
-	chan->outstanding++;
-	group_progress(chan);
-	return 0;
+	xfer_ep_lock(comm->ep);
+	*out = recv_plain(comm, buf, len, tag, region);
+	if (!*out)
+		ret = recv_locked(comm, 1, &(struct xfer_sub){.buf = buf, .len = len, .tag = tag, .region = region},
+				  out);
+	xfer_ep_unlock(comm->ep);
+	return ret;
 }
 
-int xfer_irecv(struct xfer_chan *chan, int n, const struct xfer_sub subs[], struct xfer_req **out)
+int xfer_irecv(struct xfer_comm *comm, int n, const struct xfer_sub subs[], struct xfer_req **out)
 {
 	int i, ret = 0;
 
 	*out = NULL;
 	for (i = 0; i < n && !ret; i++)
-		ret = check_buffer(chan, subs[i].buf, subs[i].len, subs[i].region);
+		ret = check_buffer(comm, subs[i].buf, subs[i].len, subs[i].region);
 	if (ret)
 		return ret;
-	xfer_port_lock(chan->port);
-	if (chan->err)
-		ret = start_in_vain(chan, 0, NULL, out);
-	else if (n == 1 && !chan->grp && (!chan->has_tag || chan->tag == subs->tag))
-		ret = recv_locked(chan, subs, out);
-	else
-		ret = group_locked(chan, n, subs, out);
-	xfer_port_unlock(chan->port);
+	xfer_ep_lock(comm->ep);
+	ret = recv_locked(comm, n, subs, out);
+	xfer_ep_unlock(comm->ep);
 	return ret;
 }
 
-/* Is there a message that the peer, which has closed its half, has not sent? */
-static bool is_vain(const struct xfer_req *req)
+/* The peer has closed its half. Did it not send a message that this receive waits for? */
+static bool req_never_sent(const struct xfer_req *req)
 {
 	unsigned i;
 
@@ -286,46 +329,93 @@ static bool is_vain(const struct xfer_req *req)
 	return !req->parts && !group_comes(req);
 }
 
-static int test_locked(struct xfer_req *req, size_t out_lens[])
+/* The request has been polled. */
+__attribute__((always_inline)) static inline int test_polled(struct xfer_req *req, size_t out_lens[])
 {
-	struct xfer_chan *chan = req->chan;
+	struct xfer_comm *comm = req->comm;
 
+	if (req->done && !req->err) {
+		int ret = comm->rx.self_flush ? flush_self(req) : 1;
+
+		if (ret <= 0)
+			return ret;
+		comm->outstanding--;
+		if (req->parts)
+			return group_take(req, out_lens);
+		out_lens[0] = req->len;
+		req_spare(comm, req);
+		return 1;
+	}
+	if (!comm->err && req->err)
+		comm_fail(comm, req->err, "the peer has closed its half before send number %" PRIu32, req->seq);
+	if (!comm->err && comm->close.peer_closed && comm->kind == XFER_RECV && req_never_sent(req))
+		comm_fail(comm, -ECONNRESET, "the peer has closed its half after %" PRIu32 " messages",
+			  comm->close.peer_sent);
+	if (!comm->err)
+		comm_idle(comm);
+	return comm->err;
+}
+
+static inline int test_locked(struct xfer_req *req, size_t out_lens[])
+{
 	if (req->flush) {
 		out_lens[0] = 0;
 		return flush_test(req);
 	}
 	if (!req->done || req->flushing)
-		xfer_port_poll(chan->port);
-	if (req->done && !req->err) {
-		int ret = chan->self_flush ? flush_self(req) : 1;
+		xfer_ep_poll(req->comm->ep);
+	return test_polled(req, out_lens);
+}
 
-		if (ret <= 0)
-			return ret;
-		chan->outstanding--;
-		if (req->parts)
-			return group_take(req, out_lens);
-		out_lens[0] = req->len;
-		req_drop(chan, req);
-		return 1;
-	}
-	if (!chan->err && req->err)
-		chan_fail(chan, req->err, "the peer has closed its half before send number %" PRIu32,
-			  req->seq);
-	if (!chan->err && chan->peer_closed && chan->kind == XFER_RECV && is_vain(req))
-		chan_fail(chan, -ECONNRESET, "the peer has closed its half after %" PRIu32 " messages",
-			  chan->peer_sent);
-	if (!chan->err)
-		chan_idle(chan);
-	return chan->err;
+int xfer_test_noting(struct xfer_req *req, size_t out_lens[], void (*note)(const struct xfer_req *req, void *arg),
+		     void *arg)
+{
+	struct xfer_ep *ep = req->comm->ep;
+	int ret;
+
+	xfer_ep_lock(ep);
+	if (!req->done || req->flushing)
+		xfer_ep_poll(ep);
+	note(req, arg);
+	ret = test_polled(req, out_lens);
+	xfer_ep_unlock(ep);
+	return ret;
 }
 
 int xfer_test(struct xfer_req *req, size_t out_lens[])
 {
-	struct xfer_port *port = req->chan->port;
+	struct xfer_ep *ep = req->comm->ep;
 	int ret;
 
-	xfer_port_lock(port);
+	xfer_ep_lock(ep);
 	ret = test_locked(req, out_lens);
-	xfer_port_unlock(port);
+	xfer_ep_unlock(ep);
 	return ret;
+}
+
+bool xfer_is_done(struct xfer_req *req, size_t *out_len)
+{
+	if (!req_is_ready(req))
+		return false;
+	*out_len = req->len;
+	req_take(req);
+	return true;
+}
+
+int xfer_flush(struct xfer_comm *comm, void *buf, struct xfer_region *region, struct xfer_req **out)
+{
+	int ret;
+
+	*out = NULL;
+	if (!region_is_gpus(region))
+		return 0;
+	xfer_ep_lock(comm->ep);
+	ret = flush_start(comm, buf, region, out);
+	xfer_ep_unlock(comm->ep);
+	return ret;
+}
+
+void xfer_comm_self_flush(struct xfer_comm *comm)
+{
+	comm->rx.self_flush = true;
 }

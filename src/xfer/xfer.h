@@ -1,168 +1,117 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Moving messages: ports, channels, registrations, requests. conn makes channels with it, nccl sends and
+ * Moving messages: endpoints, comms, registrations, requests. cm makes comms through this interface, nccl sends and
  * receives through it.
  *
- *	port      a device's libfabric endpoints, one a rail, for the thread that made the connections
- *	channel   one direction between two processes, on one port at each end
- *	region    registered memory of a channel
- *	request   one message in flight on a channel
+ *	endpoint  a device's libfabric endpoints, one per rail, for the thread that made the connections
+ *	comm      one direction between two processes, on one endpoint at each end
+ *	region    registered memory of a comm
+ *	request   one message in flight on a comm, or one group of messages
  *
- * A receive tells the sender of its buffer (clear-to-send); a send waits for that word, so no byte arrives
- * unexpected and no message blocks another's way; a small message may go ahead of it and is copied
- * (eager.c). The k-th send meets the k-th receive, if the tags are the same. What carries the bytes is the channel's wire: tagged
- * messages or remote writes.
+ * A receive sends the sender a clear-to-send for its buffer, and a send waits for it. So no byte arrives unexpected,
+ * and no message blocks another. A small message may precede its clear-to-send and is copied (eager.c). The k-th send
+ * matches the k-th receive if the tags are equal. The protocol of the comm carries the bytes: tagged messages or
+ * remote writes.
  *
- * Threads: any thread may call anything; calls on one port are serialised by its lock. A request is tested
- * by one thread at a time. Nothing blocks but closing, for at most WEFT_CLOSE_TIMEOUT.
+ * Threads: any thread may call any function; the lock of an endpoint serialises the calls on it. Only one thread at a
+ * time may test a request. Only closing blocks, for at most WEFT_CLOSE_TIMEOUT.
  *
- * Errors: 0 or a negative errno; -EAGAIN means nothing happened, call again. Whoever finds a failure's
- * cause has logged it; a failed channel keeps returning its error.
+ * Errors: functions return 0 or a negative errno; -EAGAIN means that nothing happened and the caller shall call
+ * again. The function that finds the cause of a failure logs it. A failed comm keeps returning its error.
  */
 #ifndef WEFT_XFER_XFER_H
 #define WEFT_XFER_XFER_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "comm/api.h"
+#include "ep/api.h"
 
-#include "dev/dev.h"
-#include "peer/lifeline.h"
-#include "wire/ctrl.h"
+/* --- endpoints; more in ep/api.h --- */
 
-struct xfer_port;
-struct xfer_chan;
-struct xfer_region;
-struct xfer_req;
+/* Returns the calling thread's endpoint on this device, which it opens if necessary. Adds a reference. */
+int xfer_ep_get(struct dev *dev, const struct conf *conf, struct xfer_ep **out);
+
+/* Refuses a connect request, with `err` as the reason. */
+void xfer_ep_refuse(struct xfer_ep *ep, const struct wire_connect *request, int err);
+
+/* --- comms; with the lock held --- */
 
 /*
- * What conn does with the connect messages that arrive at a port. Called under the port's lock.
- * `listen` and `waiter` are what xfer_port_listen and xfer_chan_open were given.
+ * Makes the local half of a comm to the endpoint `who`. The comm takes over the reference to `line` (may be NULL),
+ * also on failure. `connector` (NULL for an acceptor) gets the response, until the comm is connected or closed. The
+ * comm holds a reference to the endpoint.
  */
-struct xfer_conn_ops {
-	void (*request)(void *listen, const struct wire_connect *msg);
-	void (*response)(void *waiter, const struct wire_connect *msg);
-};
+int xfer_comm_open(struct xfer_ep *ep, enum xfer_kind kind, const struct wire_who *who, struct lifeline *line,
+		   struct xfer_connector *connector, struct xfer_comm **out);
 
-/* --- ports --- */
+/* Sends the connect request, or the response, with its two secrets (wire/ctrl.h) to the object `to` at the peer. */
+int xfer_comm_send_connect(struct xfer_comm *comm, enum wire_type type, uint32_t to, uint64_t proof, uint64_t ask);
 
-/* The calling thread's port on this device, opened when there is none yet; counted. */
-int xfer_port_get(struct dev *dev, const struct conf *conf, const struct xfer_conn_ops *ops,
-		  struct xfer_port **out);
-
-/* Gives up one count; the last closes the endpoint. Accepts NULL. */
-void xfer_port_put(struct xfer_port *port);
-
-/* The lock that serialises a port; conn holds it around its steps. */
-void xfer_port_lock(struct xfer_port *port);
-void xfer_port_unlock(struct xfer_port *port);
-
-/* The following need the lock. */
-
-/* Drives libfabric once. 0, or the error that broke the whole port. */
-int xfer_port_poll(struct xfer_port *port);
-
-/* A number that two ranks compare to see that they use the same provider and protocol. */
-uint16_t xfer_wire_tag(const struct dev *dev);
-
-/* Where this port is reached. */
-void xfer_port_who(const struct xfer_port *port, struct wire_who *out);
-const struct lifeline_addr *xfer_port_lifeline(const struct xfer_port *port);
-
-/* Gives `listen` an id that connect requests may name; ended by xfer_port_unlisten. */
-int xfer_port_listen(struct xfer_port *port, void *listen, uint32_t *out_id);
-void xfer_port_unlisten(struct xfer_port *port, uint32_t id);
-
-/* Answers a request that nobody here will serve. */
-void xfer_port_refuse(struct xfer_port *port, const struct wire_connect *request, int err);
-
-/* --- channels; with the lock held --- */
-
-enum xfer_kind { XFER_SEND, XFER_RECV };
+/* Returns 1 if the connect message has been sent, 0 if not, or the comm's error. */
+int xfer_comm_connect_sent(struct xfer_comm *comm);
 
 /*
- * Makes a channel's local half towards the endpoint `who`; `line` (may be NULL) becomes the channel's,
- * also on failure. `waiter` is handed to ops->response. The channel holds a count of the port.
+ * Connects the comm to the half, the rails and the process that the peer's message names. Transfers may start now. 0
+ * or a negative errno (logged).
  */
-int xfer_chan_open(struct xfer_port *port, enum xfer_kind kind, const struct wire_who *who,
-		   struct lifeline *line, void *waiter, struct xfer_chan **out);
+int xfer_comm_connected(struct xfer_comm *comm, const struct wire_connect *msg);
 
-/* Sends the connect request, or the response with the errno `status`, to the object `to` at the peer. */
-int xfer_chan_send_connect(struct xfer_chan *chan, enum wire_type type, uint32_t to, uint8_t status);
+/* "host pid 123 at address", valid as long as the comm. */
+const char *xfer_comm_peer_text(const struct xfer_comm *comm);
 
-/* Has the connect message left? 1, 0, or the channel's error. */
-int xfer_chan_connect_sent(struct xfer_chan *chan);
+/* --- the functions below take the lock themselves --- */
 
 /*
- * Names the peer's half, its rails and, for a connector, who it turned out to be: data may flow now. 0 or a
- * negative errno (logged).
+ * Closes a comm in any state, with its regions. It cancels outstanding receives and waits for outstanding sends;
+ * after WEFT_CLOSE_TIMEOUT it shuts the whole endpoint down instead. Afterwards nothing accesses the user's memory.
+ * Never fails; accepts NULL.
  */
-int xfer_chan_connected(struct xfer_chan *chan, const struct wire_connect *msg);
+void xfer_comm_close(struct xfer_comm *comm);
 
-/* Looks at the peer's lifeline. 0, or the error of a peer that is gone (logged). */
-int xfer_chan_check_peer(struct xfer_chan *chan);
-
-/* "host pid 123 (tcp, lo)": valid as long as the channel. */
-const char *xfer_chan_peer_text(const struct xfer_chan *chan);
-
-/* --- everything below takes the lock itself --- */
+enum xfer_kind xfer_comm_kind(const struct xfer_comm *comm);
 
 /*
- * Ends a channel in any state, with its regions. Outstanding receives are given up, outstanding sends are
- * waited for; when WEFT_CLOSE_TIMEOUT passes, the whole port is shut down instead. Afterwards nothing
- * touches the user's memory. Never fails; accepts NULL.
- */
-void xfer_chan_close(struct xfer_chan *chan);
-
-enum xfer_kind xfer_chan_kind(const struct xfer_chan *chan);
-
-/* Registers host memory for this channel. May run beside traffic. */
-int xfer_region_open(struct xfer_chan *chan, void *base, size_t len, struct xfer_region **out);
-
-/*
- * The same for memory of a GPU, which no CPU may touch. fd: a dma-buf that has it from `offset` on, or -1. -ENOTSUP: the
- * device or this GPU can't (logged).
- */
-int xfer_region_open_gpu(struct xfer_chan *chan, const struct accel_mem *m, void *base, size_t len, int fd,
-			 uint64_t offset, struct xfer_region **out);
-
-/*
- * Ends a registration. Messages still moving through it are given up and the channel is dead; afterwards
- * nothing touches the memory. Never fails.
+ * Ends a registration. If messages that use it are outstanding, they are cancelled and the comm fails. Afterwards
+ * nothing accesses the memory. Never fails.
  */
 void xfer_region_close(struct xfer_region *region);
 
-/* A buffer of a receive. region may be NULL when len is 0. */
-struct xfer_sub {
-	void *buf;
-	size_t len;
-	uint32_t tag;
-	struct xfer_region *region;
-};
-
 /*
- * Starts a message, or a receive of n (1 to WIRE_GROUP_MAX) messages that come in any order: each goes to the
- * first buffer with its tag that has none. All messages of a receive are sent before any of the next: one with
- * another tag gets -EAGAIN until its turn. -EAGAIN: not now (no clear-to-send yet, or something is full). A dead channel is no
- * error here: the request fails when it is tested.
+ * Start a send, or a receive of n (1 to WIRE_GROUP_MAX) messages that arrive in any order: each message goes to the
+ * first free buffer with its tag. All messages of a receive are sent before any message of the next receive; a send
+ * with another tag returns -EAGAIN until then. -EAGAIN: try again later (no clear-to-send yet, or a queue is full).
+ * On a failed comm the request is started, and testing it returns the error.
  */
-int xfer_isend(struct xfer_chan *chan, void *buf, size_t len, uint32_t tag, struct xfer_region *region,
+int xfer_isend(struct xfer_comm *comm, void *buf, size_t len, uint32_t tag, struct xfer_region *region,
 	       struct xfer_req **out);
-int xfer_irecv(struct xfer_chan *chan, int n, const struct xfer_sub subs[], struct xfer_req **out);
+int xfer_irecv(struct xfer_comm *comm, int n, const struct xfer_sub subs[], struct xfer_req **out);
+/* The same for n = 1, by a shorter way. */
+int xfer_irecv_one(struct xfer_comm *comm, void *buf, size_t len, uint32_t tag, struct xfer_region *region,
+		   struct xfer_req **out);
 
 /*
- * Makes what was received into a GPU's memory `buf` visible to the GPU: everything whose receive is done. *out is NULL
- * when that is so already, else a request to be tested. 0, or an error.
+ * Makes the data of all completed receives visible to the GPU whose memory contains `buf`. *out is NULL if they are
+ * visible already, otherwise a request to be tested. Returns 0 or an error.
  */
-int xfer_flush(struct xfer_chan *chan, void *buf, struct xfer_region *region, struct xfer_req **out);
+int xfer_flush(struct xfer_comm *comm, void *buf, struct xfer_region *region, struct xfer_req **out);
 
-/* From now on receives are flushed before they are done, for GPUs that NCCL asks no flush for. */
-void xfer_chan_self_flush(struct xfer_chan *chan);
+/* From now on receives are flushed before they complete, on GPUs for which NCCL requests no flush. */
+void xfer_comm_self_flush(struct xfer_comm *comm);
 
 /*
- * Drives the port. n > 0: done, out_lens has the lengths of its n messages and the request is gone. 0: not yet.
- * Negative: the request failed; it stays the channel's until that is closed.
+ * Polls the endpoint and tests the request. Returns n > 0 if the request is done: out_lens then has the lengths of
+ * its n messages, and the request is freed. Returns 0 if it is not done. Negative: the request failed; the comm keeps
+ * it until the comm is closed.
  */
 int xfer_test(struct xfer_req *req, size_t out_lens[]);
+
+/*
+ * The same without a poll and without the lock, for a message that is done and needs nothing more: gives its length and
+ * frees the request. False: xfer_test has the answer.
+ */
+bool xfer_is_done(struct xfer_req *req, size_t *out_len);
+
+/* The same for a message; `note` sees the request after the poll, with the lock held. */
+int xfer_test_noting(struct xfer_req *req, size_t out_lens[], void (*note)(const struct xfer_req *req, void *arg),
+		     void *arg);
 
 #endif

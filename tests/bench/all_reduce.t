@@ -1,26 +1,18 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# all_reduce_perf from end to end: Weft and plugins that are not Weft, honest ones and faulty ones.
+# all_reduce_perf from end to end, with Weft and with other plugins, correct and faulty ones.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/check/tap.bash
 . "$here/../check/tap.bash"
-build=${TEST_BUILDDIR:?run by make check}
+# shellcheck source=tests/bench/collective.bash
+. "$here/collective.bash"
 perf=$build/benchmarks/all_reduce_perf
 socket=$build/tests/bench/.libs/socket_plugin.so
 faulty=$build/tests/bench/.libs/faulty_plugin.so
 weft=$build/src/.libs/libnccl-net-weft.so
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 largest=16M
-if [ -n "${TEST_SANITIZER:-}" ]; then
-	# Slow, and what libfabric keeps for itself is no leak of ours.
-	largest=256K
-	echo leak:libfabric.so >"$work/lsan"
-	export LSAN_OPTIONS="suppressions=$work/lsan:print_suppressions=0"
-fi
-unset RANK WORLD_SIZE MASTER_ADDR MASTER_PORT PMI_RANK PMIX_RANK OMPI_COMM_WORLD_RANK SLURM_PROCID
-unset NCCL_TESTS_DEVICE NCCL_TESTS_MIN_BW
+[ -z "${TEST_SANITIZER:-}" ] || largest=256K # sanitizers are slow
 
 # Runs all_reduce_perf; leaves $out, $err and $status.
 run() {
@@ -32,7 +24,7 @@ run() {
 
 rows() { grep -cvE '^(#|$)' "$work/out"; }
 
-# Passes when nothing was wrong: exit 0, `count` rows of 13 fields, no #wrong but 0.
+# Passes if the run was right: exit status 0, the given number of rows with 13 fields, and 0 in every #wrong.
 good() { # description, number of rows
 	local wrong
 	wrong=$(awk '!/^#/ && NF && (NF != 13 || $9 != "0" || $13 != "0")' "$work/out")
@@ -44,7 +36,7 @@ good() { # description, number of rows
 	fi
 }
 
-# Passes when the exit status and a line of what was said are these.
+# Passes if the exit status and a line of the output match.
 ends() { # description, status, pattern in stdout or stderr
 	if [ $status = "$2" ] && grep -qE -- "$3" "$work/out" "$work/err"; then
 		ok "$1"
@@ -88,7 +80,7 @@ for plugin in "$socket" "$weft"; do
 	run --plugin "$plugin" --ranks 3 -b 8 -e 1M -f 32 -n 2
 	good "$name: honest" 4
 
-	# The plugin below spoils one in 7 messages.
+	# The plugin below corrupts one in 7 messages.
 	export FAULTY_INNER=$plugin FAULTY_HOW
 	for FAULTY_HOW in flip stale overrun; do
 		run --plugin "$faulty" --ranks 2 -b 256K -e 256K -n 3
@@ -114,7 +106,8 @@ for plugin in "$socket" "$weft"; do
 	unset FAULTY_INNER FAULTY_HOW
 done
 
-# A killed rank: the others end within 10 s and name it. $1 the victim, $2 the plugin
+# A rank is killed: the others end soon and name it. On a busy machine that may take a minute; the run is limited to 120
+# s. $1: the victim, $2: the plugin.
 killed() {
 	local name victim_pid launcher began took expected
 	name=$(basename "$2" .so)
@@ -122,7 +115,7 @@ killed() {
 	timeout --kill-after=5 120 "$perf" --plugin "$2" --ranks 4 -b 1M -e 1M -n 100000000 -c 0 >"$work/out" 2>"$work/err" &
 	launcher=$!
 	for _ in $(seq 600); do
-		# Columns 1 to 5 of the first row are printed when the ranks set to work.
+		# The ranks have begun when columns 1 to 5 of the first row are printed.
 		grep -qs '^ *1048576 ' "$work/out" && break
 		sleep 0.1
 	done
@@ -135,10 +128,10 @@ killed() {
 	took=$((SECONDS - began))
 	out=$(cat "$work/out")
 	err=$(cat "$work/err")
-	if [ $status = 137 ] && [ $took -le 10 ]; then
-		ok "$name: killing rank $1 ends the others within 10 s, exit not 0"
+	if [ $status = 137 ] && [ $took -le 60 ]; then
+		ok "$name: killing rank $1 ends the others long before their limit, exit not 0"
 	else
-		bad "$name: killing rank $1 ends the others within 10 s, exit not 0" "exit $status after $took s" \
+		bad "$name: killing rank $1 ends the others long before their limit, exit not 0" "exit $status after $took s" \
 			"$out" "$err"
 	fi
 	expected="rank $1 \\([^ ]+, pid $victim_pid\\) died"
@@ -152,7 +145,7 @@ killed() {
 killed 0 "$socket"
 killed 2 "$weft"
 
-# Ranks that something else starts, each of them $gpus ranks.
+# Ranks started by another launcher; each becomes $gpus ranks.
 gpus=1
 started() { # description, then per rank: environment
 	local pids=() r=0 failed=0 last=$((($# - 1) * gpus - 1))
@@ -193,7 +186,7 @@ ends "a launcher that does not say where rank 0 is" 2 'set MASTER_ADDR'
 RANK=0 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 run --ranks 2
 ends "a launcher and --ranks" 2 'says that this is rank 0 of 2'
 
-for bad_options in "-n abc" "-d flaot" "-o summ" "-b 8M -e 4M" "-J x.txt" "-z 1" "--nope" "-b" "stray"; do
+for bad_options in "-n abc" "-d flaot" "-o summ" "-b 8M -e 4M" "-J x.txt" "-a 4" "--nope" "-b" "stray"; do
 	# shellcheck disable=SC2086
 	run $bad_options
 	if [ $status = 2 ] && [ -z "$out" ] && [ "$(wc -l <"$work/err")" = 1 ]; then
@@ -203,6 +196,8 @@ for bad_options in "-n abc" "-d flaot" "-o summ" "-b 8M -e 4M" "-J x.txt" "-z 1"
 	fi
 done
 
+run --ranks 2 -b 8 -e 8 -n 1 -z 1
+ends "an option that means nothing without a GPU is ignored" 0 '^# ignored: --blocking 1: '
 run --plugin "$work/nothing.so" --ranks 2 -b 8 -e 8
 ends "a plugin that is not there" 3 'cannot load plugin'
 NCCL_TESTS_MIN_BW=1000000 run --ranks 2 -b 8 -e 8 -n 1
@@ -226,5 +221,35 @@ assert len(j["config"]["devices"]) == 2 and j["errors"] == []
 	ok "the JSON output is JSON"
 else
 	bad "the JSON output is JSON" "$said"
+fi
+
+# What a rank has sent and received stands in its record: 2 (n - 1) / n of the bytes of each all-reduce, at least.
+run --ranks 2 -b 1M -e 1M -n 5 --observe 1 -J "$work/observed.json"
+ends "--observe shows a peer of each rank" 0 '^#     to   .* (fine|idle|both|sender|receiver|waits|network|held up|too early)'
+if ! command -v python3 >/dev/null; then
+	skip "--observe in JSON" "no python3"
+elif said=$(python3 -c '
+import json, sys
+ranks = json.load(open(sys.argv[1]))["observed"]
+assert len(ranks) == 2 and ranks[0]["pid"] != ranks[1]["pid"]
+for rank in ranks:
+    ways = {peer["direction"]: peer["bytes"] for peer in rank["peers"]}
+    assert min(ways["send"], ways["receive"]) >= 5 << 20, ways
+' "$work/observed.json" 2>&1); then
+	ok "--observe in JSON"
+else
+	bad "--observe in JSON" "$said"
+fi
+WEFT_STATS=0 run --ranks 2 -b 8 -e 8 -n 1 --observe 1
+ends "--observe without records" 0 '^#   no record: '
+
+# In a network namespace whose only interface is down, ranks cannot meet, and waiting does not help.
+if unshare -n true 2>/dev/null; then
+	printf '#!/bin/sh\nexec unshare -n "%s" "$@"\n' "$perf" >"$work/alone"
+	chmod +x "$work/alone"
+	limit_s=100 perf=$work/alone run --ranks 2 -b 8 -e 8
+	ends "loopback that is down" 1 "this host's loopback interface is down"
+else
+	skip "loopback that is down" "not allowed to make network namespaces"
 fi
 tap_done

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Types, reductions and the data that verify them: right, exact in any order, and hard to fool. */
+/* Types, reductions and verification data: right, exact in any order, and sensitive to every fault. */
 #include "unit/unit.h"
 
 #include <math.h>
@@ -11,7 +11,7 @@
 #include "types.h"
 #include "verify.h"
 
-enum { N = 3000 }; /* elements: more than two of verify's pieces */
+enum { N = 3000 }; /* number of elements, more than two PIECEs of verify.c */
 
 static uint64_t a[N], b[N], want[N];
 
@@ -26,7 +26,7 @@ static void names(void **state)
 	assert_int_equal(op_find("mulsum"), -1);
 }
 
-/* A small float from its parts, by the book. */
+/* Computes the value of a small float from its parts, by the definition of the format. */
 static double decode(uint16_t bits, int exponent_bits, int fraction_bits)
 {
 	int bias = (1 << (exponent_bits - 1)) - 1;
@@ -43,8 +43,7 @@ static double decode(uint16_t bits, int exponent_bits, int fraction_bits)
 	return bits & 0x8000 ? -v : v;
 }
 
-static void check_small_float(float (*to)(uint16_t), uint16_t (*from)(float), int exponent_bits,
-			      int fraction_bits)
+static void check_small_float(float (*to)(uint16_t), uint16_t (*from)(float), int exponent_bits, int fraction_bits)
 {
 	for (uint32_t i = 0; i < 65536; i++) {
 		uint16_t bits = (uint16_t)i;
@@ -60,7 +59,7 @@ static void check_small_float(float (*to)(uint16_t), uint16_t (*from)(float), in
 	}
 }
 
-/* Between two neighbours: the nearer one, and in the middle the even one. */
+/* A value between two neighbours rounds to the nearer one, a value in the middle to the even one. */
 static void check_rounding(uint16_t (*from)(float), int exponent_bits, int fraction_bits)
 {
 	uint16_t infinity = (uint16_t)(((1 << exponent_bits) - 1) << fraction_bits);
@@ -71,7 +70,7 @@ static void check_rounding(uint16_t (*from)(float), int exponent_bits, int fract
 		float middle = (float)((v + w) / 2);
 
 		if (exponent_bits == 8 && low < 256)
-			continue; /* float has no bits to spare between bfloat16's subnormals */
+			continue; /* skips bfloat16's subnormals and smallest normals */
 		assert_int_equal(from(middle), low + (low & 1));
 		assert_int_equal(from(nextafterf(middle, 0)), low);
 		assert_int_equal(from(nextafterf(middle, INFINITY)), low + 1);
@@ -100,16 +99,16 @@ static void bfloat16(void **state)
 	assert_int_equal(bfloat16_from_float(0x1.ffp127f), 0x7f80);
 }
 
-#define CHECK_OPS(type, T, x, y, sum, prod, max, min, avg)                                         \
-	do {                                                                                       \
-		const T in[2] = {x, y}, expected[OP_COUNT] = {sum, prod, max, min, avg};           \
-		for (int op = 0; op < OP_COUNT; op++) {                                            \
-			T out;                                                                     \
-			reduce(type, (enum redop)op, &out, &in[0], &in[1], 1);                     \
-			reduce_finish(type, (enum redop)op, 2, &out, 1);                           \
-			if (out != expected[op])                                                   \
-				fail_msg("%s %s", type_facts[type].name, op_names[op]);            \
-		}                                                                                  \
+#define CHECK_OPS(type, T, x, y, sum, prod, max, min, avg)                                                             \
+	do {                                                                                                           \
+		const T in[2] = {x, y}, expected[OP_COUNT] = {sum, prod, max, min, avg};                               \
+		for (int op = 0; op < OP_COUNT; op++) {                                                                \
+			T out;                                                                                         \
+			reduce(type, (enum redop)op, &out, &in[0], &in[1], 1);                                         \
+			reduce_finish(type, (enum redop)op, 2, &out, 1);                                               \
+			if (out != expected[op])                                                                       \
+				fail_msg("%s %s", type_facts[type].name, op_names[op]);                                \
+		}                                                                                                      \
 	} while (0)
 
 static void reductions(void **state)
@@ -118,23 +117,19 @@ static void reductions(void **state)
 	CHECK_OPS(TYPE_INT8, int8_t, 100, 60, -96, 112, 100, 60, -48);
 	CHECK_OPS(TYPE_INT8, int8_t, -7, 2, -5, -14, 2, -7, -2);
 	CHECK_OPS(TYPE_UINT8, uint8_t, 200, 100, 44, 32, 200, 100, 22);
-	CHECK_OPS(TYPE_INT32, int32_t, INT32_MAX, 3, INT32_MIN + 2, INT32_MAX - 2, INT32_MAX, 3,
-		  (INT32_MIN + 2) / 2);
+	CHECK_OPS(TYPE_INT32, int32_t, INT32_MAX, 3, INT32_MIN + 2, INT32_MAX - 2, INT32_MAX, 3, (INT32_MIN + 2) / 2);
 	CHECK_OPS(TYPE_UINT32, uint32_t, UINT32_MAX, 3, 2, UINT32_MAX - 2, UINT32_MAX, 3, 1);
-	CHECK_OPS(TYPE_INT64, int64_t, INT64_MIN, -1, INT64_MAX, INT64_MIN, -1, INT64_MIN,
-		  INT64_MAX / 2);
+	CHECK_OPS(TYPE_INT64, int64_t, INT64_MIN, -1, INT64_MAX, INT64_MIN, -1, INT64_MIN, INT64_MAX / 2);
 	CHECK_OPS(TYPE_UINT64, uint64_t, UINT64_MAX, 3, 2, UINT64_MAX - 2, UINT64_MAX, 3, 1);
-	CHECK_OPS(TYPE_HALF, uint16_t, 0x4200 /* 3 */, 0xc000 /* -2 */, 0x3c00, 0xc600, 0x4200,
-		  0xc000, 0x3800);
+	CHECK_OPS(TYPE_HALF, uint16_t, 0x4200 /* 3 */, 0xc000 /* -2 */, 0x3c00, 0xc600, 0x4200, 0xc000, 0x3800);
 	CHECK_OPS(TYPE_FLOAT, float, 3, -2, 1, -6, 3, -2, 0.5f);
 	CHECK_OPS(TYPE_DOUBLE, double, 3, -2, 1, -6, 3, -2, 0.5);
-	CHECK_OPS(TYPE_BFLOAT16, uint16_t, 0x4040 /* 3 */, 0xc000 /* -2 */, 0x3f80, 0xc0c0, 0x4040,
-		  0xc000, 0x3f00);
+	CHECK_OPS(TYPE_BFLOAT16, uint16_t, 0x4040 /* 3 */, 0xc000 /* -2 */, 0x3f80, 0xc0c0, 0x4040, 0xc000, 0x3f00);
 }
 
 static void half_sums_round_each_time(void **state)
 {
-	/* 2048 + 1 is half way between two halves; the even one is 2048. */
+	/* 2048 + 1 is in the middle between two halves, of which 2048 is even. */
 	uint16_t big = 0x6800, one = 0x3c00, out;
 
 	(void)state;
@@ -142,7 +137,7 @@ static void half_sums_round_each_time(void **state)
 	assert_int_equal(out, 0x6800);
 }
 
-/* Reduces all ranks' data in an order: ranks[0], then the others one by one. */
+/* Reduces the data of all ranks in the given order: ranks[0], then the others one by one. */
 static void reduce_in_order(const struct verify_case *c, const int *ranks, void *out)
 {
 	verify_fill(c, ranks[0], out, N);
@@ -173,8 +168,7 @@ static void for_all_cases(void (*check)(const struct verify_case *))
 	for (int t = 0; t < TYPE_COUNT; t++)
 		for (int o = 0; o < OP_COUNT; o++)
 			for (size_t i = 0; i < COUNT(rank_counts); i++) {
-				struct verify_case c = {(enum elem_type)t, (enum redop)o, 5,
-							rank_counts[i], 0};
+				struct verify_case c = {(enum elem_type)t, (enum redop)o, 5, rank_counts[i], 0};
 
 				verify_expect(&c, want, N);
 				check(&c);
@@ -190,8 +184,8 @@ static void check_order(const struct verify_case *c)
 		shuffle(ranks, c->nranks, &seed);
 		reduce_in_order(c, ranks, a);
 		if (memcmp(a, want, N * type_facts[c->type].bytes))
-			fail_msg("%s %s of %d ranks depends on the order", type_facts[c->type].name,
-				 op_names[c->op], c->nranks);
+			fail_msg("%s %s of %d ranks depends on the order", type_facts[c->type].name, op_names[c->op],
+				 c->nranks);
 		assert_int_equal(verify_compare(c, a, want, N), 0);
 	}
 }
@@ -202,7 +196,7 @@ static void results_do_not_depend_on_the_order(void **state)
 	for_all_cases(check_order);
 }
 
-/* As NCCL does it: each contribution times 1/n, rounded, then added. */
+/* NCCL's way: multiplies each contribution by 1/n, rounds, then adds. */
 static void check_scaled_first(const struct verify_case *c)
 {
 	const struct type_facts *f = &type_facts[c->type];
@@ -217,12 +211,10 @@ static void check_scaled_first(const struct verify_case *c)
 			uint16_t *h = (uint16_t *)b + i;
 
 			if (c->type == TYPE_HALF)
-				*h = half_from_float(half_to_float(*h) *
-						     half_to_float(half_from_float(scale)));
+				*h = half_from_float(half_to_float(*h) * half_to_float(half_from_float(scale)));
 			else if (c->type == TYPE_BFLOAT16)
-				*h = bfloat16_from_float(
-					bfloat16_to_float(*h) *
-					bfloat16_to_float(bfloat16_from_float(scale)));
+				*h = bfloat16_from_float(bfloat16_to_float(*h) *
+							 bfloat16_to_float(bfloat16_from_float(scale)));
 			else if (c->type == TYPE_FLOAT)
 				((float *)b)[i] *= scale;
 			else
@@ -242,18 +234,16 @@ static void averages_may_scale_first(void **state)
 }
 
 /*
- * How many elements of want differ after something went wrong. Small types cannot show every fault
- * in every element, and the minimum of many ranks rarely is the one that went wrong; a whole chunk
- * of N always shows it.
+ * Checks that a fault changes at least this share of the N elements. Small types do not show every fault in every element,
+ * and the minimum of many ranks rarely is the value with the fault, but some of N elements always show it.
  */
 static void must_show(const struct verify_case *c, const char *fault, double share)
 {
 	int64_t wrong = verify_compare(c, a, want, N);
 
 	if ((double)wrong < share * N)
-		fail_msg("%s %s of %d ranks: %s shows in %lld of %d elements only",
-			 type_facts[c->type].name, op_names[c->op], c->nranks, fault,
-			 (long long)wrong, N);
+		fail_msg("%s %s of %d ranks: %s shows in %lld of %d elements only", type_facts[c->type].name,
+			 op_names[c->op], c->nranks, fault, (long long)wrong, N);
 }
 
 static void check_faults(const struct verify_case *c)
@@ -264,7 +254,7 @@ static void check_faults(const struct verify_case *c)
 	uint64_t seed = 2;
 	bool minmax = c->op == OP_MIN || c->op == OP_MAX;
 
-	/* Of 8 bits, many ranks leave the same average and the same extremes everywhere. */
+	/* With 8 bits and many ranks, the average and the extremes are the same at all elements. */
 	if (bytes == 1 && (minmax || c->op == OP_AVG) && c->nranks > 7)
 		return;
 
@@ -283,9 +273,8 @@ static void check_faults(const struct verify_case *c)
 	shuffle(ranks, c->nranks, &seed);
 	ranks[0] = ranks[1];
 	reduce_in_order(c, ranks, a);
-	/* At an element, one rank decides a minimum, and two an average. */
-	must_show(c, "one rank twice and another one not at all",
-		  minmax || c->op == OP_AVG ? 0.1 / c->nranks : 0.2);
+	/* At each element, one rank determines a minimum, and two ranks determine an average. */
+	must_show(c, "one rank twice and another one not at all", minmax || c->op == OP_AVG ? 0.1 / c->nranks : 0.2);
 }
 
 static void faults_show(void **state)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# make bench's script, a few points only: every row has a result, the JSON is whole. Not for its figures.
+# The script of make bench with a few points: every row has a result, and the JSON is complete. The figures are not
+# tested.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/check/tap.bash
@@ -14,10 +15,10 @@ none "ends well" "$([ $rc = 0 ] || { echo "exit $rc"; tail -n 5 "$tmp/err"; })"
 without=instructions # what a machine without valgrind may lack
 command -v valgrind >/dev/null && without=nothing
 none "every row has a result" "$(grep 'not measured' "$tmp/out" | grep -v "$without")"
-none "every verdict is one of four" "$(sed '1,/^measure/d; /^$/,$d' "$tmp/out" | grep -vE ' (met|met in part|missed|published|not measured)$')"
+none "every verdict is one of six" "$(sed '1,/^measure/d; /^$/,$d' "$tmp/out" | grep -vE ' (met|met in part|missed|tie|published|not measured)$')"
 rows=$(tests/bench/net_perf_json "$tmp/json" table)
-if [ "$rows" -ge 27 ]; then ok "all rows"; else bad "all rows" "$(cat "$tmp/out")"; fi
-for run in tcp-latency shm-latency tcp-bandwidth shm-bandwidth tcp-rate sockets workload-off pairs slow-rail; do
+if [ "$rows" -ge 36 ]; then ok "all rows"; else bad "all rows" "$(cat "$tmp/out")"; fi
+for run in tcp-latency shm-latency tcp-bandwidth shm-bandwidth tcp-rate sockets comms-4-2 comms-4-2-rate workload-off pairs slow-rail; do
 	if [ "$(tests/bench/net_perf_json "$tmp/json" runs $run wrong)" = 0 ]; then
 		ok "$run is in the JSON, nothing wrong"
 	else
@@ -25,7 +26,7 @@ for run in tcp-latency shm-latency tcp-bandwidth shm-bandwidth tcp-rate sockets 
 	fi
 done
 
-# Form alone: verdicts, and what is no measure.
+# The format alone: verdicts, and malformed measures.
 table=benchmarks/weft_bench_table
 verdict() { # relation, goal, lowest, highest, expected
 	local out
@@ -45,6 +46,14 @@ verdict below 1 1 1 missed
 verdict below 1 0.5 0.999 met
 verdict published "" 7 9 published
 verdict "at most" 1 "" "" "not measured"
+verdict beats 1 1.1 "1.3	1.2" met
+verdict beats 1 0.9 "1.2	1.1" tie
+verdict beats 1 0.9 "1	0.95" tie
+verdict beats 1 0.7 "0.9	0.8" missed
+verdict beats 1 "" "	" "not measured"
+none "a comparison shows median and quartiles" "$(
+	printf 'it\tbeats\t1\t\t0.9\t1.2\t1.1\n' | "$table" "$tmp/one" | grep '^it ' | grep -v ' 1.1 (0.9 to 1.2) *tie$'
+)"
 while IFS= read -r line; do
 	if printf "%b\n" "$line" | "$table" "$tmp/one" >"$tmp/out" 2>"$tmp/err"; then
 		bad "refused: $line" "$(cat "$tmp/out")"
@@ -57,6 +66,8 @@ it\tat most\t1\tus\t1\t1\t1
 it\tat best\t1\tus\t1\t1
 it\tat most\tone\tus\t1\t1
 it\tat most\t1\tus\t1\t
+it\tbeats\t1\t\t1\t1
+it\tbeats\t1\t\t1\t1\t
 it\tat most\t1\tus\t1x\t2
 BAD
 none "a run that is no JSON is refused" "$(echo "{" >"$tmp/broken"

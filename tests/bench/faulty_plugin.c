@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A v8 net plugin that passes everything on to another one and spoils some of the data, for tests:
- * who measures with it must notice. The environment says how:
+ * A v8 net plugin for tests that forwards all calls to another plugin and corrupts some of the data, which the benchmarks must
+ * detect. Environment variables:
  *
  *	FAULTY_INNER   path of the plugin that does the work
- *	FAULTY_EVERY   every n-th received message that is not empty is spoilt (default 7)
- *	FAULTY_HOW     flip: a bit of one byte; stale: the buffer keeps what was in it before;
+ *	FAULTY_EVERY   n: every n-th received message that is not empty is corrupted (default 7)
+ *	FAULTY_HOW     flip: a bit of one byte is wrong; stale: the buffer keeps its earlier content;
  *		       overrun: a byte is written just behind the buffer; short: the size is one too
- *		       small; error: test fails; stall: test never says done; null: nothing wrong,
- *		       but about half of isend and irecv say "call again"; costly: nothing wrong, but
- *		       each isend logs a line and calls the kernel
+ *		       small; error: test fails; stall: test never reports completion; null: the data
+ *		       is right, but about half of isend and irecv return no request; costly: the data
+ *		       is right, but each isend logs a line and makes a system call
  */
 #include "weft/nccl_net_v8.h"
 
@@ -19,12 +19,12 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Wraps a request of a receive, whose buffer must be known when it completes. */
+/* Wraps the request of a receive and stores its buffer until it completes. */
 struct receive {
 	void *inner;
 	char *data;
 	int room;
-	char *before; /* the buffer's content when it was posted */
+	char *before; /* the content of the buffer when the receive was posted */
 };
 
 static const struct weft_nccl_net_v8 *inner;
@@ -72,14 +72,12 @@ static weft_nccl_result listen_(int dev, void *handle, void **comm)
 	return inner->listen(dev, handle, comm);
 }
 
-static weft_nccl_result connect_(int dev, void *handle, void **comm,
-				 struct weft_nccl_device_handle **send_dev)
+static weft_nccl_result connect_(int dev, void *handle, void **comm, struct weft_nccl_device_handle **send_dev)
 {
 	return inner->connect(dev, handle, comm, send_dev);
 }
 
-static weft_nccl_result accept_(void *listen_comm, void **comm,
-				struct weft_nccl_device_handle **recv_dev)
+static weft_nccl_result accept_(void *listen_comm, void **comm, struct weft_nccl_device_handle **recv_dev)
 {
 	return inner->accept(listen_comm, comm, recv_dev);
 }
@@ -94,17 +92,16 @@ static weft_nccl_result dereg_mr(void *comm, void *mhandle)
 	return inner->dereg_mr(comm, mhandle);
 }
 
-/* By chance: taking turns could always hit the same one of several channels. */
+/* Random, because strict alternation could always affect the same one of several channels. */
 static int says_call_again(void)
 {
 	return is("null") && rand() % 2;
 }
 
-/* Every receive that is under way: all other requests belong to the inner plugin. */
+/* All receives in flight; all other requests belong to the inner plugin. */
 static struct receive *live[4096];
 
-static weft_nccl_result isend(void *comm, void *data, int size, int tag, void *mhandle,
-			      void **request)
+static weft_nccl_result isend(void *comm, void *data, int size, int tag, void *mhandle, void **request)
 {
 	*request = NULL;
 	if (says_call_again())
@@ -115,8 +112,7 @@ static weft_nccl_result isend(void *comm, void *data, int size, int tag, void *m
 	return inner->isend(comm, data, size, tag, mhandle, request);
 }
 
-static weft_nccl_result irecv(void *comm, int n, void **data, int *sizes, int *tags,
-			      void **mhandles, void **request)
+static weft_nccl_result irecv(void *comm, int n, void **data, int *sizes, int *tags, void **mhandles, void **request)
 {
 	struct receive *r;
 	weft_nccl_result result;
@@ -142,8 +138,7 @@ static weft_nccl_result irecv(void *comm, int n, void **data, int *sizes, int *t
 	return WEFT_NCCL_SUCCESS;
 }
 
-static weft_nccl_result iflush(void *comm, int n, void **data, int *sizes, void **mhandles,
-			       void **request)
+static weft_nccl_result iflush(void *comm, int n, void **data, int *sizes, void **mhandles, void **request)
 {
 	return inner->iflush(comm, n, data, sizes, mhandles, request);
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# weft_net_perf: short sweeps over several providers, another plugin beside ours, wrong data, dead and
-# stuck processes, bad options. Not for its numbers.
+# weft_net_perf: short sweeps over several providers, another plugin beside Weft, wrong data, dead and stuck processes,
+# bad options. The figures are not tested.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/check/tap.bash
@@ -10,11 +10,13 @@ cd "${TEST_BUILDDIR:?run by make check}" || exit
 perf=benchmarks/weft_net_perf
 get=tests/bench/net_perf_json
 weft=src/.libs/libnccl-net-weft.so
+capped=$(compgen -G 'tests/bench/.libs/*capped.so' | head -1)
+unset RANK WORLD_SIZE LOCAL_WORLD_SIZE MASTER_ADDR MASTER_PORT
 socket=$(compgen -G 'tests/bench/.libs/*socket_plugin.so' | head -1)
 faulty=$(compgen -G 'tests/bench/.libs/*faulty_plugin.so' | head -1)
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-# libfabric forgets infos of its own.
+# libfabric leaks some of its own infos.
 if [ "${TEST_SANITIZER-}" = address ] && [ -z "${LSAN_OPTIONS-}" ]; then
 	echo leak:libfabric.so >"$tmp/lsan"
 	export LSAN_OPTIONS="suppressions=$tmp/lsan:print_suppressions=0"
@@ -41,7 +43,7 @@ rows() { # how many lines of the table are rows
 	grep -vc '^#' "$tmp/out"
 }
 
-# Every point of the JSON has a positive ratio of A to the side, and nothing wrong.
+# Every point of the JSON has a positive ratio of A to the side, and no wrong message.
 ratios() { # side, number of points
 	local i v
 	[ "$rc" = 0 ] && [ "$($get "$tmp/j" points)" = "$2" ] && [ "$($get "$tmp/j" wrong)" = 0 ] || return
@@ -56,7 +58,7 @@ children() { # pid
 	cat "/proc/$1/task/$1/children" 2>/dev/null
 }
 
-# Starts a run that would last for minutes and waits until its table has begun.
+# Starts a run that lasts for minutes, and waits until its table has begun.
 start_long() { # arguments
 	"$perf" --raw --pattern latency -b 8 -e 8 --time-ms 300000 "$@" >"$tmp/out" 2>"$tmp/err" &
 	long=$!
@@ -108,6 +110,36 @@ check "JSON has the environment of B alone" [ "$($get "$tmp/j" sides A environme
 	$get "$tmp/j" sides B environment)" = 'null SOMETHING=else THIS=too' ]
 check "two sides without raw have one ratio" [ "$($get "$tmp/j" points 0 ratios)" = 1 ]
 
+run --comms 3 --raw --pattern all,bidir,birate --json "$tmp/j" "${quick[@]}"
+check "3 comms against as many endpoints of raw libfabric" ratios raw 15
+check "the JSON says how many" [ "$($get "$tmp/j" comms) $($get "$tmp/j" threads)" = '3 1' ]
+run --comms 5 --threads 2 --raw --pattern all,bidir,birate --json "$tmp/j" "${quick[@]}"
+check "5 comms on 2 threads of each process, raw too" ratios raw 15
+run --comms 16 --threads 4 --provider shm --versus "${socket:-$weft}" --json "$tmp/j" "${quick[@]}" --pattern latency,bidir
+check "16 comms on 4 threads, against another plugin" ratios B 6
+check "a note says whose the figures are" grep -q '^# 16 comms each way over 4 threads of each process' "$tmp/out"
+
+# One comm on one capped connection, four comms on four: the figure is that of all together.
+capped_value() { # comms
+	LD_PRELOAD=$PWD/$capped CAPPED_RATE=4000000 run --comms "$1" --env-a "WEFT_STREAMS=$1" --provider tcp \
+		--pattern bandwidth -b 64K -e 64K -n 40 -w 8 --reps 1 --json "$tmp/j"
+	$get "$tmp/j" points 0 sides A value
+}
+what="4 comms on capped connections: 4 times as much as one"
+if [ -n "${TEST_SANITIZER-}" ] || [ -z "$capped" ]; then
+	skip "$what" "needs a library that is preloaded, which the sanitizer refuses"
+else
+	for _ in 1 2 3 4 5 6; do
+		one=$(capped_value 1) four=$(capped_value 4)
+		awk -v a="$one" -v b="$four" 'BEGIN { exit !(a > 0 && b > 3 * a && b < 5 * a) }' && break
+	done
+	if awk -v a="$one" 'BEGIN { exit !(a > 0.008) }'; then
+		skip "$what" "the kernel does not pace connections here: one carries $one GB/s"
+	else
+		check "$what" awk -v a="$one" -v b="$four" 'BEGIN { exit !(a > 0 && b > 3 * a && b < 5 * a) }'
+	fi
+fi
+
 run --env-a WEFT_PROVIDER=shm --raw --json "$tmp/j" "${quick[@]}" --pattern latency
 check "--env-a reaches plugin and raw" [ "$($get "$tmp/j" sides raw provider)" = shm ]
 run -b 0 -e 3 --raw --time-ms 4 --reps 2 --pin off --json "$tmp/j"
@@ -118,6 +150,47 @@ check "a fixed number of messages" [ "$rc $($get "$tmp/j" points 0 sides A itera
 run --fresh --raw --env-a WEFT_LOG=info -n 20 --reps 3 -b 64 -e 128 --pattern latency --json "$tmp/j"
 check "new processes for each repetition" [ "$rc $(rows) $($get "$tmp/j" wrong) $(
 	grep -c 'Weft .* on libfabric' "$tmp/err")" = "0 2 0 $((2 * (3 + 2)))" ]
+
+# Two ranks, as a launcher starts them. Leaves rcs and the files of each rank.
+ranks() { # arguments
+	local rank pids=()
+	for rank in 0 1; do
+		RANK=$rank WORLD_SIZE=2 LOCAL_WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=$port \
+			timeout -k 5 200 "$perf" "$@" >"$tmp/out$rank" 2>"$tmp/err$rank" &
+		pids[rank]=$!
+	done
+	rcs=()
+	for rank in 0 1; do
+		wait "${pids[rank]}"
+		rcs[rank]=$?
+	done
+	rc=${rcs[0]} port=$((port + 1))
+	cp "$tmp/out0" "$tmp/out"
+	cat "$tmp/err0" "$tmp/err1" >"$tmp/err"
+}
+port=$((20000 + $$ % 10000))
+ranks --raw --versus "${socket:-$weft}" --comms 3 --threads 2 --fresh --json "$tmp/j" -b 64 -e 64 -n 40 --reps 2 \
+	--pattern latency,bidir
+check "two ranks by environment: against raw libfabric" ratios raw 2
+check "two ranks: and against another plugin" ratios B 2
+check "two ranks: the second succeeds and prints nothing" \
+	eval '[ "${rcs[1]}" = 0 ] && [ ! -s "$tmp/out1" ] && [ ! -s "$tmp/err" ]'
+check "two ranks: their hosts are named" eval '[ "$($get "$tmp/j" hosts)" = 2 ] && grep -q "^# rank 0 on .*, rank 1 on " "$tmp/out"'
+ranks --pairs 20 --json "$tmp/j"
+check "two ranks: 20 connection pairs" [ "${rcs[*]} $(rows) $($get "$tmp/j" connections)" = '0 0 6 6' ]
+ranks --workload 2 --iters 40 --reps 1
+check "two ranks of one host: workload" eval '[ "${rcs[*]}" = "0 0" ] && grep -q "^# wrong: 0" "$tmp/out"'
+ranks --plugin "$faulty" --env-a "FAULTY_INNER=$weft FAULTY_EVERY=5 FAULTY_HOW=stale" "${quick[@]}" --pattern bandwidth
+check "two ranks: wrong data make both fail" eval '[ "${rcs[*]}" = "1 1" ] && grep -q "^# wrong: [1-9]" "$tmp/out"'
+ranks --plugin "$faulty" --env-a "FAULTY_INNER=$weft FAULTY_EVERY=5 FAULTY_HOW=stall" --timeout 5 "${quick[@]}"
+check "two ranks: a process that does not answer" \
+	eval '[ "${rcs[*]}" = "1 1" ] && grep -q "rank [01] did not answer within 5 s" "$tmp/err"'
+ranks --plugin "$tmp/none.so"
+check "two ranks: a plugin that is not there" eval '[ "${rcs[*]}" = "1 1" ] && grep -q none.so "$tmp/err"'
+RANK=1 WORLD_SIZE=3 MASTER_ADDR=127.0.0.1 run
+check "three ranks are refused, and weft-pair is named" eval '[ "$rc" = 2 ] && grep -q "rank 1 of 3.*weft-pair" "$tmp/err"'
+RANK=1 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 run --workload 2
+check "a workload of two hosts is refused" eval '[ "$rc" = 2 ] && grep -q "on one host" "$tmp/err"'
 
 run --pairs 20 --json "$tmp/j"
 check "20 connection pairs: rows 1, 2, 5, 10, 20 and closed" [ "$rc $(rows) $($get "$tmp/j" connections)" = '0 6 6' ]
@@ -133,6 +206,9 @@ if [ -n "$faulty" ]; then
 		check "data spoilt ($how): exit 1, counted, said once per process and run" \
 			eval '[ "$rc" = 1 ] && grep -q "^# wrong: [1-9]" "$tmp/out" && grep -q "wrong" "$tmp/err"'
 	done
+	spoil stale --comms 4 --threads 2
+	check "stale data on one of 4 comms on 2 threads" \
+		eval '[ "$rc" = 1 ] && grep -q "^# wrong: [1-9]" "$tmp/out" && grep -q "wrong" "$tmp/err"'
 	spoil null
 	check "a plugin that often starts nothing is called again" [ "$rc $(rows)" = '0 6' ]
 	spoil error
@@ -152,6 +228,11 @@ for rank in 0 1; do
 		grep -q "side A: rank $rank (process ${workers[$rank]}) was killed by signal 9" "$tmp/err"'
 	check "rank $rank killed: no process is left" gone "${workers[@]}"
 done
+start_long --comms 4 --threads 2
+kill -KILL "${workers[1]}"
+wait_long
+check "killed with several threads: the run ends and says so, no process is left" \
+	eval '[ "$rc" = 1 ] && grep -q "side A: rank 1 .* was killed by signal 9" "$tmp/err" && gone "${workers[@]}"'
 start_long
 kill -KILL "${workers[3]}"
 wait_long
@@ -167,6 +248,46 @@ start_long
 kill -KILL "$long"
 wait "$long" 2>/dev/null
 check "coordinator killed: no process is left" gone "${workers[@]}"
+
+# One of two ranks dies, then a process of one.
+start_ranks() {
+	local rank
+	longs=()
+	for rank in 0 1; do
+		RANK=$rank WORLD_SIZE=2 LOCAL_WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=$port \
+			"$perf" --pattern latency -b 8 -e 8 --time-ms 300000 >"$tmp/out$rank" 2>"$tmp/err$rank" &
+		longs[rank]=$!
+	done
+	port=$((port + 1))
+	for ((i = 0; i < 600; i++)); do
+		workers=()
+		for rank in 0 1; do
+			read -ra found < <(children "${longs[rank]}")
+			workers+=("${found[@]}")
+		done
+		grep -q '^# pattern' "$tmp/out0" && [ ${#workers[@]} -eq 2 ] && return
+		sleep 0.1
+	done
+}
+start_ranks
+kill -KILL "${longs[1]}"
+wait "${longs[1]}" 2>/dev/null
+long=${longs[0]}
+wait_long
+cp "$tmp/err0" "$tmp/err"
+check "rank 1's program killed: rank 0's says so" eval '[ "$rc" = 1 ] && grep -q "rank 1 (.*) died" "$tmp/err"'
+check "rank 1's program killed: no process is left" gone "${workers[@]}"
+start_ranks
+kill -KILL "${workers[0]}"
+long=${longs[1]}
+wait_long
+rcs=("$rc")
+long=${longs[0]}
+wait_long
+cat "$tmp/err0" "$tmp/err1" >"$tmp/err"
+check "rank 0's process killed: both ranks say so" eval '[ "$rc ${rcs[0]}" = "1 1" ] &&
+	grep -q "side A: rank 0 .*killed by signal 9" "$tmp/err0" && grep -q "rank 0 (.*) failed" "$tmp/err1"'
+check "rank 0's process killed: no process is left" gone "${workers[@]}"
 
 run --workload 3 --iters 40 --reps 2 --versus "$weft" --env-b WEFT_EAGER=off --json "$tmp/mix.json"
 check "workload: a row for each side and their ratio, nothing wrong" \
@@ -210,8 +331,15 @@ extra
 --env-b A=1
 --pairs 5 --raw
 --pairs 5x
+--comms 0
+--comms 129
+--comms 2 --pairs 5
+--threads 2
+--comms 4 --threads 65
+--comms 4 --threads 2 --instructions
 --workload 2 --raw
 --workload 65
+--workload 2 --comms 2
 --device -1
 --timeout x
 --plugin

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * For test scripts: net_perf_json FILE [KEY...] prints the value at that place (a KEY of an array
- * is an index), or the number of elements of an array or object. Exit 1 when the file is no JSON, 3
- * when there is nothing at that place.
+ * For test scripts: net_perf_json FILE [KEY...] prints the value at that place (a KEY of an array is an index), or the number
+ * of elements of an array or object. Exit status 1: the file is not JSON; 3: the place does not exist.
  */
 #include <stdio.h>
 #include <stdlib.h>

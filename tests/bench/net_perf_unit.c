@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* weft_net_perf's pure parts: statistics, message contents, flows, the command line. */
+/* The pure parts of weft_net_perf: statistics, message contents, flows, the command line. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "net_perf/cli.h"
+#include "net_perf/crew.h"
 #include "net_perf/curve.h"
 #include "net_perf/flow.h"
 #include "net_perf/payload.h"
@@ -45,7 +46,7 @@ static void test_percentile(void **state)
 	assert_true(stats_percentile(NULL, 0, 99) == 0);
 }
 
-/* Every length, and a wrong byte at every place that the mode looks at. */
+/* Tests every length, and a wrong byte at every offset that the mode compares. */
 static void test_payload(void **state)
 {
 	unsigned char buf[64];
@@ -66,8 +67,7 @@ static void test_payload(void **state)
 			bool seen = at < 8 || (bytes >= 16 && at >= bytes - 8);
 
 			buf[at] ^= 0x10;
-			assert_int_equal(payload_verify(buf, bytes, 42, PAYLOAD_STAMP),
-					 seen ? at : bytes);
+			assert_int_equal(payload_verify(buf, bytes, 42, PAYLOAD_STAMP), seen ? at : bytes);
 			buf[at] ^= 0x10;
 		}
 	}
@@ -90,14 +90,8 @@ static void test_payload_tells_messages_apart(void **state)
 static void test_flow_order(void **state)
 {
 	unsigned char mem[4 * 64];
-	struct flow f = {.base = mem,
-			 .stride = 64,
-			 .bytes = 16,
-			 .warm = 2,
-			 .timed = 3,
-			 .acks = true,
-			 .slots = 4,
-			 .depth = 4};
+	struct flow f = {
+		.base = mem, .stride = 64, .bytes = 16, .warm = 2, .timed = 3, .acks = true, .slots = 4, .depth = 4};
 
 	(void)state;
 	f.total = f.limit = flow_end(&f, 1);
@@ -147,19 +141,68 @@ static void test_flow_counts_errors(void **state)
 	assert_int_equal(f.wrong, 2);
 }
 
+/* The time of a run lasts from the first start to the last end of the threads; rounds are those of all comms. */
+static void test_sum_of_shares(void **state)
+{
+	const struct run stream = {.pattern = PATTERN_BANDWIDTH, .timed = 2}, rounds = {.timed = 2};
+	struct side sides[3] = {{.rx.wrong = 1}, {.rx.wrong = 0}, {.rx.wrong = 4}};
+	struct share shares[2] = {
+		{.run = &stream, .sides = sides, .count = 2, .start = 10, .end = 13, .effort.preemptions = 2},
+		{.run = &stream, .sides = sides + 2, .count = 1, .start = 9, .end = 12, .effort.preemptions = 3}};
+	double round_s[] = {4e-6, 2e-6, 8e-6, 2e-6, 2e-6, 6e-6};
+	struct run_result sum;
+
+	(void)state;
+	pattern_sum(shares, 2, NULL, &sum);
+	assert_true(sum.seconds == 4);
+	assert_int_equal(sum.wrong, 5);
+	assert_int_equal(sum.effort.preemptions, 5);
+	shares[0].run = shares[1].run = &rounds;
+	pattern_sum(shares, 2, round_s, &sum);
+	assert_true(sum.seconds > 7.9e-6 && sum.seconds < 8.1e-6);
+	assert_true(sum.median_us > 1.49 && sum.median_us < 1.51);
+}
+
+static int note_thread(void *arg, unsigned thread)
+{
+	atomic_uint *calls = arg;
+
+	atomic_fetch_add(&calls[thread], 1);
+	return thread == 2 ? -1 : 0;
+}
+
+/* Each thread does its part; a failure of one is that of the job. */
+static void test_crew(void **state)
+{
+	atomic_uint calls[3] = {0, 0, 0};
+	struct crew *c = crew_open(2);
+
+	(void)state;
+	assert_int_equal(crew_do(c, note_thread, calls), 0);
+	assert_int_equal(crew_do_in_turn(c, note_thread, calls), 0);
+	assert_true(calls[0] == 2 && calls[1] == 2 && calls[2] == 0);
+	crew_close(c);
+	c = crew_open(3);
+	assert_int_equal(crew_do(c, note_thread, calls), -1);
+	assert_int_equal(crew_do_in_turn(c, note_thread, calls), -1);
+	assert_true(calls[0] == 4 && calls[1] == 4 && calls[2] == 2);
+	crew_close(c);
+	crew_close(NULL);
+}
+
 static void test_patterns(void **state)
 {
 	bool p[PATTERNS];
 
 	(void)state;
 	assert_int_equal(cli_patterns("all", p), 0);
-	assert_true(p[PATTERN_LATENCY] && p[PATTERN_BANDWIDTH] && p[PATTERN_RATE] &&
-		    !p[PATTERN_BIDIR]);
+	assert_true(p[PATTERN_LATENCY] && p[PATTERN_BANDWIDTH] && p[PATTERN_RATE] && !p[PATTERN_BIDIR]);
 	assert_int_equal(cli_patterns("bidir,rate", p), 0);
-	assert_true(!p[PATTERN_LATENCY] && !p[PATTERN_BANDWIDTH] && p[PATTERN_RATE] &&
-		    p[PATTERN_BIDIR]);
+	assert_true(!p[PATTERN_LATENCY] && !p[PATTERN_BANDWIDTH] && p[PATTERN_RATE] && p[PATTERN_BIDIR]);
 	assert_int_equal(cli_patterns("all,bidir", p), 0);
-	assert_true(p[PATTERN_BIDIR] && p[PATTERN_LATENCY]);
+	assert_true(p[PATTERN_BIDIR] && p[PATTERN_LATENCY] && !p[PATTERN_BIRATE]);
+	assert_int_equal(cli_patterns("birate", p), 0);
+	assert_true(p[PATTERN_BIRATE] && !p[PATTERN_RATE]);
 	assert_int_equal(cli_patterns("", p), -EINVAL);
 	assert_int_equal(cli_patterns("latency,", p), -EINVAL);
 	assert_int_equal(cli_patterns("Latency", p), -EINVAL);
@@ -196,26 +239,29 @@ static void test_cores(void **state)
 
 static void test_sizes(void **state)
 {
-	struct cli c = {.step_factor = 4,
-			.patterns = {[PATTERN_RATE] = true, [PATTERN_LATENCY] = true}};
+	struct cli c = {.step_factor = 4, .patterns = {[PATTERN_RATE] = true, [PATTERN_LATENCY] = true}};
 
 	(void)state;
 	assert_int_equal(sweep_next(&c, 8), 32);
 	assert_int_equal(sweep_next(&c, 0), 1);
 	assert_true(sweep_has(&c, PATTERN_RATE, 8192));
 	assert_false(sweep_has(&c, PATTERN_RATE, 8193));
+	c.patterns[PATTERN_BIRATE] = true;
+	assert_true(sweep_has(&c, PATTERN_BIRATE, 8192) && !sweep_has(&c, PATTERN_BIRATE, 8193));
 	assert_true(sweep_has(&c, PATTERN_LATENCY, 1 << 30));
 	assert_false(sweep_has(&c, PATTERN_BIDIR, 8));
 }
 
-/* Huge messages get fewer slots, never none; and what is asked for fits into what is reserved. */
+/* Huge messages get fewer slots, but at least one, and all slots fit into the reserved area. */
 static void test_depth(void **state)
 {
 	(void)state;
-	assert_int_equal(pattern_depth(PATTERN_LATENCY, 8, 32), 1);
-	assert_int_equal(pattern_depth(PATTERN_RATE, 8, 32), 32);
-	assert_int_equal(pattern_depth(PATTERN_BANDWIDTH, 64 << 20, 8), 4);
-	assert_int_equal(pattern_depth(PATTERN_BANDWIDTH, 1 << 30, 8), 1);
+	assert_int_equal(pattern_depth(PATTERN_LATENCY, 8, 32, 1), 1);
+	assert_int_equal(pattern_depth(PATTERN_RATE, 8, 32, 1), 32);
+	assert_int_equal(pattern_depth(PATTERN_BANDWIDTH, 64 << 20, 8, 1), 4);
+	assert_int_equal(pattern_depth(PATTERN_BANDWIDTH, 1 << 30, 8, 1), 1);
+	assert_int_equal(pattern_depth(PATTERN_BANDWIDTH, 4 << 20, 8, 8), 8);
+	assert_int_equal(pattern_depth(PATTERN_BANDWIDTH, 4 << 20, 8, 16), 4);
 	assert_true(pattern_area(1000, 8) >= 8 * 1000);
 	assert_true(pattern_area(1000, 1) >= 2 * 1000);
 	assert_true(pattern_area(0, 4) >= 4 * FLOW_ACK_BYTES);
@@ -237,18 +283,13 @@ static void test_curve(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_median),
-		cmocka_unit_test(test_percentile),
-		cmocka_unit_test(test_payload),
-		cmocka_unit_test(test_payload_tells_messages_apart),
-		cmocka_unit_test(test_flow_order),
-		cmocka_unit_test(test_flow_counts_errors),
-		cmocka_unit_test(test_patterns),
-		cmocka_unit_test(test_environment_list),
-		cmocka_unit_test(test_cores),
-		cmocka_unit_test(test_sizes),
-		cmocka_unit_test(test_depth),
-		cmocka_unit_test(test_curve),
+		cmocka_unit_test(test_median),	      cmocka_unit_test(test_percentile),
+		cmocka_unit_test(test_payload),	      cmocka_unit_test(test_payload_tells_messages_apart),
+		cmocka_unit_test(test_flow_order),    cmocka_unit_test(test_flow_counts_errors),
+		cmocka_unit_test(test_patterns),      cmocka_unit_test(test_environment_list),
+		cmocka_unit_test(test_cores),	      cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_depth),	      cmocka_unit_test(test_curve),
+		cmocka_unit_test(test_sum_of_shares), cmocka_unit_test(test_crew),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -28,7 +28,7 @@ static void sizes_that_are_read(void **state)
 		{"8MiB", 8388608},
 		{"2g", 2147483648},
 		{"9223372036854775807", INT64_MAX},
-		{"0.0009765625K", 0}, /* of ten digits behind the point nine count */
+		{"0.0009765625K", 0}, /* only nine digits after the point count; this has ten */
 	};
 	int64_t v;
 
@@ -92,8 +92,7 @@ static void integers(void **state)
 
 static void sizes_are_printed_as_they_are_read(void **state)
 {
-	static const int64_t rows[] = {0,     1,       1000,    1024,      1536,
-				       65536, 1 << 20, 3 << 20, 5ll << 30, 1ll << 40};
+	static const int64_t rows[] = {0, 1, 1000, 1024, 1536, 65536, 1 << 20, 3 << 20, 5ll << 30, 1ll << 40};
 	char buf[32];
 	int64_t v;
 
@@ -105,7 +104,7 @@ static void sizes_are_printed_as_they_are_read(void **state)
 	assert_string_equal(size_print(65536, buf, sizeof(buf)), "64K");
 }
 
-/* A small table, and what the last parse left. */
+/* A small table, and the results of the last parse. */
 static int64_t number, size;
 static const char *text;
 static bool flag;
@@ -128,9 +127,8 @@ static int parse(const char *const *args, int n)
 	return options_parse(n + 1, argv, "What it does.\n", rows, COUNT(rows));
 }
 
-#define PARSE(...)                                                                                 \
-	parse((const char *const[]){__VA_ARGS__},                                                  \
-	      sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
+#define PARSE(...)                                                                                                     \
+	parse((const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
 
 static void options_that_are_taken(void **state)
 {
@@ -147,10 +145,10 @@ static void options_that_are_taken(void **state)
 
 static void refused(int result, const char *part)
 {
-	const char *said = unit_stderr_end();
+	const char *said = unit_stderr_end(), *prog = options_program();
 
 	assert_int_equal(result, -1);
-	if (!strstr(said, part) || strncmp(said, "prog: ", 6))
+	if (!strstr(said, part) || strncmp(said, prog, strlen(prog)) || said[strlen(prog)] != ':')
 		fail_msg("\"%s\" does not say \"%s\"", said, part);
 	assert_int_equal(unit_occurrences(said, "\n"), 1);
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How a ring cuts its data: every rank's plan is played in memory, and the result is what it should be.
- */
+/* The plans of all ranks of a ring, executed in memory, give the right result. */
 #include "unit/unit.h"
 
 #include <stdlib.h>
@@ -17,7 +16,7 @@ struct wire {
 	int first, n;
 };
 
-/* One rank's part of one channel. */
+/* The part of one rank in one channel. */
 struct player {
 	struct ring_plan plan;
 	struct ring_cursor cursor;
@@ -46,7 +45,7 @@ static uint32_t *pop(struct wire *w, size_t *out_count)
 	return w->data[at];
 }
 
-/* Takes one step if what it needs has arrived and a slot is free, on either side of the wire. */
+/* Takes one step if its message has arrived and a slot for sending is free. */
 static bool play(struct player *p, struct wire *from, struct wire *to)
 {
 	const struct ring_cursor *c = &p->cursor;
@@ -65,7 +64,7 @@ static bool play(struct player *p, struct wire *from, struct wire *to)
 	data = &in[rank][range.in];
 	if (does & RING_RECV) {
 		data = msg = pop(from, &got);
-		assert_int_equal(got, range.count); /* both sides cut alike */
+		assert_int_equal(got, range.count); /* both sides use the same slices */
 		p->received++;
 	}
 	for (size_t i = 0; does & RING_REDUCE && i < range.count; i++)
@@ -79,32 +78,34 @@ static bool play(struct player *p, struct wire *from, struct wire *to)
 	return true;
 }
 
+/* An exchange has two players for each rank: one for each half. */
 static void play_channel(struct ring_task task, size_t slot_bytes, int channels, int channel)
 {
-	struct player players[MAX_RANKS];
+	struct player players[2 * MAX_RANKS];
 	struct wire wires[MAX_RANKS] = {0};
-	int n = task.nranks;
+	int n = task.nranks, count = collective_facts[task.what].exchanges ? 2 * n : n;
 	bool moved = true;
 
-	for (int r = 0; r < n; r++) {
-		task.rank = r;
-		ring_plan_make(&players[r].plan, &task, slot_bytes, channels, channel);
-		ring_cursor_init(&players[r].plan, &players[r].cursor);
-		players[r].received = 0;
+	for (int p = 0; p < count; p++) {
+		task.rank = p % n;
+		task.half = count == n ? RING_WHOLE : p < n ? RING_SENDER : RING_RECEIVER;
+		ring_plan_make(&players[p].plan, &task, slot_bytes, channels, channel);
+		ring_cursor_init(&players[p].plan, &players[p].cursor);
+		players[p].received = 0;
 	}
 	while (moved) {
 		moved = false;
-		for (int r = 0; r < n; r++)
-			moved |= play(&players[r], &wires[(r + n - 1) % n], &wires[r]);
+		for (int p = 0; p < count; p++)
+			moved |= play(&players[p], &wires[(p + n - 1) % n], &wires[p % n]);
 	}
-	for (int r = 0; r < n; r++) {
-		assert_true(players[r].cursor.end);
-		assert_int_equal(wires[r].n, 0);
-		assert_int_equal(players[r].received, ring_plan_messages(&players[r].plan));
+	for (int p = 0; p < count; p++) {
+		assert_true(players[p].cursor.end);
+		assert_int_equal(wires[p % n].n, 0);
+		assert_int_equal(players[p].received, ring_plan_messages(&players[p].plan));
 	}
 }
 
-/* What rank r should find at index i. */
+/* The expected result of rank r at index i. */
 static uint32_t expected(const struct ring_task *t, int r, size_t i)
 {
 	size_t at = t->what == REDUCE_SCATTER ? (size_t)r * t->count + i : i;
@@ -114,6 +115,8 @@ static uint32_t expected(const struct ring_task *t, int r, size_t i)
 		return in[i / t->count][i % t->count];
 	if (t->what == BROADCAST)
 		return in[t->root][i];
+	if (t->what == REDUCE && r != t->root)
+		return 0; /* untouched */
 	if (!collective_facts[t->what].reduces)
 		return in[(r + t->nranks - 1) % t->nranks][i];
 	for (int from = 0; from < t->nranks; from++)
@@ -134,8 +137,8 @@ static void check(struct ring_task task, size_t slot_bytes, int channels)
 			if (out[r][i] != expected(&task, r, i))
 				fail_msg("%s, root %d, %d ranks, %zu elements, slots of %zu, %d channels: "
 					 "element %zu of rank %d",
-					 collective_facts[task.what].what, task.root, n, task.count,
-					 slot_bytes, channels, i, r);
+					 collective_facts[task.what].what, task.root, n, task.count, slot_bytes,
+					 channels, i, r);
 }
 
 static void play_collective(enum collective what)
@@ -152,8 +155,14 @@ static void play_collective(enum collective what)
 			for (size_t s = counts[i] > 5000 ? 1 : 0; s < COUNT(slots); s++)
 				for (int channels = 1; channels <= MAX_CHANNELS; channels += 3) {
 					size_t shares = collective_facts[what].per_rank ? (size_t)n : 1;
-					struct ring_task task = {what,  n, 0, what == BROADCAST ? n / 2 : 0,
-								 counts[i] / shares, ELEM_BYTES};
+					struct ring_task task = {what,
+								 n,
+								 0,
+								 collective_facts[what].rooted ? n / 2 : 0,
+								 counts[i] / shares,
+								 ELEM_BYTES,
+								 RING_WHOLE,
+								 0};
 
 					check(task, slots[s], channels);
 				}
@@ -172,11 +181,37 @@ static void plays_a_reduce_scatter_and_an_all_gather(void **state)
 	play_collective(ALL_GATHER);
 }
 
-static void plays_a_broadcast_and_an_exchange(void **state)
+static void plays_a_broadcast_and_a_reduce(void **state)
 {
 	(void)state;
 	play_collective(BROADCAST);
+	play_collective(REDUCE);
+}
+
+static void plays_an_exchange(void **state)
+{
+	(void)state;
 	play_collective(SEND_RECV);
+}
+
+/* A part that begins inside the buffers, as those of a gather or an all-to-all do. */
+static void a_half_begins_where_its_part_does(void **state)
+{
+	const struct ring_task task = {GATHER, 3, 1, 0, 1000, 4, RING_RECEIVER, 2000};
+	struct ring_plan p;
+	struct ring_cursor c;
+	size_t next = 2000;
+
+	(void)state;
+	ring_plan_make(&p, &task, 1024, 1, 0);
+	for (ring_cursor_init(&p, &c); !c.end; ring_cursor_next(&p, &c)) {
+		struct ring_range range = ring_cursor_range(&p, &c);
+
+		assert_int_equal(ring_cursor_actions(&p, &c), RING_RECV | RING_KEEP);
+		assert_int_equal(range.out, next);
+		next += range.count;
+	}
+	assert_int_equal(next, 3000);
 }
 
 static void large_operations_fill_the_pipe(void **state)
@@ -185,7 +220,7 @@ static void large_operations_fill_the_pipe(void **state)
 	struct ring_cursor c;
 
 	(void)state;
-	ring_plan_make(&p, &(struct ring_task){ALL_REDUCE, 4, 0, 0, 64 << 20, 4}, 512 << 10, 2, 1);
+	ring_plan_make(&p, &(struct ring_task){ALL_REDUCE, 4, 0, 0, 64 << 20, 4, RING_WHOLE, 0}, 512 << 10, 2, 1);
 	ring_cursor_init(&p, &c);
 	assert_int_equal(p.offset, 32 << 20);
 	assert_int_equal(p.count, 32 << 20);
@@ -195,7 +230,7 @@ static void large_operations_fill_the_pipe(void **state)
 
 static void small_operations_use_one_channel_and_one_message(void **state)
 {
-	const struct ring_task small = {ALL_REDUCE, 2, 0, 0, 1000, 4};
+	const struct ring_task small = {ALL_REDUCE, 2, 0, 0, 1000, 4, RING_WHOLE, 0};
 	struct ring_plan p;
 	struct ring_cursor c;
 
@@ -215,7 +250,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(plays_an_all_reduce),
 		cmocka_unit_test(plays_a_reduce_scatter_and_an_all_gather),
-		cmocka_unit_test(plays_a_broadcast_and_an_exchange),
+		cmocka_unit_test(plays_a_broadcast_and_a_reduce),
+		cmocka_unit_test(plays_an_exchange),
+		cmocka_unit_test(a_half_begins_where_its_part_does),
 		cmocka_unit_test(large_operations_fill_the_pipe),
 		cmocka_unit_test(small_operations_use_one_channel_and_one_message),
 	};

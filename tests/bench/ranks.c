@@ -1,24 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Starting ranks, their exchange out of band, and what the others learn when one of them ends. */
+/* The start of ranks, their exchange out of band, and the reports to the others when a rank ends. */
 #include "unit/unit.h"
 
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "launch.h"
 #include "oob.h"
+#include "oob_link.h"
 
 enum { NRANKS = 4, VICTIM = 2, GOOD = 0, TOLD = 5, WRONG = 9 };
 
-/* What a rank does between meeting the others and the end; its exit status. */
+/* The actions of a rank after it has met the others. Returns its exit status. */
 typedef int (*play)(struct oob *o);
 
-/* What a rank that waits was told, onto stderr. */
+/* Prints the failure that was reported to this rank on stderr. */
 static int told(struct oob *o)
 {
 	fprintf(stderr, "rank %d was told: %s\n", oob_rank(o), oob_error(o));
@@ -27,7 +32,7 @@ static int told(struct oob *o)
 
 static int run_rank(const struct place *p, play act)
 {
-	const struct oob_config config = {p->rank, p->nranks, p->root, p->port, p->listen_fd, 30};
+	const struct oob_config config = {p->rank, p->nranks, p->root, NULL, p->port, p->listen_fd, 30};
 	struct oob *o;
 	int status;
 
@@ -38,7 +43,7 @@ static int run_rank(const struct place *p, play act)
 	return status;
 }
 
-/* Starts ranks that play; in a process of its own, because it gets children. Its exit status. */
+/* Starts ranks that play, in a process of its own, because it gets children. Returns its exit status. */
 static int start(play act)
 {
 	struct place p;
@@ -85,7 +90,7 @@ static void ranks_exchange(void **state)
 	assert_int_equal(start(exchange), 0);
 }
 
-/* A rank that polls, as one does that waits for data. */
+/* Polls like a rank that waits for data. */
 static int poll_until_told(struct oob *o)
 {
 	for (int i = 0; i < 60000; i++) {
@@ -99,7 +104,7 @@ static int poll_until_told(struct oob *o)
 static int killed_while_polling(struct oob *o)
 {
 	if (oob_barrier(o))
-		return told(o); /* the end of the barrier and of the victim may arrive together */
+		return told(o); /* the end of the barrier and the death of the victim may arrive together */
 	if (oob_rank(o) == VICTIM)
 		raise(SIGKILL);
 	return poll_until_told(o);
@@ -178,7 +183,7 @@ static void reasons_travel(void **state)
 	assert_int_equal(unit_occurrences(said, "left early\n"), NRANKS - 1);
 }
 
-/* The others lose it before it has ended. */
+/* The others detect its loss before it has ended. */
 static int ends_last(struct oob *o)
 {
 	if (oob_rank(o) != VICTIM)
@@ -209,7 +214,7 @@ static int ignores_everything(struct oob *o)
 		pause();
 }
 
-/* Takes the launcher's 7 s of patience. */
+/* Lasts 7 s: the launcher's limits until SIGTERM and SIGKILL. */
 static void stubborn_ranks_are_ended(void **state)
 {
 	const char *said;
@@ -224,7 +229,7 @@ static void stubborn_ranks_are_ended(void **state)
 	assert_int_equal(unit_occurrences(said, "ended with status 6"), 1);
 }
 
-/* The write end is every rank's; reading it ends when the last of them has. */
+/* All ranks hold the write end, so reading reports the end of file when the last rank has ended. */
 static int lifeline[2];
 
 static int waits(struct oob *o)
@@ -236,7 +241,7 @@ static int waits(struct oob *o)
 	return poll_until_told(o);
 }
 
-/* Ends the launcher by a signal while its ranks wait. Its wait status. */
+/* Ends the launcher by a signal while its ranks wait. Returns its wait status. */
 static int signal_launcher(int sig)
 {
 	struct place p;
@@ -279,6 +284,115 @@ static void no_rank_outlives_the_launcher(void **state)
 	(void)unit_stderr_end();
 }
 
+/* Plays a rank 0 whose first two frames arrive together. */
+static void answer_at_once(int listen_fd)
+{
+	struct {
+		struct oob_frame welcome, peers;
+		struct oob_peer list[2];
+	} reply = {.welcome = {OOB_FRAME_MAGIC, OOB_WELCOME, 0},
+		   .peers = {OOB_FRAME_MAGIC, OOB_PEERS, sizeof(reply.list)},
+		   .list = {{.pid = 4711, .host = "alpha"}, {.pid = 4712, .host = "beta"}}};
+	char hello[512];
+	int fd = accept(listen_fd, NULL, NULL);
+
+	if (fd >= 0 && recv(fd, hello, sizeof(hello), 0) > 0 && write(fd, &reply, sizeof(reply)) == sizeof(reply))
+		(void)!recv(fd, hello, sizeof(hello), 0);
+	_exit(0);
+}
+
+static void frames_that_arrive_together(void **state)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	struct oob_config config = {1, 2, "127.0.0.1", NULL, 0, -1, 60};
+	int fd = socket(AF_INET, SOCK_STREAM, 0), wstatus;
+	socklen_t bytes = sizeof(a);
+	struct oob *o;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, bytes), 0);
+	assert_int_equal(listen(fd, 4), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &bytes), 0);
+	config.port = ntohs(a.sin_port);
+	pid = fork();
+	if (!pid)
+		answer_at_once(fd);
+	close(fd);
+	alarm(120); /* limits a wait that would otherwise be endless */
+	assert_int_equal(oob_open(&config, &o), 0);
+	alarm(0);
+	assert_string_equal(oob_peer(o, 0)->host, "alpha");
+	assert_int_equal(oob_peer(o, 1)->pid, 4712);
+	oob_close(o);
+	assert_int_equal(waitpid(pid, &wstatus, 0), pid);
+}
+
+/* Messages of rank 1 if rank 0 is unreachable, or unknown under this name. */
+static void lost_roots(void **state)
+{
+	struct oob_config config = {1, 2, "no-such-host.invalid", "MASTER_ADDR", 1, -1, 1};
+	const char *said;
+	struct oob *o;
+
+	(void)state;
+	unit_stderr_begin();
+	assert_int_equal(oob_open(&config, &o), -1);
+	said = unit_stderr_end();
+	assert_int_equal(unit_occurrences(said, "cannot reach rank 0 at no-such-host.invalid: "), 1);
+	assert_int_equal(unit_occurrences(said, "the host is from MASTER_ADDR"), 1);
+	/* All hosts are tried; no process listens on port 1. */
+	config.host = "no-such-host.invalid,127.0.0.1";
+	unit_stderr_begin();
+	assert_int_equal(oob_open(&config, &o), -1);
+	said = unit_stderr_end();
+	assert_int_equal(unit_occurrences(said, "rank 0 at 127.0.0.1 (127.0.0.1) port 1: Connection refused"), 1);
+}
+
+/* Frames that nobody waits for, as fast as the socket takes them, for ever. */
+static void *flood(void *arg)
+{
+	static struct {
+		struct oob_frame f;
+		char data[65536];
+	} frame = {{OOB_FRAME_MAGIC, OOB_WELCOME, 65536}, {0}};
+
+	while (send(*(int *)arg, &frame, sizeof(frame), MSG_NOSIGNAL) > 0)
+		;
+	return NULL;
+}
+
+static void a_flood_is_bounded(void **state)
+{
+	enum { MOST = 40 << 20 };
+	struct oob_link l;
+	pthread_t thread;
+	int ends[2], err = 0, calls = 0;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	oob_link_init(&l, ends[0]);
+	assert_true(l.most < (size_t)1 << 30);
+	l.most = MOST;
+	assert_int_equal(pthread_create(&thread, NULL, flood, &ends[1]), 0);
+	alarm(300); /* limits a call that would otherwise be endless */
+	while (!err) {
+		size_t before = l.rx_bytes;
+
+		err = oob_link_fill(&l);
+		calls += l.rx_bytes > before;
+		assert_true(l.rx_bytes <= MOST);
+	}
+	alarm(0);
+	assert_int_equal(err, -EPIPE);
+	assert_int_equal(l.error, EMSGSIZE);
+	assert_int_equal(l.rx_bytes, MOST);
+	assert_true(calls > 1); /* the caller had its turn meanwhile */
+	oob_link_fini(&l);
+	pthread_join(thread, NULL);
+	close(ends[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -288,6 +402,9 @@ int main(void)
 		cmocka_unit_test(the_cause_counts),
 		cmocka_unit_test(stubborn_ranks_are_ended),
 		cmocka_unit_test(no_rank_outlives_the_launcher),
+		cmocka_unit_test(frames_that_arrive_together),
+		cmocka_unit_test(lost_roots),
+		cmocka_unit_test(a_flood_is_bounded),
 	};
 
 	return unit_run("bench/ranks", tests);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What all_reduce_perf prints and writes: nccl-tests' columns, its statistics, and sound JSON. */
+/* Reports of all_reduce_perf: nccl-tests' columns, its statistics, and valid JSON. */
 #include "unit/unit.h"
 
 #include <fcntl.h>
@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "all_reduce/json.h"
+#include "all_reduce/report.h"
 #include "all_reduce/stats.h"
 #include "all_reduce/table.h"
 
@@ -21,11 +22,10 @@ static void numbers_fit_their_column(void **state)
 		int width;
 		const char *text;
 	} rows[] = {
-		{0, 7, "   0.00"},        {28.424, 7, "  28.42"},   {9999.994, 7, "9999.99"},
-		{99999.94, 7, "99999.9"}, {99999.96, 7, " 100000"}, {1234567, 7, "1234567"},
-		{12345678, 7, "1.2e+07"}, {0.3, 6, "  0.30"},       {999.994, 6, "999.99"},
-		{9999.99, 6, " 10000"},   {9999.94, 6, "9999.9"},   {123456, 6, "123456"},
-		{1234567, 6, " 1e+06"},   {INFINITY, 6, "   inf"},
+		{0, 7, "   0.00"},	  {28.424, 7, "  28.42"},  {9999.994, 7, "9999.99"}, {99999.94, 7, "99999.9"},
+		{99999.96, 7, " 100000"}, {1234567, 7, "1234567"}, {12345678, 7, "1.2e+07"}, {0.3, 6, "  0.30"},
+		{999.994, 6, "999.99"},	  {9999.99, 6, " 10000"},  {9999.94, 6, "9999.9"},   {123456, 6, "123456"},
+		{1234567, 6, " 1e+06"},	  {INFINITY, 6, "   inf"},
 	};
 	char buf[16];
 
@@ -35,8 +35,12 @@ static void numbers_fit_their_column(void **state)
 }
 
 static const struct rank_info ranks[2] = {
-	{.pid = 4711, .device = 0, .host = "alpha", .pci = "0000:3b:00.1", .name = "weft/mlx5_0"},
-	{.pid = 4712, .device = 1, .host = "beta", .name = "weft/lo"},
+	{.pid = 4711,
+	 .host = "alpha",
+	 .ndevices = 2,
+	 .devices = {{.device = 0, .pci = "0000:3b:00.1", .name = "weft/mlx5_0"},
+		     {.device = 12, .pci = "0000:5e:00.0", .name = "weft/mlx5_1"}}},
+	{.pid = 4712, .host = "beta", .ndevices = 1, .devices = {{.device = 1, .name = "weft/lo"}}},
 };
 
 static const struct row row = {
@@ -64,11 +68,12 @@ static struct settings settings(void)
 				 .types = {TYPE_FLOAT},
 				 .nops = 1,
 				 .channels = 2,
+				 .threads = 1,
 				 .gpus = 1,
 				 .chunk_bytes = 524288};
 }
 
-/* What the table writes, caught in memory. */
+/* The output of the table, captured in memory. */
 static char *text;
 static size_t text_bytes;
 
@@ -105,6 +110,7 @@ static void preamble(void **state)
 	has_line("# a note");
 	has_line("# Using devices");
 	has_line("#  Rank  0 Group  0 Pid   4711 on      alpha device  0 [0000:3b:00] weft/mlx5_0");
+	has_line("#                                            device 12 [0000:5e:00] weft/mlx5_1");
 	has_line("#  Rank  1 Group  0 Pid   4712 on       beta device  1 [0000:00:00] weft/lo");
 	has_line("#                                                              out-of-place      "
 		 "  "
@@ -135,15 +141,13 @@ static void rows(void **state)
 
 	(void)state;
 	print_row(&s, &r);
-	/* What was not checked is as wide as a number. */
-	assert_string_equal(text,
-			    "        8192          2048     float     sum      -1    28.42    0.30"
-			    "    0.45       0    28.10    0.31    0.46     N/A\n");
+	/* A column that was not checked is as wide as a number. */
+	assert_string_equal(text, "        8192          2048     float     sum      -1    28.42    0.30"
+				  "    0.45       0    28.10    0.31    0.46     N/A\n");
 	r.place[0].wrong = 1234567;
 	print_row(&s, &r);
-	assert_string_equal(text,
-			    "        8192          2048     float     sum      -1    28.42    0.30"
-			    "    0.45  1.23457e+06    28.10    0.31    0.46     N/A\n");
+	assert_string_equal(text, "        8192          2048     float     sum      -1    28.42    0.30"
+				  "    0.45  1.23457e+06    28.10    0.31    0.46     N/A\n");
 	s.timestamps = 1;
 	print_row(&s, &row);
 	assert_int_equal(text_bytes, 118 + 21 + 1);
@@ -167,9 +171,8 @@ static void heads_are_as_wide_as_rows(void **state)
 		f = catch_text();
 		table_head(f, &s);
 		fclose(f);
-		/* Two heads end in a blank that the row has not, unless a time stamp follows. */
-		assert_int_equal(strlen(strstr(text, "#       size")) / 2,
-				 row_bytes + !s.timestamps);
+		/* The two lines of the head end in a blank that the row lacks, unless a time stamp follows. */
+		assert_int_equal(strlen(strstr(text, "#       size")) / 2, row_bytes + !s.timestamps);
 	}
 }
 
@@ -188,7 +191,7 @@ static void footer(void **state)
 	assert_non_null(strstr(text, "#\n\n"));
 
 	t.failed_checks = 3;
-	t.min_bw = 1.6; /* 10 % less will do */
+	t.min_bw = 1.6; /* 10 % less is accepted */
 	f = catch_text();
 	table_footer(f, "all_reduce_perf", &t, "it broke");
 	fclose(f);
@@ -205,7 +208,7 @@ static void statistics(void **state)
 	struct iter_stats st;
 
 	(void)state;
-	times[0] = 1e6; /* left out */
+	times[0] = 1e6; /* skipped */
 	for (int i = 1; i <= 100; i++)
 		times[i] = 101 - i;
 	stats_of_iters(times, 101, 1, scratch, &st);
@@ -217,13 +220,14 @@ static void statistics(void **state)
 	assert_true(st.p50_us == 1e6 && st.p99_us == 1e6 && st.stdev_us == 0);
 }
 
-/* Writes a report of one row into a fresh file and reads it back. */
-static json_t *report(const struct settings *s, const struct row *r, const struct totals *t,
-		      const char *error, const char *file)
+/* Writes a report of one row into a new file and reads it back. */
+static json_t *report(const struct settings *s, const struct row *r, const struct totals *t, const char *error,
+		      const char *file)
 {
 	static char program[] = "all_reduce_perf", option[] = "-J";
 	char *argv[] = {program, option};
-	struct json_report *j = json_open(s, 2, argv, "/lib/x.so", 12, ranks, 2);
+	const struct report_head head = {2, argv, program, "/lib/x.so", 12, ranks, 2};
+	struct json_report *j = json_open(s, &head);
 	json_t *root;
 
 	assert_non_null(j);
@@ -240,8 +244,7 @@ static const json_t *at(const json_t *v, const char *keys)
 
 	strcpy(copy, keys);
 	for (key = strtok_r(copy, "/", &state); key; key = strtok_r(NULL, "/", &state)) {
-		v = json_is_array(v) ? json_array_get(v, (size_t)atoi(key))
-				     : json_object_get(v, key);
+		v = json_is_array(v) ? json_array_get(v, (size_t)atoi(key)) : json_object_get(v, key);
 		if (!v)
 			fail_msg("no %s in the report", keys);
 	}
@@ -252,7 +255,7 @@ static void json(void **state)
 {
 	char dir[] = "bench-report-XXXXXX", path[64], second[64];
 	struct totals t = {.busbw_sum = INFINITY, .busbw_count = 1};
-	double times[2] = {1, 2}, scratch[2];
+	double times[2] = {1, 2}, scratch[2], of_processes[4] = {1, 1.5, 0.5, 2};
 	struct settings s = settings();
 	struct row r = row;
 	json_t *root;
@@ -270,9 +273,13 @@ static void json(void **state)
 	assert_string_equal(json_string_value(at(root, "args/1")), "-J");
 	assert_int_equal(json_integer_value(at(root, "config/step_factor")), 4);
 	assert_int_equal(json_integer_value(at(root, "config/devices/1/pid")), 4712);
-	assert_string_equal(json_string_value(at(root, "config/devices/0/device_hex")),
-			    "0000:3b:00.1");
+	assert_string_equal(json_string_value(at(root, "config/devices/0/device_hex")), "0000:3b:00.1");
 	assert_true(json_is_null(at(root, "config/devices/1/device_hex")));
+	assert_int_equal(json_integer_value(at(root, "config/devices/0/all_devices/0/device")), 0);
+	assert_int_equal(json_integer_value(at(root, "config/devices/0/all_devices/1/device")), 12);
+	assert_string_equal(json_string_value(at(root, "config/devices/0/all_devices/1/device_info")), "weft/mlx5_1");
+	assert_int_equal(json_array_size(at(root, "config/devices/0/all_devices")), 2);
+	assert_string_equal(json_string_value(at(root, "config/devices/1/all_devices/0/device_info")), "weft/lo");
 	assert_true(json_is_false(at(root, "config/blocking_collectives")));
 	assert_int_equal(json_integer_value(at(root, "results/0/root")), -1);
 	assert_int_equal(json_integer_value(at(root, "results/0/out_of_place/nwrong")), 0);
@@ -288,12 +295,21 @@ static void json(void **state)
 	assert_true(json_array_size(at(root, "env")) > 0);
 	json_decref(root);
 
-	/* A second report leaves the first alone. */
+	/* A second report leaves the first one unchanged. */
 	s.per_iter = 1;
 	stats_of_iters(times, 2, 0, scratch, &r.place[0].iters);
+	r.place[0].iters.process_times_us = of_processes;
+	r.place[0].iters.nprocesses = 2;
+	r.place[1].iters = r.place[0].iters;
+	r.place[1].iters.nprocesses = 1;
 	t.failed_checks = 2;
 	root = report(&s, &r, &t, "it \"broke\"", second);
 	assert_int_equal(json_array_size(at(root, "results/0/out_of_place_per_iter/times_us")), 2);
+	assert_int_equal(json_array_size(at(root, "results/0/out_of_place_per_iter/per_process_max_times_us")), 2);
+	assert_true(json_real_value(at(root, "results/0/out_of_place_per_iter/per_process_max_times_us/0/1")) == 1.5);
+	assert_true(json_real_value(at(root, "results/0/out_of_place_per_iter/per_process_max_times_us/1/0")) == 0.5);
+	/* nccl-tests leaves it out for a single process. */
+	assert_null(json_object_get(at(root, "results/0/in_place_per_iter"), "per_process_max_times_us"));
 	assert_true(json_is_false(at(root, "out_of_bounds/okay")));
 	assert_string_equal(json_string_value(at(root, "errors/0")), "it \"broke\"");
 	json_decref(root);
@@ -312,7 +328,7 @@ static void json_that_cannot_be_written(void **state)
 	s.json = "/no/such/directory/a.json";
 	fflush(stdout);
 	dup2(null, STDOUT_FILENO);
-	j = json_open(&s, 0, NULL, "", 12, ranks, 2);
+	j = json_open(&s, &(struct report_head){.plugin = "", .ranks = ranks, .nranks = 2});
 	fflush(stdout);
 	dup2(out, STDOUT_FILENO);
 	close(out);
@@ -320,6 +336,87 @@ static void json_that_cannot_be_written(void **state)
 	assert_null(j);
 	json_add_row(j, &s, &row);
 	json_close(j, NULL, NULL);
+}
+
+/* What report.c has written for these rows, which is freed by the next call. */
+static const char *file_of_rows(struct settings *s, const char **path, const struct row *r, int n)
+{
+	static char name[64], *content;
+	char dir[] = "bench-report-XXXXXX";
+	const struct report_head head = {.program = "a<b&c", .plugin = "", .ranks = ranks, .nranks = 2};
+	struct report *report;
+	size_t bytes;
+	FILE *f;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(name, sizeof(name), "%s/file", dir);
+	*path = name;
+	report = report_open(s, &head);
+	for (int i = 0; i < n; i++)
+		report_add_row(report, &r[i]);
+	report_close(report, &(struct totals){0}, NULL);
+	*path = NULL;
+	f = fopen(name, "r");
+	assert_non_null(f);
+	free(content);
+	content = NULL;
+	bytes = 0;
+	assert_true(getdelim(&content, &bytes, '\0', f) > 0);
+	fclose(f);
+	unlink(name);
+	rmdir(dir);
+	return content;
+}
+
+static void csv(void **state)
+{
+	struct settings s = settings();
+	struct row r[2] = {row, row};
+
+	(void)state;
+	r[1].place[0].algbw_gbs = INFINITY;
+	r[1].place[1].wrong = 7;
+	assert_string_equal(file_of_rows(&s, &s.csv, r, 2),
+			    "size,count,type,redop,root,out_of_place_time_us,out_of_place_alg_bw,out_of_place_bus_bw,"
+			    "out_of_place_nwrong,in_place_time_us,in_place_alg_bw,in_place_bus_bw,in_place_nwrong\n"
+			    "8192,2048,float,sum,-1,28.42,0.3,0.45,0,28.1,0.31,0.46,\n"
+			    "8192,2048,float,sum,-1,28.42,,0.45,0,28.1,0.31,0.46,7\n");
+	s.per_iter = 1;
+	r[0].place[0].iters.p95_us = 31;
+	file_of_rows(&s, &s.csv, r, 1);
+	assert_int_equal(unit_occurrences(file_of_rows(&s, &s.csv, r, 1), ","), 2 * (13 + 2 * 8 - 1));
+	assert_non_null(strstr(file_of_rows(&s, &s.csv, r, 1), ",0,0,0,0,0,31,0,0,0,28.1,"));
+}
+
+static void plot(void **state)
+{
+	struct settings s = settings();
+	struct row r[5] = {row, row, row, row, row};
+	const char *svg;
+
+	(void)state;
+	r[1].bytes = 65536;
+	r[1].place[0].busbw_gbs = 4.5;
+	r[2].bytes = 0; /* has no place on a logarithmic axis */
+	r[3].op = OP_MAX;
+	r[4].op = OP_MAX;
+	r[4].bytes = 1 << 20;
+	svg = file_of_rows(&s, &s.plot, r, 5);
+	assert_non_null(strstr(svg, ">a&lt;b&amp;c, 2 ranks, engine net</text>"));
+	assert_int_equal(unit_occurrences(svg, "<circle"), 8);
+	assert_int_equal(unit_occurrences(svg, "<path class=\"out\""), 2 + 3); /* curves, and legend */
+	assert_int_equal(unit_occurrences(svg, "<path class=\"in\""), 2 + 1);
+	assert_non_null(strstr(svg, ">float max</text>"));
+	/* The frame reaches from 80 to 700 and from 450 to 50: 8K to 1M, and 0 to 4.5 GB/s. */
+	assert_non_null(strstr(svg, "d=\"M80.0 410.0 L345.7 50.0 \""));
+	assert_non_null(strstr(svg, "<title>65536 B, out of place: 4.5 GB/s</title>"));
+	assert_non_null(strstr(svg, ">8K</text>"));
+	assert_non_null(strstr(svg, ">1M</text>"));
+	assert_non_null(strstr(svg, "</svg>\n"));
+	/* Without any row, and with one that takes no time. */
+	assert_non_null(strstr(file_of_rows(&s, &s.plot, r, 0), "</svg>"));
+	r[0].place[0].busbw_gbs = INFINITY;
+	assert_null(strstr(file_of_rows(&s, &s.plot, r, 1), "inf"));
 }
 
 int main(void)
@@ -332,6 +429,8 @@ int main(void)
 		cmocka_unit_test(footer),
 		cmocka_unit_test(statistics),
 		cmocka_unit_test(json),
+		cmocka_unit_test(csv),
+		cmocka_unit_test(plot),
 		cmocka_unit_test(json_that_cannot_be_written),
 	};
 	int failed = unit_run("bench/report", tests);

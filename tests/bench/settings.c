@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* all_reduce_perf's command line: what options mean together, and what is refused. */
+/* The command line of all_reduce_perf: combinations of options, and errors. */
 #include "unit/unit.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,9 +23,8 @@ static int parse(const char *const *args, int n)
 	return settings_parse(what, n + 1, argv, &s);
 }
 
-#define PARSE(...)                                                                                 \
-	parse((const char *const[]){__VA_ARGS__},                                                  \
-	      sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
+#define PARSE(...)                                                                                                     \
+	parse((const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
 
 static void refused(int result, const char *part)
 {
@@ -54,6 +54,7 @@ static void defaults(void **state)
 	assert_int_equal(s.types[0], TYPE_FLOAT);
 	assert_int_equal(s.ops[0], OP_SUM);
 	assert_int_equal(s.ranks, 0);
+	assert_int_equal(s.meet_timeout_s, 300);
 	assert_null(s.plugin);
 }
 
@@ -114,21 +115,30 @@ static void what_needs_a_gpu(void **state)
 {
 	(void)state;
 	assert_int_equal(PARSE("-t", "1", "-g", "1", "-z", "0", "-y", "0", "-G", "0"), 0);
-	assert_int_equal(PARSE("-C", "0", "-R", "0", "-x", "-1", "-D", "0", "-V", "16", "-M", "0"),
-			 0);
-	REFUSED("--nthreads 2 is not possible", "-t", "2");
-	REFUSED("--blocking 1 is not possible", "-z", "1");
-	REFUSED("--cudagraph 3 is not possible", "-G", "3");
-	REFUSED("--local_register 2 is not possible", "-R", "2");
+	assert_int_equal(PARSE("-C", "0", "-R", "0", "-x", "-1", "-D", "0", "-V", "16", "-M", "0"), 0);
+	assert_string_equal(s.ignored, "");
+	assert_int_equal(PARSE("-z", "1", "-G", "3", "-R", "2"), 0);
+	assert_string_equal(s.ignored, "# ignored: --blocking 1: there is no stream to wait for\n"
+				       "# ignored: --cudagraph 3: there is no GPU\n"
+				       "# ignored: --local_register 2: only NCCL registers user buffers\n");
+	assert_int_equal(PARSE("-p", "1", "-y", "1", "-C", "1", "-x", "2", "-D", "1", "-V", "8", "-M", "1"), 0);
+	assert_string_equal(strstr(s.ignored, "# ignored: --memory"),
+			    "# ignored: --memory 1: there is no GPU memory\n");
 }
 
 static void the_rest(void **state)
 {
 	(void)state;
 	assert_int_equal(PARSE("-r", "-1", "-J", "x.JSON", "-I", "1", "-K", "19"), 0);
+	assert_string_equal(s.json, "x.JSON");
 	assert_int_equal(PARSE("-r", "all"), 0);
 	assert_int_equal(PARSE("-r", "3"), 0);
 	REFUSED("neither a rank", "-r", "some");
+	assert_int_equal(PARSE("-J", "x.csv", "--plot", "x.SVG"), 0);
+	assert_string_equal(s.csv, "x.csv");
+	assert_string_equal(s.plot, "x.SVG");
+	assert_null(s.json);
+	REFUSED("--plot must end in .svg", "--plot", "x.png");
 	REFUSED(".json", "-J", "x.txt");
 	REFUSED(".json", "-J", ".json");
 	REFUSED("--per_iter_skip must leave", "-I", "1", "-K", "20");
@@ -141,11 +151,14 @@ static void the_rest(void **state)
 	REFUSED("--engine is net or nccl", "--engine", "mpi");
 	assert_int_equal(PARSE("--engine", "nccl"), 0);
 	assert_true(s.nccl);
-	REFUSED("--nthreads 2 is not possible with engine nccl", "--engine", "nccl", "-t", "2");
+	REFUSED("--cudagraph 2 is not possible with engine nccl", "--engine", "nccl", "-G", "2");
+	assert_int_equal(PARSE("-t", "2", "-g", "8"), 0);
+	assert_int_equal(s.threads, 2);
+	REFUSED("--nthreads: 0", "-t", "0");
 	assert_int_equal(PARSE("-g", "8", "--engine", "nccl"), 0);
 	assert_int_equal(s.gpus, 8);
 	REFUSED("--ngpus: 0", "-g", "0");
-	REFUSED("--ranks times --ngpus", "-g", "64", "--ranks", "17");
+	REFUSED("--ranks times --nthreads times --ngpus", "-g", "64", "--ranks", "17");
 	REFUSED("--abi", "--engine", "nccl", "--abi", "8");
 }
 
@@ -162,7 +175,7 @@ static void collectives_differ(void **state)
 	assert_int_equal(PARSE("-r", "all", "-o", "all"), 0);
 	assert_int_equal(s.root, -1);
 	assert_int_equal(s.nops, 1);
-	REFUSED("broadcast_perf: --op: 'summ'", "-o", "summ");
+	REFUSED("settings: --op: 'summ'", "-o", "summ");
 	what = ALL_TO_ALL;
 	assert_int_equal(PARSE("-r", "3"), 0);
 	assert_int_equal(s.root, -1);
@@ -171,12 +184,24 @@ static void collectives_differ(void **state)
 	assert_int_equal(PARSE("-o", "all"), 0);
 	assert_int_equal(s.nops, OP_COUNT);
 	assert_int_equal(s.chunk_bytes, 512 << 10);
+	what = REDUCE;
+	assert_int_equal(PARSE("-o", "all", "-r", "2"), 0);
+	assert_int_equal(s.nops, OP_COUNT);
+	assert_int_equal(s.root, 2);
+	assert_int_equal(settings_check_ranks(&s, 3), 0);
+	unit_stderr_begin();
+	refused(settings_check_ranks(&s, 2), "--root 2: there are 2 ranks");
+	what = SCATTER;
+	assert_int_equal(PARSE("-o", "all", "-r", "2"), 0);
+	assert_int_equal(s.nops, 1);
+	assert_int_equal(s.root, 2);
+	assert_int_equal(s.chunk_bytes, 128 << 10);
 	what = ALL_REDUCE;
 	assert_int_equal(PARSE("-r", "3"), 0);
 	assert_int_equal(s.root, -1);
 }
 
-/* nccl-tests' conventions: rows, and what its figures are. */
+/* nccl-tests' conventions for rows and bandwidths. */
 static void counts_and_factors(void **state)
 {
 	(void)state;
@@ -189,12 +214,28 @@ static void counts_and_factors(void **state)
 	assert_int_equal(collective_recv_count(REDUCE_SCATTER, 4, 10), 10);
 	assert_int_equal(collective_send_count(ALL_GATHER, 4, 10), 10);
 	assert_int_equal(collective_recv_count(ALL_GATHER, 4, 10), 40);
+	assert_int_equal(collective_count(REDUCE, 3, 4, 1003), 250);
+	assert_int_equal(collective_count(GATHER, 3, 4, 1003), 80);
+	assert_int_equal(collective_count(HYPERCUBE, 4, 4, 1003), 60);
+	assert_int_equal(collective_send_count(SCATTER, 4, 10), 40);
+	assert_int_equal(collective_recv_count(SCATTER, 4, 10), 10);
+	assert_int_equal(collective_send_count(GATHER, 4, 10), 10);
+	assert_int_equal(collective_recv_count(GATHER, 4, 10), 40);
+	assert_int_equal(collective_recv_count(HYPERCUBE, 4, 10), 40);
+	assert_int_equal(collective_send_count(REDUCE, 4, 10), 10);
 	assert_true(collective_bus_factor(ALL_REDUCE, 4) == 1.5);
 	assert_true(collective_bus_factor(ALL_GATHER, 4) == 0.75);
 	assert_true(collective_bus_factor(REDUCE_SCATTER, 4) == 0.75);
 	assert_true(collective_bus_factor(ALL_TO_ALL, 4) == 0.75);
 	assert_true(collective_bus_factor(SEND_RECV, 4) == 1);
 	assert_true(collective_bus_factor(BROADCAST, 4) == 1);
+	assert_true(collective_bus_factor(REDUCE, 4) == 1);
+	assert_true(collective_bus_factor(GATHER, 4) == 0.75);
+	assert_true(collective_bus_factor(SCATTER, 4) == 0.75);
+	assert_true(collective_bus_factor(ALL_TO_ALL_V, 4) == 0.75);
+	assert_true(collective_bus_factor(HYPERCUBE, 4) == 1);
+	assert_true(collective_moved_bytes(HYPERCUBE, 4, 1000) == 750);
+	assert_true(collective_moved_bytes(GATHER, 4, 1000) == 1000);
 }
 
 static void environment(void **state)
@@ -205,6 +246,9 @@ static void environment(void **state)
 	assert_int_equal(parse(NULL, 0), 0);
 	assert_int_equal(s.device, 3);
 	assert_true(s.min_bw == 1.5);
+	assert_int_equal(PARSE("--meet_timeout", "7"), 0);
+	assert_int_equal(s.meet_timeout_s, 7);
+	REFUSED("--meet_timeout", "--meet_timeout", "0");
 	assert_int_equal(PARSE("--device", "1"), 0);
 	assert_int_equal(s.device, 1);
 	setenv("NCCL_TESTS_MIN_BW", "fast", 1);
@@ -213,10 +257,62 @@ static void environment(void **state)
 	setenv("NCCL_TESTS_DEVICE", "-1", 1);
 	REFUSED("NCCL_TESTS_DEVICE", "-n", "1");
 	unsetenv("NCCL_TESTS_DEVICE");
-	setenv("NCCL_TESTS_SPLIT", "MOD 2", 1);
-	REFUSED("NCCL_TESTS_SPLIT", "-n", "1");
-	unsetenv("NCCL_TESTS_SPLIT");
 	unsetenv("NCCL_TESTS_MIN_BW");
+}
+
+/* The colours of 8 ranks, a digit each. */
+static const char *colors(void)
+{
+	static char text[9];
+
+	for (int r = 0; r < 8; r++)
+		snprintf(text + r, 2, "%d", split_color(&s.split, r));
+	return text;
+}
+
+static void groups(void **state)
+{
+	static const struct {
+		const char *rule, *colors;
+	} rows[] = {
+		{"MOD 2", "01010101"},	 {"div 3", "00011122"}, {"AND 0x6", "00224466"}, {"& 0B11", "01230123"},
+		{" or 0x5", "55775577"}, {"%3", "01201201"},	{"/ 8", "00000000"},	 {"|0", "01234567"},
+	};
+	static const char *const wrong[] = {"", "MOD", "MOD 0", "/0", "XOR 1", "AND x", "AND -1", "MOD 2 3", "7"};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		setenv("NCCL_TESTS_SPLIT", rows[i].rule, 1);
+		assert_int_equal(parse(NULL, 0), 0);
+		assert_string_equal(colors(), rows[i].colors);
+	}
+	for (size_t i = 0; i < COUNT(wrong); i++) {
+		setenv("NCCL_TESTS_SPLIT", wrong[i], 1);
+		REFUSED("NCCL_TESTS_SPLIT: '", "-n", "1");
+	}
+	/* The mask wins. */
+	setenv("NCCL_TESTS_SPLIT_MASK", "6", 1);
+	assert_int_equal(parse(NULL, 0), 0);
+	assert_string_equal(colors(), "00224466");
+	setenv("NCCL_TESTS_SPLIT_MASK", "0x1", 1);
+	assert_int_equal(parse(NULL, 0), 0);
+	assert_string_equal(colors(), "01010101");
+	setenv("NCCL_TESTS_SPLIT_MASK", "MOD 2", 1);
+	REFUSED("NCCL_TESTS_SPLIT_MASK: 'MOD 2' is not", "-n", "1");
+	unsetenv("NCCL_TESTS_SPLIT_MASK");
+	/* nccl-tests has the ranks of -t and -g in one process, which has one colour. */
+	setenv("NCCL_TESTS_SPLIT", "MOD 2", 1);
+	assert_int_equal(PARSE("-g", "2"), 0);
+	assert_string_equal(colors(), "00110011");
+	assert_int_equal(split_smallest(&s.split, 7), 3);
+	assert_int_equal(split_largest(&s.split, 7), 4);
+	what = BROADCAST;
+	assert_int_equal(PARSE("-r", "3"), 0);
+	assert_int_equal(settings_check_ranks(&s, 8), 0);
+	unit_stderr_begin();
+	refused(settings_check_ranks(&s, 6), "--root 3: there are 3 ranks in a group");
+	what = ALL_REDUCE;
+	unsetenv("NCCL_TESTS_SPLIT");
 }
 
 int main(void)
@@ -231,6 +327,7 @@ int main(void)
 		cmocka_unit_test(collectives_differ),
 		cmocka_unit_test(counts_and_factors),
 		cmocka_unit_test(environment),
+		cmocka_unit_test(groups),
 	};
 
 	return unit_run("bench/settings", tests);

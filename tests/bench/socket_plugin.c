@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A small honest v8 net plugin over TCP on 127.0.0.1, for tests: "a plugin that is not ours".
- * Nothing of Weft is in it. One connection per comm, a 4-byte length before each message, no
- * threads.
+ * A small, correct v8 net plugin over TCP on 127.0.0.1, for tests that need another plugin. It contains no code of Weft. One
+ * connection per comm, a 4-byte length before each message, no threads.
  */
 #include "weft/nccl_net_v8.h"
 
@@ -25,13 +24,13 @@ struct comm;
 struct request {
 	struct comm *comm;
 	char *data;
-	uint32_t bytes; /* receive: room, until the header is in */
-	uint32_t moved; /* header and payload */
+	uint32_t bytes; /* size; of a receive, its room until the header has arrived */
+	uint32_t moved; /* bytes moved, header and payload */
 	uint32_t header;
 	bool used, done;
 };
 
-/* Requests move in the order in which they were posted: a ring. */
+/* A ring, because requests move in the order in which they were posted. */
 struct comm {
 	int fd;
 	bool sends;
@@ -42,16 +41,15 @@ struct comm {
 struct handle {
 	uint32_t magic;
 	uint16_t port;
-	struct comm *pending; /* the connecting side's state between calls */
+	struct comm *pending; /* state of the connecting side between calls */
 };
 
 static weft_nccl_logger warn;
 
-#define WARN(...)                                                                                  \
-	do {                                                                                       \
-		if (warn)                                                                          \
-			warn(WEFT_NCCL_LOG_WARN, WEFT_NCCL_SUB_ALL, __FILE__, __LINE__,            \
-			     __VA_ARGS__);                                                         \
+#define WARN(...)                                                                                                      \
+	do {                                                                                                           \
+		if (warn)                                                                                              \
+			warn(WEFT_NCCL_LOG_WARN, WEFT_NCCL_SUB_ALL, __FILE__, __LINE__, __VA_ARGS__);                  \
 	} while (0)
 
 static weft_nccl_result init(weft_nccl_logger logger)
@@ -122,9 +120,7 @@ static weft_nccl_result listen_(int dev, void *opaque, void **out_comm)
 
 static struct comm *start_connect(uint16_t port)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET,
-				.sin_port = htons(port),
-				.sin_addr = {htonl(INADDR_LOOPBACK)}};
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
@@ -136,8 +132,7 @@ static struct comm *start_connect(uint16_t port)
 	return new_comm(fd, true);
 }
 
-static weft_nccl_result connect_(int dev, void *opaque, void **out_comm,
-				 struct weft_nccl_device_handle **send_dev)
+static weft_nccl_result connect_(int dev, void *opaque, void **out_comm, struct weft_nccl_device_handle **send_dev)
 {
 	struct handle h;
 	struct pollfd p = {.events = POLLOUT};
@@ -172,8 +167,7 @@ static weft_nccl_result connect_(int dev, void *opaque, void **out_comm,
 	return WEFT_NCCL_SUCCESS;
 }
 
-static weft_nccl_result accept_(void *listen_comm, void **out_comm,
-				struct weft_nccl_device_handle **recv_dev)
+static weft_nccl_result accept_(void *listen_comm, void **out_comm, struct weft_nccl_device_handle **recv_dev)
 {
 	struct comm *l = listen_comm;
 	int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -219,16 +213,14 @@ static weft_nccl_result post(struct comm *c, void *data, int size, void **reques
 	return WEFT_NCCL_SUCCESS;
 }
 
-static weft_nccl_result isend(void *comm, void *data, int size, int tag, void *mhandle,
-			      void **request)
+static weft_nccl_result isend(void *comm, void *data, int size, int tag, void *mhandle, void **request)
 {
 	(void)tag;
 	(void)mhandle;
 	return post(comm, data, size, request);
 }
 
-static weft_nccl_result irecv(void *comm, int n, void **data, int *sizes, int *tags,
-			      void **mhandles, void **request)
+static weft_nccl_result irecv(void *comm, int n, void **data, int *sizes, int *tags, void **mhandles, void **request)
 {
 	(void)tags;
 	(void)mhandles;
@@ -238,8 +230,7 @@ static weft_nccl_result irecv(void *comm, int n, void **data, int *sizes, int *t
 	return post(comm, data[0], sizes[0], request);
 }
 
-static weft_nccl_result iflush(void *comm, int n, void **data, int *sizes, void **mhandles,
-			       void **request)
+static weft_nccl_result iflush(void *comm, int n, void **data, int *sizes, void **mhandles, void **request)
 {
 	(void)comm;
 	(void)n;
@@ -250,7 +241,7 @@ static weft_nccl_result iflush(void *comm, int n, void **data, int *sizes, void 
 	return WEFT_NCCL_SUCCESS;
 }
 
-/* Moves bytes of the header or of the payload; one system call. Bytes moved, 0: none now, -1. */
+/* Moves bytes of the header or of the payload with one system call. Returns the bytes moved; 0: none now; -1: error. */
 static ssize_t move(struct comm *c, struct request *r)
 {
 	bool in_header = r->moved < HEADER_BYTES;
@@ -261,8 +252,7 @@ static ssize_t move(struct comm *c, struct request *r)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (n <= 0) {
-		WARN("%s: %s", c->sends ? "send" : "recv",
-		     n ? strerror(errno) : "the peer closed the connection");
+		WARN("%s: %s", c->sends ? "send" : "recv", n ? strerror(errno) : "the peer closed the connection");
 		return -1;
 	}
 	r->moved += (uint32_t)n;

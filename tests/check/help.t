@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Every program explains itself: --help on stdout with exit 0, all its options in it and no others;
-# an unknown option is named on stderr with exit 2.
+# Every program has a help: --help prints exactly its options on stdout with exit status 0; an unknown option is named
+# on stderr with exit status 2.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/check/tap.bash
@@ -9,12 +9,15 @@ here=$(cd "$(dirname "$0")" && pwd)
 cd "${TEST_BUILDDIR:?run by make check}" || exit
 src=${TEST_SRCDIR:?}
 
-# Program, and the files that hold its table of options.
+# Each program, and the files with its table of options.
 programs=(
 	"src/weft-info $src/src/info/*.c"
+	"src/weft-exporter $src/src/observe/weft-exporter.c"
+	"src/weft-top $src/src/observe/weft-top.c"
 	"benchmarks/all_reduce_perf $src/benchmarks/all_reduce/*.c"
 	"benchmarks/broadcast_perf $src/benchmarks/all_reduce/*.c"
 	"benchmarks/weft_net_perf $src/benchmarks/net_perf/*.c"
+	"benchmarks/weft-pair $src/benchmarks/matrix/*.c"
 )
 
 # --names in the program's tables: rows {'b', "minbytes", ...} and {"name", required_argument, ...}.
@@ -24,12 +27,12 @@ accepted() { # source files
 		sed 's/^[^"]*"\([^"]*\)".*/--\1/' | sort -u
 }
 
-# --names that the help's lines of options begin with.
+# --names at the beginning of the help's option lines.
 documented() { # help text
 	grep -oE '^ +(-[a-zA-Z], )?--[a-z][a-z0-9_-]*' <<<"$1" | grep -oE -- '--[a-z0-9_-]+' | sort -u
 }
 
-# Documented options that the program then calls unknown. Whatever the option is, --help ends the run.
+# Documented options that the program rejects as unknown. A following --help ends the run of accepted ones.
 refused() { # program, help text
 	local option said
 	for option in $(documented "$2"); do
@@ -50,7 +53,7 @@ for row in "${programs[@]}"; do
 	fi
 	rm -f "$stderr"
 
-	# The globs in the table are meant to become files here.
+	# The globs in the table must expand to files here.
 	# shellcheck disable=SC2086
 	options=$(accepted $sources; echo --help)
 	if [ "$(wc -l <<<"$options")" -gt 1 ]; then

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# What the plugin shows to the process that loads it: its symbols, the libraries it brings, its flags.
+# The plugin as seen by the process that loads it: its symbols, the libraries that it links, its flags.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/check/tap.bash
@@ -34,7 +34,7 @@ else
 	)"
 fi
 
-# LD_LIBRARY_PATH alone is enough when NCCL's default name is beside the plugin.
+# LD_LIBRARY_PATH alone suffices if NCCL's default name is beside the plugin.
 for link in "$src/libnccl-net.so" "$src/libnccl-net-weft.so" "$src/.libs/libnccl-net.so"; do
 	if [ "$link" -ef "$plugin" ]; then
 		ok "${link#"$TEST_BUILDDIR/"} is the plugin"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# TAP for the check scripts: source it, call ok or bad per test, end with tap_done.
+# TAP for the check scripts: source it, call ok or bad for each test, and end with tap_done.
 
 tap_count=0
 tap_failed=0
@@ -33,12 +33,12 @@ diag() { # text, which may have several lines
 	done
 }
 
-# Passes when `found`, a list of complaints, is empty.
+# Passes if `found`, a list of complaints, is empty.
 none() { # description, found
 	if [ -z "$2" ]; then ok "$1"; else bad "$1" "$2"; fi
 }
 
-# What runs from now on, in the build directory, uses the fault provider.
+# Makes all later programs in the build directory use the fault provider.
 use_fault_provider() {
 	export FI_PROVIDER_PATH=$PWD/tests/fault/.libs WEFT_PROVIDER=fault WEFT_NICS='fault*'
 }

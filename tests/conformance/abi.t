@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Every version of NCCL's net interface that the plugin has, as each release of NCCL finds and uses it: which one is
-# picked, and the conformance suite on each. providers.t runs all of the suite on the newest version; here the older
-# ones run the cases in which an adapter could make a difference. make abis, or ABI_CASES="PATTERN...": others, on all.
+# Every version of NCCL's net interface that the plugin exports, as each release of NCCL uses it: the selected version,
+# and the conformance suite on each. providers.t runs the whole suite on the newest version; here the older versions run
+# the cases that an adapter may affect. make abis, or ABI_CASES="PATTERN...", runs other cases on all versions.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/check/tap.bash
@@ -12,14 +12,14 @@ suite=tests/conformance/conformance
 plugin=$PWD/src/.libs/libnccl-net-weft.so
 older=$PWD/tests/conformance/.libs/broken.so # has version 8 only
 export BROKEN_PLUGIN_INNER=$plugin BROKEN_PLUGIN_FAULT=none
-read -rd "" -a groups <<<"${ABI_CASES:-table/* abi/* error/* life/* memory/flush
+read -rd "" -a groups <<<"${ABI_CASES:-table/* abi/* profile/* error/* life/* memory/flush
 	conn/accept-first conn/both-ways conn/close-nothing conn/connect-first conn/done-is-done conn/each-device
 	conn/never-accepted conn/random-order conn/self conn/without-device-handle
 	data/deeper-than-promised data/grouped data/larger-receives data/medium-sizes data/promised-depth
 	data/small-sizes data/tags data/test-without-sizes data/unaligned data/zero-bytes
 	close/close-with-receives close/dereg-with-receives close/each-order close/sends-outstanding}"
 
-# The lines of another TAP program become lines of this one.
+# Converts the lines of another TAP program into lines of this one.
 adopt() { # prefix; TAP on stdin
 	local prefix=$1 line seen=0
 	while IFS= read -r line; do
@@ -37,7 +37,7 @@ adopt() { # prefix; TAP on stdin
 adopt "Weft" < <(tests/nccl/pick "$plugin" 12 2>&1)
 adopt "a plugin of version 8" < <(tests/nccl/pick "$older" 8 2>&1)
 
-# Who asks for a version gets it, or is told.
+# A requested version is used, or its absence is reported.
 out=$($suite --plugin "$older" --abi 9 --only table/entries 2>&1)
 if [ $? = 1 ] && grep -q 'no symbol ncclNetPlugin_v9' <<<"$out"; then
 	ok "a version that the plugin lacks is named"

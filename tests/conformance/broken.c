@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A NCCL net plugin that is broken on purpose: it wraps the plugin named by BROKEN_PLUGIN_INNER and
- * does one thing wrong, named by BROKEN_PLUGIN_FAULT. With the fault "none" it is as good as the
- * inner one. selftest.t runs the conformance suite on it: a check that no fault can fail is no
- * check.
+ * A NCCL net plugin that is broken on purpose: it wraps the plugin named by BROKEN_PLUGIN_INNER and injects one fault,
+ * named by BROKEN_PLUGIN_FAULT. With the fault "none" it behaves like the inner plugin. selftest.t runs the conformance
+ * suite on it, because a check that never fails checks nothing.
  */
 #include <dlfcn.h>
 #include <stdarg.h>
@@ -16,13 +15,13 @@
 
 #include "weft/nccl_net_v8.h"
 
-#define EVERY       10   /* faults in messages hit one in so many */
-#define HELD_TESTS  2000 /* a held send leaves after so many tests, or with the next send */
-#define SHALLOW     4    /* operations a comm takes with the fault "shallow" */
+#define EVERY	    10	 /* message faults hit one message in this many */
+#define HELD_TESTS  2000 /* a held send is released after this many tests, or with the next send */
+#define SHALLOW	    4	 /* operations accepted by a comm with the fault "shallow" */
 #define IMPATIENT_S 3
 
 struct held {
-	struct request *req; /* NULL: nothing is held */
+	struct request *req; /* NULL: no send is held */
 	void *data, *mhandle;
 	int size, tag, tests;
 };
@@ -30,22 +29,22 @@ struct held {
 struct comm {
 	void *inner;
 	bool sends;
-	int posted; /* operations ever */
-	int out;    /* operations now */
+	int posted; /* total number of operations */
+	int out;    /* number of outstanding operations */
 	struct held held;
 };
 
 enum kind { SEND, RECV, FLUSH };
 
 struct request {
-	void *inner; /* NULL: held, or never given to the inner plugin */
+	void *inner; /* NULL: held, or never passed to the inner plugin */
 	struct comm *comm;
 	enum kind kind;
 	int number;
 	unsigned char *data;
 	int size;
 	time_t since;
-	bool claimed; /* already said done, though it is not */
+	bool claimed; /* reported done, although it is not */
 };
 
 static const struct weft_nccl_net_v8 *inner;
@@ -64,10 +63,8 @@ static bool this_one(const struct request *r)
 	return r->number % EVERY == EVERY - 1;
 }
 
-__attribute__((format(printf, 5, 6))) static void vague_logger(weft_nccl_log_level level,
-							       unsigned long flags,
-							       const char *file, int line,
-							       const char *fmt, ...)
+__attribute__((format(printf, 5, 6))) static void vague_logger(weft_nccl_log_level level, unsigned long flags,
+							       const char *file, int line, const char *fmt, ...)
 {
 	(void)fmt;
 	real_logger(level, flags, file, line, "something went wrong");
@@ -134,8 +131,7 @@ static weft_nccl_result broken_connect(int dev, void *handle, void **send_comm,
 	return r;
 }
 
-static weft_nccl_result broken_accept(void *listen_comm, void **recv_comm,
-				      struct weft_nccl_device_handle **recv_dev)
+static weft_nccl_result broken_accept(void *listen_comm, void **recv_comm, struct weft_nccl_device_handle **recv_dev)
 {
 	void *comm = NULL;
 	weft_nccl_result r = inner->accept(listen_comm, &comm, recv_dev);
@@ -155,11 +151,10 @@ static weft_nccl_result broken_reg_mr(void *comm, void *data, size_t size, int t
 	return inner->reg_mr(((struct comm *)comm)->inner, data, size, type, mhandle);
 }
 
-static weft_nccl_result broken_reg_mr_dmabuf(void *comm, void *data, size_t size, int type,
-					     uint64_t offset, int fd, void **mhandle)
+static weft_nccl_result broken_reg_mr_dmabuf(void *comm, void *data, size_t size, int type, uint64_t offset, int fd,
+					     void **mhandle)
 {
-	return inner->reg_mr_dmabuf(((struct comm *)comm)->inner, data, size, type, offset, fd,
-				    mhandle);
+	return inner->reg_mr_dmabuf(((struct comm *)comm)->inner, data, size, type, offset, fd, mhandle);
 }
 
 static weft_nccl_result broken_dereg_mr(void *comm, void *mhandle)
@@ -187,7 +182,7 @@ static struct request *request_new(struct comm *c, enum kind kind, void *data, i
 	return r;
 }
 
-/* Gives a held send to the inner plugin at last. */
+/* Passes a held send to the inner plugin. */
 static void release(struct comm *c)
 {
 	struct held *h = &c->held;
@@ -198,12 +193,11 @@ static void release(struct comm *c)
 	if (!h->req->claimed)
 		h->req->inner = req;
 	else
-		free(h->req); /* nobody will ask again; the inner request is lost, as it must be */
+		free(h->req); /* it will not be tested again; the inner request is lost on purpose */
 	h->req = NULL;
 }
 
-static weft_nccl_result broken_isend(void *comm, void *data, int size, int tag, void *mhandle,
-				     void **request)
+static weft_nccl_result broken_isend(void *comm, void *data, int size, int tag, void *mhandle, void **request)
 {
 	struct comm *c = comm;
 	struct request *r;
@@ -244,8 +238,8 @@ static weft_nccl_result broken_isend(void *comm, void *data, int size, int tag, 
 	return ret;
 }
 
-static weft_nccl_result broken_irecv(void *comm, int n, void **data, int *sizes, int *tags,
-				     void **mhandles, void **request)
+static weft_nccl_result broken_irecv(void *comm, int n, void **data, int *sizes, int *tags, void **mhandles,
+				     void **request)
 {
 	struct comm *c = comm;
 	struct request *r;
@@ -267,8 +261,7 @@ static weft_nccl_result broken_irecv(void *comm, int n, void **data, int *sizes,
 	return ret;
 }
 
-static weft_nccl_result broken_iflush(void *comm, int n, void **data, int *sizes, void **mhandles,
-				      void **request)
+static weft_nccl_result broken_iflush(void *comm, int n, void **data, int *sizes, void **mhandles, void **request)
 {
 	struct comm *c = comm;
 	void *req = NULL;
@@ -285,7 +278,7 @@ static weft_nccl_result broken_iflush(void *comm, int n, void **data, int *sizes
 	return ret;
 }
 
-/* A receive that the inner plugin has finished well; `got` is where its size stands, or NULL. */
+/* Damages a receive that the inner plugin has completed successfully; `got` points to its size, or is NULL. */
 static void spoil_receive(struct request *r, int *got)
 {
 	int size = got ? *got : 0;
@@ -302,7 +295,7 @@ static void spoil_receive(struct request *r, int *got)
 		got[1] = 0;
 }
 
-/* What test says of a send that the inner plugin does not have. */
+/* Result of test for a send that the inner plugin does not have. */
 static weft_nccl_result test_absent(struct request *r, int *done, int *sizes)
 {
 	struct held *h = &r->comm->held;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The memory part of drive.h: guarded buffers, patterns, canaries. */
+/* The memory functions of drive.h: guarded buffers, patterns, canaries. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "drive.h"
 #include "gpu.h"
 
-#define PAGE        4096ul
+#define PAGE	    4096ul
 #define CANARY_BYTE 0xc3
 
 static void place(struct drive_buf *b, size_t size, unsigned misalign)
@@ -27,7 +27,7 @@ void drive_buf_open_sparse(struct drive_buf *b, size_t size, unsigned misalign)
 
 	inner = (inner + PAGE - 1) & ~(PAGE - 1);
 	b->map_bytes = inner + 2 * PAGE;
-	if (gpu_used()) { /* no CPU may touch any of it */
+	if (gpu_used()) { /* no CPU access to any of it */
 		b->map = gpu_alloc(b->map_bytes);
 		check(b->map != NULL, "out of memory");
 		place(b, size, misalign);
@@ -64,7 +64,7 @@ void drive_buf_check_guards(const struct drive_buf *b, const char *what)
 	drive_expect_canary(b->data + b->size, DRIVE_GUARD_BYTES, text);
 }
 
-/* Word number i of a pattern: no two words, offsets or keys look alike. */
+/* Word number i of a pattern: unique for each word, offset and key. */
 static uint64_t pattern_word(uint64_t key, size_t i)
 {
 	uint64_t z = (key ^ 0x2545f4914f6cdd1dull) + i * 0x9e3779b97f4a7c15ull;
@@ -73,7 +73,7 @@ static uint64_t pattern_word(uint64_t key, size_t i)
 	return z ^ (z >> 32);
 }
 
-/* A copy of what a GPU sees there, to be freed; NULL for the host's memory. */
+/* A copy of the GPU's view of the data, for the caller to free; NULL for host memory. */
 static unsigned char *copy_of(const unsigned char *data, size_t size)
 {
 	unsigned char *copy;
@@ -112,9 +112,8 @@ void drive_fill(unsigned char *data, size_t size, uint64_t key)
 	memcpy(data + i, &w, size - i);
 }
 
-/* Says where the bytes differ and how many do; ends the process. */
-static void report_difference(const unsigned char *data, size_t size, uint64_t key,
-			      const char *what)
+/* Reports the place and number of differing bytes; ends the process. */
+static void report_difference(const unsigned char *data, size_t size, uint64_t key, const char *what)
 {
 	size_t i, bad = 0, first = 0, last = 0;
 	uint64_t w = 0;

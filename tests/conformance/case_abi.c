@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the versions after 8 brought, through the version's own table: all other cases see only what
- * every version has. A case that the version under test knows nothing of is skipped.
+ * Features of the versions after 8, through the table of the version under test: all other cases use only the features
+ * common to all versions. A case for a newer feature is skipped.
  */
 #include <limits.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "weft/nccl_net_v12.h"
 
 #define COMM_ID 0xabcdef0123456789ull
-#define ROOM    4096
+#define ROOM	4096
 
 static void since(struct side *s, int abi, const char *what)
 {
@@ -21,23 +21,22 @@ static void since(struct side *s, int abi, const char *what)
 
 /* ---- the properties ---- */
 
-/* What version 8 does not have, in one form. What a version lacks keeps the value it gets in fetch.
- */
+/* Properties missing from version 8, in one form. A property that the version lacks keeps the value set in fetch. */
 struct news {
 	int force_flush, ndevs, first_dev;
 	size_t max_p2p_bytes, max_coll_bytes;
 	int max_multi, rail, plane;
 };
 
-#define COPY_NEWS(p)                                                                               \
-	(struct news)                                                                              \
-	{                                                                                          \
-		.force_flush = (p).force_flush, .ndevs = (p).vprops.ndevs,                         \
-		.first_dev = (p).vprops.devs[0], .max_p2p_bytes = (p).max_p2p_bytes,               \
-		.max_coll_bytes = (p).max_coll_bytes, .max_multi = 1, .rail = -1, .plane = -1,     \
+#define COPY_NEWS(p)                                                                                                   \
+	(struct news)                                                                                                  \
+	{                                                                                                              \
+		.force_flush = (p).force_flush, .ndevs = (p).vprops.ndevs, .first_dev = (p).vprops.devs[0],            \
+		.max_p2p_bytes = (p).max_p2p_bytes, .max_coll_bytes = (p).max_coll_bytes, .max_multi = 1, .rail = -1,  \
+		.plane = -1,                                                                                           \
 	}
 
-/* The memory that the plugin writes to is full of `fill`. */
+/* The plugin gets memory full of `fill`. */
 static struct news fetch(struct side *s, int dev, int fill)
 {
 	union {
@@ -80,25 +79,24 @@ static void run_properties(struct side *s)
 		b = fetch(s, dev, 0x5a);
 		check(a.force_flush == 0 || a.force_flush == 1, "device %d: forceFlush %#x", dev,
 		      (unsigned)a.force_flush);
-		/* NCCL merges by itself what was not merged: what it is shown first is physical. */
-		check(a.ndevs == 1 && a.first_dev == dev,
-		      "device %d consists of %d devices, the first is %d", dev, a.ndevs,
-		      a.first_dev);
-		check(a.max_p2p_bytes > 0 && a.max_p2p_bytes <= WEFT_NCCL_MAX_BYTES,
-		      "device %d: maxP2pBytes %zu", dev, a.max_p2p_bytes);
-		check(a.max_coll_bytes > 0 && a.max_coll_bytes <= WEFT_NCCL_MAX_BYTES,
-		      "device %d: maxCollBytes %zu", dev, a.max_coll_bytes);
+		/* NCCL merges devices itself: the devices reported at first must be physical. */
+		check(a.ndevs == 1 && a.first_dev == dev, "device %d consists of %d devices, the first is %d", dev,
+		      a.ndevs, a.first_dev);
+		check(a.max_p2p_bytes > 0 && a.max_p2p_bytes <= WEFT_NCCL_MAX_BYTES, "device %d: maxP2pBytes %zu", dev,
+		      a.max_p2p_bytes);
+		check(a.max_coll_bytes > 0 && a.max_coll_bytes <= WEFT_NCCL_MAX_BYTES, "device %d: maxCollBytes %zu",
+		      dev, a.max_coll_bytes);
 		check(a.max_multi >= 1, "device %d: maxMultiRequestSize %d", dev, a.max_multi);
-		check(a.rail >= WEFT_NCCL_ID_UNDEF && a.plane >= WEFT_NCCL_ID_UNDEF,
-		      "device %d: rail %d, plane %d", dev, a.rail, a.plane);
+		check(a.rail >= WEFT_NCCL_ID_UNDEF && a.plane >= WEFT_NCCL_ID_UNDEF, "device %d: rail %d, plane %d",
+		      dev, a.rail, a.plane);
 		check(a.force_flush == b.force_flush && a.max_p2p_bytes == b.max_p2p_bytes &&
-			      a.max_coll_bytes == b.max_coll_bytes && a.max_multi == b.max_multi &&
-			      a.rail == b.rail && a.plane == b.plane,
+			      a.max_coll_bytes == b.max_coll_bytes && a.max_multi == b.max_multi && a.rail == b.rail &&
+			      a.plane == b.plane,
 		      "device %d: a property is not written, or changed", dev);
 	}
 }
 
-/* finalize is the one entry after version 8 that NCCL calls unasked. */
+/* finalize is the only entry after version 8 that NCCL calls on every plugin. */
 static void run_finalize_entry(struct side *s)
 {
 	const struct weft_nccl_net_v11 *v11 = s->plugin.native;
@@ -110,13 +108,12 @@ static void run_finalize_entry(struct side *s)
 
 /* ---- sizes ---- */
 
-/* "test" tells a size as an int, so a plugin must not begin what it could not report. */
+/* test reports the size as an int, so a plugin must refuse an operation whose size it could not report. */
 static void run_too_large(struct side *s)
 {
 	const struct weft_nccl_net_v9 *v9 = s->plugin.native;
 	const struct weft_nccl_net_v10 *v10 = s->plugin.native;
-	const size_t sizes[] = {(size_t)INT_MAX + 1, (size_t)UINT_MAX + 65, (size_t)1 << 40,
-				SIZE_MAX};
+	const size_t sizes[] = {(size_t)INT_MAX + 1, (size_t)UINT_MAX + 65, (size_t)1 << 40, SIZE_MAX};
 	static unsigned char data[64];
 	void *comm, *mhandle, *req, *buf = data;
 	size_t i, size;
@@ -130,13 +127,11 @@ static void run_too_large(struct side *s)
 		req = data;
 		size = sizes[i];
 		if (s->rank == A)
-			r = s->plugin.abi == 9
-				    ? v9->isend(comm, data, size, tag, mhandle, &req)
-				    : v10->isend(comm, data, size, tag, mhandle, NULL, &req);
+			r = s->plugin.abi == 9 ? v9->isend(comm, data, size, tag, mhandle, &req)
+					       : v10->isend(comm, data, size, tag, mhandle, NULL, &req);
 		else
-			r = s->plugin.abi == 9
-				    ? v9->irecv(comm, 1, &buf, &size, &tag, &mhandle, &req)
-				    : v10->irecv(comm, 1, &buf, &size, &tag, &mhandle, NULL, &req);
+			r = s->plugin.abi == 9 ? v9->irecv(comm, 1, &buf, &size, &tag, &mhandle, &req)
+					       : v10->irecv(comm, 1, &buf, &size, &tag, &mhandle, NULL, &req);
 		check(r && !req, "a message of %zu bytes is begun: %d", size, (int)r);
 	}
 	drive_dereg(s, comm, mhandle);
@@ -147,7 +142,7 @@ static void run_too_large(struct side *s)
 	drive_close_one(s, comm);
 }
 
-/* ---- messages as only later versions describe them ---- */
+/* ---- messages with descriptions of later versions ---- */
 
 struct marked {
 	struct side *s;
@@ -155,7 +150,7 @@ struct marked {
 	unsigned char *data;
 };
 
-/* A receive of which NCCL says that its completion is optional, with a profiler's handles. */
+/* A receive marked by NCCL as optional to complete, with a profiler's handles. */
 static void *post_marked(struct marked *m, size_t room)
 {
 	const struct weft_nccl_net_v9 *v9 = m->s->plugin.native;
@@ -166,8 +161,7 @@ static void *post_marked(struct marked *m, size_t room)
 	if (m->s->plugin.abi == 9)
 		check_ok(v9->irecv(m->comm, 1, &buf, &room, &tag, &m->mhandle, &req), "irecv");
 	else
-		check_ok(v10->irecv(m->comm, 1, &buf, &room, &tag, &m->mhandle, &phandle, &req),
-			 "irecv");
+		check_ok(v10->irecv(m->comm, 1, &buf, &room, &tag, &m->mhandle, &phandle, &req), "irecv");
 	check(req != WEFT_NCCL_OPTIONAL_RECV_COMPLETION,
 	      "irecv leaves the mark of an optional completion as its request");
 	return req;
@@ -188,8 +182,8 @@ static void *post_profiled(struct marked *m, size_t size)
 }
 
 /*
- * Data may be called complete early, but must come all the same. The receiver waits for the last
- * byte as NCCL's kernels do, and calls test until then and beyond.
+ * The plugin may report completion early, but the data must still arrive. The receiver waits for the last byte as
+ * NCCL's kernels do, and keeps calling test until then and beyond.
  */
 static void run_optional(struct side *s)
 {
@@ -211,17 +205,13 @@ static void run_optional(struct side *s)
 				drive_fill(b.data, sizes[i], round * 16 + i);
 			else
 				drive_canary(b.data, ROOM);
-			while (!(req = s->rank == A ? post_profiled(&m, sizes[i])
-						    : post_marked(&m, ROOM)))
+			while (!(req = s->rank == A ? post_profiled(&m, sizes[i]) : post_marked(&m, ROOM)))
 				drive_relax();
-			check(drive_wait(s, req) == (int)sizes[i],
-			      "test tells another size than %zu", sizes[i]);
+			check(drive_wait(s, req) == (int)sizes[i], "test tells another size than %zu", sizes[i]);
 			if (s->rank == A)
 				continue;
-			drive_expect(b.data, sizes[i], round * 16 + i,
-				     "a receive with optional completion");
-			drive_expect_canary(b.data + sizes[i], ROOM - sizes[i],
-					    "memory behind a short message");
+			drive_expect(b.data, sizes[i], round * 16 + i, "a receive with optional completion");
+			drive_expect_canary(b.data + sizes[i], ROOM - sizes[i], "memory behind a short message");
 		}
 	}
 	drive_dereg(s, m.comm, m.mhandle);
@@ -231,8 +221,7 @@ static void run_optional(struct side *s)
 
 /* ---- the communicator's configuration ---- */
 
-static void *connect_with(struct side *s, struct weft_nccl_comm_config *config,
-			  struct drive_handle *h)
+static void *connect_with(struct side *s, struct weft_nccl_comm_config *config, struct drive_handle *h)
 {
 	const struct weft_nccl_net_v10 *v10 = s->plugin.native;
 	struct weft_nccl_device_handle *dev_handle = NULL;
@@ -245,8 +234,7 @@ static void *connect_with(struct side *s, struct weft_nccl_comm_config *config,
 	return comm;
 }
 
-/* In version 10 connect is told the traffic class, or nothing at all: 2.26 has none on its loopback
- * connection. */
+/* In version 10, connect gets the traffic class, or NULL: NCCL 2.26 passes none for its loopback connection. */
 static void run_config(struct side *s)
 {
 	struct weft_nccl_comm_config configs[] = {{WEFT_NCCL_TRAFFIC_CLASS_UNDEF}, {0}, {96}};
@@ -276,8 +264,7 @@ static void run_config(struct side *s)
 
 /* ---- contexts ---- */
 
-__attribute__((format(printf, 5, 6))) static void drop(weft_nccl_log_level level,
-						       unsigned long flags, const char *file,
+__attribute__((format(printf, 5, 6))) static void drop(weft_nccl_log_level level, unsigned long flags, const char *file,
 						       int line, const char *fmt, ...)
 {
 	(void)level;
@@ -297,8 +284,8 @@ static void *new_context(struct side *s, uint64_t id, struct weft_nccl_comm_conf
 }
 
 /*
- * Two communicators side by side; one ends, and what the other has goes on. Both processes do the
- * same, each with a link to the other.
+ * Two communicators side by side: one ends, and the connections of the other go on. Both processes do the same, each
+ * with a link to the other.
  */
 static void run_contexts(struct side *s)
 {
@@ -309,7 +296,7 @@ static void run_contexts(struct side *s)
 	since(s, 11, "contexts");
 	one = new_context(s, COMM_ID, &config);
 	two = new_context(s, COMM_ID + 1, NULL);
-	config.traffic_class = 0; /* valid during the call only */
+	config.traffic_class = 0; /* valid only during the call */
 	comm = drive_one(s);
 	check_ok(v11->finalize(two), "finalize of the second communicator");
 	if (s->rank == A)
@@ -323,8 +310,8 @@ static void run_contexts(struct side *s)
 }
 
 /*
- * NCCL keeps a context after its end, and 2.28 may let the network that it tries next free it: one
- * that offers no devices has none.
+ * NCCL keeps a context after its end, and 2.28 may have it freed by the next network that it tries: a plugin without
+ * devices must return none.
  */
 static void run_no_devices(struct side *s)
 {
@@ -332,8 +319,7 @@ static void run_no_devices(struct side *s)
 	void *ctx = s;
 	int ndev = -1;
 
-	check(!bench_plugin_load(&s->plugin, s->opt->plugin_path, s->opt->abi),
-	      "cannot load the plugin");
+	check(!bench_plugin_load(&s->plugin, s->opt->plugin_path, s->opt->abi), "cannot load the plugin");
 	since(s, 11, "contexts");
 	v11 = s->plugin.native;
 	check_ok(v11->init(&ctx, COMM_ID, NULL, drop, NULL), "init");
@@ -343,8 +329,8 @@ static void run_no_devices(struct side *s)
 }
 
 /*
- * When a communicator's set-up fails NCCL closes none of its listeners; after finalize nobody can
- * reach them. The process connects to itself, so that there is someone to say no.
+ * When the setup of a communicator fails, NCCL closes none of its listeners; after finalize they must refuse
+ * connections. The process connects to itself, so that the plugin is there to refuse.
  */
 static void run_finalize_listening(struct side *s)
 {
@@ -358,8 +344,7 @@ static void run_finalize_listening(struct side *s)
 	ctx = new_context(s, COMM_ID, NULL);
 	other = new_context(s, COMM_ID + 1, NULL);
 	for (i = 0; i < 3; i++)
-		check_ok(v11->listen(i == 1 ? other : ctx, s->dev, h[i].bytes, &listeners[i]),
-			 "listen");
+		check_ok(v11->listen(i == 1 ? other : ctx, s->dev, h[i].bytes, &listeners[i]), "listen");
 	drive_canary(h[0].guard, sizeof(h[0].guard));
 	check_ok(v11->finalize(ctx), "finalize of a communicator that listens");
 	side_step("connecting to a listener of a communicator that has ended");
@@ -368,18 +353,14 @@ static void run_finalize_listening(struct side *s)
 		check(!comm, "a listener accepts after its communicator's end");
 		drive_relax();
 	} while (!r);
-	check(r >= WEFT_NCCL_SYSTEM_ERROR && r <= WEFT_NCCL_REMOTE_ERROR, "connect returned %d",
-	      (int)r);
+	check(r >= WEFT_NCCL_SYSTEM_ERROR && r <= WEFT_NCCL_REMOTE_ERROR, "connect returned %d", (int)r);
 	check_ok(v11->close_listen(listeners[1]), "closeListen of a communicator that lives");
 	check_ok(v11->finalize(other), "finalize");
 }
 
 const struct suite_case abi_cases[] = {
 	{.name = "abi/properties", .run = run_properties, .nprocs = 1},
-	{.name = "abi/finalize-nothing",
-	 .run = run_finalize_entry,
-	 .nprocs = 1,
-	 .flags = SUITE_ONCE},
+	{.name = "abi/finalize-nothing", .run = run_finalize_entry, .nprocs = 1, .flags = SUITE_ONCE},
 	{.name = "abi/too-large", .run = run_too_large, .flags = SUITE_WEFT},
 	{.name = "abi/optional-completion", .run = run_optional},
 	{.name = "abi/config", .run = run_config, .flags = SUITE_ONCE},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Closing and deregistering in every state. It always succeeds, the memory is free afterwards, and
- * other connections between the same processes do not notice.
+ * Closing and deregistering in every state: both always succeed, the memory is free afterwards, and other connections
+ * between the same processes are unaffected.
  */
 #include <string.h>
 #include <sys/mman.h>
@@ -9,11 +9,12 @@
 #include "cases.h"
 #include "flow.h"
 #include "gpu.h"
+#include "patience.h"
 
 #define OUT   8 /* operations left outstanding */
 #define CHUNK (256 * 1024)
 
-/* Memory that is given back under an operation: unmapped, then mapped anew as canary. */
+/* Memory that is released under an operation: unmapped, then mapped anew as canary. */
 struct patch {
 	unsigned char *data;
 	size_t size;
@@ -32,7 +33,7 @@ static struct patch patch_open(size_t size)
 	return p;
 }
 
-/* A GPU's memory that is freed is gone: what still comes for it crashes the process. */
+/* Freed GPU memory is gone: a later write to it crashes the process. */
 static void patch_free_and_watch(struct patch *p)
 {
 	if (gpu_is(p->data)) {
@@ -40,8 +41,7 @@ static void patch_free_and_watch(struct patch *p)
 		return;
 	}
 	check(!munmap(p->data, p->size), "munmap failed");
-	check(mmap(p->data, p->size, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == p->data,
+	check(mmap(p->data, p->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == p->data,
 	      "cannot map the same address again");
 	drive_canary(p->data, p->size);
 }
@@ -54,15 +54,10 @@ static void patch_check_and_close(struct patch *p)
 	munmap(p->data, p->size);
 }
 
-/* Both sides: some traffic over a connection that has nothing to do with what was closed. */
+/* Both sides: some traffic over a connection unrelated to the closed one. */
 static void prove_other(struct side *s, void *comm)
 {
-	struct flow f = {.comm = comm,
-			 .sends = s->rank == A,
-			 .key = 77,
-			 .count = 60,
-			 .depth = 8,
-			 .max_size = 100000};
+	struct flow f = {.comm = comm, .sends = s->rank == A, .key = 77, .count = 60, .depth = 8, .max_size = 100000};
 
 	flows_run(s, &f, 1);
 }
@@ -77,9 +72,8 @@ static void prove_new(struct side *s)
 	drive_close_one(s, comm);
 }
 
-/* A offers messages for a while and forgets about them, whatever comes back. */
-static void offer_for_a_while(struct side *s, void *comm, unsigned char *data, int size,
-			      void *mhandle, unsigned ms)
+/* A offers messages for a while and ignores all results. */
+static void offer_for_a_while(struct side *s, void *comm, unsigned char *data, int size, void *mhandle, unsigned ms)
 {
 	uint64_t until = now_ms() + ms;
 	void *reqs[OUT] = {NULL};
@@ -101,7 +95,7 @@ static void offer_for_a_while(struct side *s, void *comm, unsigned char *data, i
 	}
 }
 
-/* A closes with sends outstanding that nobody receives, and frees their memory. */
+/* A closes with unmatched sends outstanding, and frees their memory. */
 static void sends_outstanding(struct side *s, int size)
 {
 	void *other = drive_one(s), *comm = drive_one(s), *mhandle;
@@ -135,8 +129,28 @@ static void run_sends_outstanding(struct side *s)
 }
 
 /*
- * B gives back the memory of posted receives; then A sends into nowhere. Traffic on the other comm
- * keeps both plugins going: what would still write does so now.
+ * B has given the memory back, and perhaps closed its comm: the other comm works, both ends close, nothing was written to
+ * the memory afterwards, and a new comm works.
+ */
+static void give_back_and_prove(struct side *s, void *other, void *comm, void *mhandle, struct patch *p, bool closed)
+{
+	prove_other(s, other);
+	if (s->rank == B) {
+		if (!closed)
+			drive_close_recv(s, comm);
+		patch_check_and_close(p);
+	} else {
+		drive_dereg(s, comm, mhandle);
+		munmap(p->data, p->size);
+		drive_close_send(s, comm);
+	}
+	drive_close_one(s, other);
+	prove_new(s);
+}
+
+/*
+ * B releases the memory of posted receives; then A sends into nowhere. Traffic on the other comm keeps both plugins
+ * running: any late write would happen now.
  */
 static void receives_outstanding(struct side *s, bool close_first, int size)
 {
@@ -159,18 +173,7 @@ static void receives_outstanding(struct side *s, bool close_first, int size)
 		side_step("sending to receives that are gone");
 		offer_for_a_while(s, comm, p.data, size, mhandle, 200);
 	}
-	prove_other(s, other);
-	if (s->rank == B) {
-		if (!close_first)
-			drive_close_recv(s, comm);
-		patch_check_and_close(&p);
-	} else {
-		drive_dereg(s, comm, mhandle);
-		munmap(p.data, p.size);
-		drive_close_send(s, comm);
-	}
-	drive_close_one(s, other);
-	prove_new(s);
+	give_back_and_prove(s, other, comm, mhandle, &p, close_first);
 }
 
 static void run_dereg_with_receives(struct side *s)
@@ -185,7 +188,7 @@ static void run_close_with_receives(struct side *s)
 	receives_outstanding(s, true, CHUNK);
 }
 
-/* As above while the bytes are moving: A streams into B's receives, B gives the memory back. */
+/* The same while bytes are moving: A streams into B's receives, and B releases the memory. */
 static void dereg_in_flight(struct side *s, unsigned after_ms)
 {
 	const int size = 4 * CHUNK;
@@ -199,7 +202,7 @@ static void dereg_in_flight(struct side *s, unsigned after_ms)
 		for (i = 0; i < OUT; i++)
 			reqs[i] = drive_irecv(s, comm, p.data + i * size, size, mhandle);
 		side_barrier(s, A);
-		/* Testing only the last keeps the plugin going while the others are outstanding. */
+		/* Testing only the last receive keeps the plugin running while the others are outstanding. */
 		for (until = now_ms() + after_ms; now_ms() < until;)
 			if (drive_test(s, reqs[OUT - 1], NULL))
 				break;
@@ -211,17 +214,7 @@ static void dereg_in_flight(struct side *s, unsigned after_ms)
 		side_step("streaming to a receiver that gives up");
 		offer_for_a_while(s, comm, p.data, size, mhandle, 300);
 	}
-	prove_other(s, other);
-	if (s->rank == B) {
-		drive_close_recv(s, comm);
-		patch_check_and_close(&p);
-	} else {
-		drive_dereg(s, comm, mhandle);
-		munmap(p.data, p.size);
-		drive_close_send(s, comm);
-	}
-	drive_close_one(s, other);
-	prove_new(s);
+	give_back_and_prove(s, other, comm, mhandle, &p, false);
 }
 
 static void run_dereg_in_flight(struct side *s)
@@ -231,7 +224,7 @@ static void run_dereg_in_flight(struct side *s)
 	dereg_in_flight(s, 4);
 }
 
-/* One message more on the stream that B closes. False once A is told that it is gone. */
+/* One more message on the stream that B closes. False once A gets an error. */
 static bool stream_on(struct side *s, void *comm, unsigned char *data, void *mhandle, void **req)
 {
 	weft_nccl_result r;
@@ -256,12 +249,7 @@ static void run_close_beside_traffic(struct side *s)
 	static unsigned char data[CHUNK];
 	void *other = drive_one(s), *comm = drive_one(s);
 	void *mhandle = drive_reg(s, comm, data, sizeof(data)), *req = NULL;
-	struct flow f = {.comm = other,
-			 .sends = s->rank == A,
-			 .key = 5,
-			 .count = 300,
-			 .depth = 8,
-			 .max_size = 50000};
+	struct flow f = {.comm = other, .sends = s->rank == A, .key = 5, .count = 300, .depth = 8, .max_size = 50000};
 	bool open = true;
 
 	flow_open(s, &f);
@@ -293,9 +281,7 @@ static void run_each_order(struct side *s)
 
 	for (first = 0; first < 3; first++) {
 		comms[first] = drive_one(s);
-		side_step("%s closes first", first == 2 ? "nobody"
-					     : first    ? "the receiver"
-							: "the sender");
+		side_step("%s closes first", first == 2 ? "nobody" : first ? "the receiver" : "the sender");
 		if (s->rank == A)
 			drive_say(s, comms[first], 1);
 		else
@@ -329,7 +315,7 @@ static void run_each_order(struct side *s)
 	prove_new(s);
 }
 
-/* A peer that closes, or is gone, is no error while nothing is outstanding. */
+/* A peer that closes or exits causes no error while no operation is outstanding. */
 static void run_peer_gone_while_idle(struct side *s)
 {
 	void *comm = drive_one(s), *mhandle;
@@ -348,19 +334,18 @@ static void run_peer_gone_while_idle(struct side *s)
 	drive_close_recv(s, comm);
 }
 
-/* Posts on the comm, or tests, until the plugin says that the peer's half is closed. */
+/* Posts on the comm, or tests, until the plugin reports an error. */
 static void expect_closed(struct side *s, void *comm)
 {
-	uint64_t deadline = now_ms() + 30000;
+	uint64_t deadline = patience_ms() + 30000;
 	static unsigned char data[CHUNK];
 	void *mhandle = drive_reg(s, comm, data, sizeof(data)), *req = NULL;
 	weft_nccl_result r;
 	bool done = false;
 
-	side_step("waiting for the error of a %s that the peer has given up",
-		  s->rank == A ? "send" : "receive");
+	side_step("waiting for the error of a %s that the peer has given up", s->rank == A ? "send" : "receive");
 	do {
-		check(now_ms() < deadline, "no error for an operation that the peer has given up");
+		check(patience_ms() < deadline, "no error for an operation that the peer has given up");
 		if (req)
 			r = drive_test_r(s, req, &done, NULL);
 		else if (s->rank == A)
@@ -374,7 +359,7 @@ static void expect_closed(struct side *s, void *comm)
 	drive_dereg(s, comm, mhandle);
 }
 
-/* A peer that closes its half while we wait for it: an error, not a wait without end. */
+/* A peer that closes its half while we wait for it causes an error, not an endless wait. */
 static void run_peer_gone_while_waiting(struct side *s)
 {
 	void *other = drive_one(s), *comm;
@@ -391,7 +376,7 @@ static void run_peer_gone_while_waiting(struct side *s)
 	drive_close_one(s, other);
 }
 
-/* Done, closed, gone: the receiver still gets everything, posted early or late. */
+/* The sender is done, closes and exits: the receiver still gets all data, whether its receives are early or late. */
 static void then_exit(struct side *s, const int *sizes, int n, unsigned late_ms)
 {
 	void *comm = drive_one(s), *mhandle, *reqs[OUT];
@@ -408,7 +393,7 @@ static void then_exit(struct side *s, const int *sizes, int n, unsigned late_ms)
 			reqs[i] = drive_isend(s, comm, data[i], sizes[i], mhandle);
 		} else {
 			reqs[i] = drive_irecv(s, comm, data[i], sizes[i], mhandle);
-			/* Most of them only after the sender is gone. */
+			/* Most receives are posted after the sender has exited. */
 			if (i == 0)
 				sleep_ms(late_ms);
 		}
@@ -440,9 +425,7 @@ const struct suite_case close_cases[] = {
 	{.name = "close/beside-traffic", .run = run_close_beside_traffic},
 	{.name = "close/each-order", .run = run_each_order},
 	{.name = "close/peer-gone-while-idle", .run = run_peer_gone_while_idle},
-	{.name = "close/peer-gone-while-waiting",
-	 .run = run_peer_gone_while_waiting,
-	 .flags = SUITE_WEFT},
+	{.name = "close/peer-gone-while-waiting", .run = run_peer_gone_while_waiting, .flags = SUITE_WEFT},
 	{.name = "close/then-exit-small", .run = run_then_exit_small},
 	{.name = "close/then-exit-large", .run = run_then_exit_large},
 	{.name = NULL},

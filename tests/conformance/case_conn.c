@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Connection set-up: listen, connect and accept in every order. They are polled and never block. */
+/* Connection setup: listen, connect and accept in every order. They are polled and never block. */
 #include <dirent.h>
 #include <stdlib.h>
 
 #include "cases.h"
 #include "flow.h"
 
-#define POLLS 3000 /* of something that cannot succeed yet */
-#define MANY  24   /* connections each way */
+#define POLLS 3000 /* polls of an operation that cannot succeed yet */
+#define MANY  24   /* connections in each direction */
 
-/* One message from A to B: the connection works, and ends where it should. */
+/* One message from A to B: the connection works and leads to the right peer. */
 static void prove_link(struct side *s, void *comm, uint64_t key)
 {
 	if (s->rank == A)
@@ -36,7 +36,7 @@ static void *accept_until_done(struct side *s, void *listen_comm)
 	return comm;
 }
 
-/* A polls connect thousands of times before B calls accept at all. */
+/* A polls connect thousands of times before B first calls accept. */
 static void run_connect_first(struct side *s)
 {
 	struct drive_handle h;
@@ -78,8 +78,7 @@ static void run_accept_first(struct side *s)
 		listen_comm = drive_listen(s, &h);
 		side_step("polling accept before any connect");
 		for (i = 0; i < POLLS; i++)
-			check(!drive_accept(s, listen_comm),
-			      "accept returned a comm that nobody connected");
+			check(!drive_accept(s, listen_comm), "accept returned a comm that nobody connected");
 		side_send(s, A, &h, sizeof(h));
 		side_step("polling accept while the peer connects");
 		comm = accept_until_done(s, listen_comm);
@@ -89,7 +88,7 @@ static void run_accept_first(struct side *s)
 	drive_close_one(s, comm);
 }
 
-/* Both ends in one thread: whatever blocks, blocks for ever. */
+/* Both ends in one thread: any blocking call blocks forever. */
 static void run_self(struct side *s)
 {
 	struct drive_handle h;
@@ -140,8 +139,7 @@ static void shuffle(int *order, int n, uint64_t *rng)
 	}
 }
 
-/* Connects and accepts in random order, each polled at random, half of the connects before any
- * accept. */
+/* Connects and accepts in random order, each polled at random, half of the connects before any accept. */
 static void run_random_order(struct side *s)
 {
 	struct drive_handle h[MANY];
@@ -184,7 +182,7 @@ static void run_random_order(struct side *s)
 	}
 }
 
-/* Each side listens, connects and accepts; first both poll nothing but connects. */
+/* Each side listens, connects and accepts; at first both poll only connects. */
 static void run_both_ways(struct side *s)
 {
 	struct drive_handle mine, theirs[MANY];
@@ -225,8 +223,8 @@ static void run_both_ways(struct side *s)
 }
 
 /*
- * A connect that is done must not hold up the other side's accept, nor the reverse: whoever is done
- * first makes no further call into the plugin.
+ * A completed connect must not hold up the other side's accept, and vice versa: the side that completes first makes no
+ * further call into the plugin.
  */
 static void run_done_is_done(struct side *s)
 {
@@ -256,11 +254,8 @@ static void run_thousand(struct side *s)
 		side_step("%d connections each way are open", i + BATCH);
 	}
 	for (i = 0; i < 2 * EACH_WAY; i++) {
-		flows[i] = (struct flow){.comm = comms[i],
-					 .sends = i < EACH_WAY,
-					 .count = 3,
-					 .depth = 2,
-					 .max_size = 1000};
+		flows[i] = (struct flow){
+			.comm = comms[i], .sends = i < EACH_WAY, .count = 3, .depth = 2, .max_size = 1000};
 		flows[i].key = (uint64_t)(i % EACH_WAY) * 2 + (flows[i].sends == (s->rank == A));
 	}
 	flows_run(s, flows, 2 * EACH_WAY);
@@ -282,8 +277,7 @@ static int open_files(void)
 	return n;
 }
 
-/* Connects and closes again and again; the number of open files must not grow after the first
- * rounds. */
+/* Connects and closes repeatedly; the number of open files must not grow after the first rounds. */
 static void come_and_go(struct side *s, int rounds, int warm)
 {
 	int i, before = 0;
@@ -296,13 +290,11 @@ static void come_and_go(struct side *s, int rounds, int warm)
 		drive_close_links(s, 1, &out, 1, &in);
 		side_barrier(s, side_peer(s));
 	}
-	check(open_files() < before + (rounds - warm) / 2,
-	      "%d open files became %d in %d rounds of connect and close", before, open_files(),
-	      rounds - warm);
+	check(open_files() < before + (rounds - warm) / 2, "%d open files became %d in %d rounds of connect and close",
+	      before, open_files(), rounds - warm);
 }
 
-/* Beside a connection that stays, and as the only ones, so that the last to close shuts everything
- * down. */
+/* Once beside a connection that stays, and once alone, so that the last close shuts everything down. */
 static void run_come_and_go(struct side *s)
 {
 	void *stays = drive_one(s);
@@ -313,8 +305,7 @@ static void run_come_and_go(struct side *s)
 	come_and_go(s, 12, 4);
 }
 
-/* NCCL may close a listen comm that was never accepted. What the connecting side sees is its
- * problem. */
+/* NCCL may close a listen comm without an accept. The connecting side must cope with the result. */
 static void run_never_accepted(struct side *s)
 {
 	struct drive_handle h;
@@ -350,7 +341,7 @@ static void run_never_accepted(struct side *s)
 	drive_close_one(s, comm);
 }
 
-/* After a failed connect or accept NCCL closes what it never got. */
+/* After a failed connect or accept, NCCL closes a NULL comm. */
 static void run_close_nothing(struct side *s)
 {
 	drive_close_send(s, NULL);
@@ -380,7 +371,7 @@ static void run_without_device_handle(struct side *s)
 	drive_close_one(s, comm);
 }
 
-/* Every device of the plugin carries data. */
+/* Every device of the plugin transfers data. */
 static void run_each_device(struct side *s)
 {
 	void *comm;
@@ -404,9 +395,7 @@ const struct suite_case conn_cases[] = {
 	{.name = "conn/come-and-go", .run = run_come_and_go},
 	{.name = "conn/never-accepted", .run = run_never_accepted},
 	{.name = "conn/close-nothing", .run = run_close_nothing, .nprocs = 1, .flags = SUITE_ONCE},
-	{.name = "conn/without-device-handle",
-	 .run = run_without_device_handle,
-	 .flags = SUITE_ONCE},
+	{.name = "conn/without-device-handle", .run = run_without_device_handle, .flags = SUITE_ONCE},
 	{.name = "conn/each-device", .run = run_each_device},
 	{.name = NULL},
 };

@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What arrives: every byte, every size, in order, with many messages and comms in flight. */
+/* Delivery: every byte, every size, in order, with many messages and comms in flight. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cases.h"
 #include "flow.h"
+#include "patience.h"
 
-#define KIB         1024
-#define MIB         (1024 * 1024)
-#define LANES       16 /* comms each way in the cases with many */
+#define KIB	    1024
+#define MIB	    (1024 * 1024)
+#define LANES	    16 /* comms in each direction, in the cases with many */
 #define COUNT_OF(a) ((int)(sizeof(a) / sizeof((a)[0])))
 
-static const int small_sizes[] = {0,   1,   2,   3,   7,    8,    9,    15,   16,   17,   31,   32,
-				  33,  63,  64,  65,  100,  127,  128,  129,  191,  192,  255,  256,
+static const int small_sizes[] = {0,   1,   2,	 3,   7,    8,	  9,	15,   16,   17,	  31,	32,
+				  33,  63,  64,	 65,  100,  127,  128,	129,  191,  192,  255,	256,
 				  257, 511, 512, 513, 1000, 1023, 1024, 1025, 4095, 4096, 4097, 0};
-static const int medium_sizes[] = {8191,  8192,      8193,        16384,      65535, 65536,
-				   65537, 131072,    131073,      MIB - 1,    MIB,   MIB + 1,
-				   1,     256 * KIB, 3 * KIB + 1, 2 * MIB + 7};
+static const int medium_sizes[] = {8191,   8192,    8193, 16384,   65535, 65536,     65537,	  131072,
+				   131073, MIB - 1, MIB,  MIB + 1, 1,	  256 * KIB, 3 * KIB + 1, 2 * MIB + 7};
 static const int large_sizes[] = {4 * MIB + 3, 32 * MIB, 1, 16 * MIB - 1};
 
-/* One connection A to B that carries `f`; B receives. Fields the flow leaves open are set here. */
+/* One connection from A to B that carries `f`; B receives. Unset fields of the flow are set here. */
 static void one_way(struct side *s, struct flow f)
 {
 	f.sends = s->rank == A;
@@ -30,7 +30,7 @@ static void one_way(struct side *s, struct flow f)
 	drive_close_one(s, f.comm);
 }
 
-/* n connections each way that all carry `f` at the same time. */
+/* n connections in each direction that all carry `f` at the same time. */
 static void both_ways(struct side *s, int n, struct flow f)
 {
 	struct flow *flows = calloc((size_t)n * 2, sizeof(*flows));
@@ -84,13 +84,10 @@ static void run_large_sizes(struct side *s)
 				 .depth = 2});
 }
 
-/* Receives larger than the sends: the size is the sender's, and the rest of the buffer is not
- * touched. */
+/* Receives larger than the sends: the reported size is the sender's, and the rest of the buffer stays untouched. */
 static void run_larger_receives(struct side *s)
 {
-	one_way(s,
-		(struct flow){
-			.max_size = 100 * KIB, .max_slack = 100 * KIB, .count = 200, .depth = 8});
+	one_way(s, (struct flow){.max_size = 100 * KIB, .max_slack = 100 * KIB, .count = 200, .depth = 8});
 	one_way(s, (struct flow){.sizes = small_sizes,
 				 .nsizes = COUNT_OF(small_sizes),
 				 .max_size = 4097,
@@ -104,9 +101,7 @@ static void run_zero_bytes(struct side *s)
 	static const int zero[] = {0};
 
 	one_way(s, (struct flow){.sizes = zero, .nsizes = 1, .count = 200, .depth = 16});
-	one_way(s,
-		(struct flow){
-			.sizes = zero, .nsizes = 1, .max_slack = 5000, .count = 100, .depth = 8});
+	one_way(s, (struct flow){.sizes = zero, .nsizes = 1, .max_slack = 5000, .count = 100, .depth = 8});
 }
 
 static void run_depth(struct side *s)
@@ -125,19 +120,15 @@ static void run_depth(struct side *s)
 	}
 }
 
-/* More posts than a comm must take: what is not taken comes back as a NULL request and is not lost.
- */
+/* More posts than the depth required of a comm: an excess post returns a NULL request and is not lost. */
 static void run_deeper_than_promised(struct side *s)
 {
 	one_way(s, (struct flow){.max_size = 8 * KIB, .count = 1000, .depth = 100});
-	one_way(s, (struct flow){.sizes = (int[]){64 * KIB},
-				 .nsizes = 1,
-				 .max_size = 64 * KIB,
-				 .count = 300,
-				 .depth = 100});
+	one_way(s, (struct flow){
+			   .sizes = (int[]){64 * KIB}, .nsizes = 1, .max_size = 64 * KIB, .count = 300, .depth = 100});
 }
 
-/* A comm must take 32 requests, whatever the other side does. */
+/* A comm must accept 32 requests, whatever the other side does. */
 static void run_promised_depth(struct side *s)
 {
 	unsigned char data[WEFT_NCCL_MAX_REQUESTS][64];
@@ -149,19 +140,19 @@ static void run_promised_depth(struct side *s)
 	mhandle = drive_reg(s, comm, data, sizeof(data));
 	side_step("posting %d receives before any send", WEFT_NCCL_MAX_REQUESTS);
 	for (i = 0; s->rank == B && i < WEFT_NCCL_MAX_REQUESTS; i++) {
-		deadline = now_ms() + 20000;
+		deadline = patience_ms() + 20000;
 		while (!(reqs[i] = drive_try_irecv(s, comm, data[i], 64, mhandle)))
-			check(now_ms() < deadline, "a comm takes only %d receives", i);
+			check(patience_ms() < deadline, "a comm takes only %d receives", i);
 	}
 	side_barrier(s, side_peer(s));
 	side_step("posting %d sends, none tested", WEFT_NCCL_MAX_REQUESTS);
 	for (i = 0; s->rank == A && i < WEFT_NCCL_MAX_REQUESTS; i++) {
 		drive_fill(data[i], 64, (uint64_t)i);
-		deadline = now_ms() + 20000;
+		deadline = patience_ms() + 20000;
 		while (!(reqs[i] = drive_try_isend(s, comm, data[i], 64, mhandle)))
-			check(now_ms() < deadline, "a comm takes only %d sends", i);
+			check(patience_ms() < deadline, "a comm takes only %d sends", i);
 	}
-	/* The last first: every one of them is on its way, whether the others are tested or not. */
+	/* The last first: every request makes progress, whether the others are tested or not. */
 	for (i = WEFT_NCCL_MAX_REQUESTS - 1; i >= 0; i--) {
 		side_step("waiting for number %d of %d", i, WEFT_NCCL_MAX_REQUESTS);
 		check(drive_wait(s, reqs[i]) == 64, "message %d has a wrong size", i);
@@ -174,11 +165,7 @@ static void run_promised_depth(struct side *s)
 
 static void run_unaligned(struct side *s)
 {
-	one_way(s, (struct flow){.max_size = 70 * KIB,
-				 .max_slack = 99,
-				 .count = 200,
-				 .depth = 8,
-				 .unaligned = true});
+	one_way(s, (struct flow){.max_size = 70 * KIB, .max_slack = 99, .count = 200, .depth = 8, .unaligned = true});
 	one_way(s, (struct flow){.sizes = medium_sizes,
 				 .nsizes = COUNT_OF(medium_sizes),
 				 .max_size = 2 * MIB + 7,
@@ -189,28 +176,19 @@ static void run_unaligned(struct side *s)
 
 static void run_many_comms(struct side *s)
 {
-	both_ways(s, LANES,
-		  (struct flow){.max_size = 32 * KIB, .max_slack = 100, .count = 60, .depth = 8});
+	both_ways(s, LANES, (struct flow){.max_size = 32 * KIB, .max_slack = 100, .count = 60, .depth = 8});
 }
 
 static void run_both_ways_large(struct side *s)
 {
-	both_ways(s, 2,
-		  (struct flow){.sizes = (int[]){MIB},
-				.nsizes = 1,
-				.max_size = MIB,
-				.count = 40,
-				.depth = 8});
+	both_ways(s, 2, (struct flow){.sizes = (int[]){MIB}, .nsizes = 1, .max_size = MIB, .count = 40, .depth = 8});
 }
 
 static void run_random(struct side *s)
 {
 	both_ways(s, 4,
-		  (struct flow){.max_size = 512 * KIB,
-				.max_slack = 4 * KIB,
-				.count = 150,
-				.depth = 12,
-				.unaligned = true});
+		  (struct flow){
+			  .max_size = 512 * KIB, .max_slack = 4 * KIB, .count = 150, .depth = 12, .unaligned = true});
 }
 
 static void run_ping_pong(struct side *s)
@@ -233,8 +211,7 @@ static void run_ping_pong(struct side *s)
 				drive_send(s, out, data, size, out_mh);
 			} else {
 				check(drive_recv(s, in, data, size, in_mh) == size, "wrong size");
-				drive_expect(data, (size_t)size, (uint64_t)(2 * i + turn),
-					     "ping-pong");
+				drive_expect(data, (size_t)size, (uint64_t)(2 * i + turn), "ping-pong");
 			}
 		}
 	}
@@ -262,8 +239,7 @@ static void run_test_without_sizes(struct side *s)
 		while (!drive_test(s, req, NULL))
 			drive_relax();
 		if (s->rank == B)
-			drive_expect(data, sizeof(data), (uint64_t)i,
-				     "a message tested without sizes");
+			drive_expect(data, sizeof(data), (uint64_t)i, "a message tested without sizes");
 	}
 	drive_dereg(s, comm, mhandle);
 	drive_close_one(s, comm);
@@ -277,7 +253,7 @@ static unsigned char *group_data(int i)
 	return group.data + (size_t)i * GROUP_EACH;
 }
 
-/* The sends of one grouped receive, in an order that changes with the round. */
+/* The sends of one grouped receive, in an order that depends on the round. */
 static void send_group(struct side *s, void *comm, void *mhandle, int n, int round)
 {
 	void *reqs[GROUP_MOST];
@@ -287,9 +263,7 @@ static void send_group(struct side *s, void *comm, void *mhandle, int n, int rou
 		tag = (n - 1 - i + round) % n;
 		drive_fill(group_data(i), (size_t)(tag * 90), (uint64_t)(round * n + tag));
 		do {
-			check_ok(s->net->isend(comm, group_data(i), tag * 90, 1000 + tag, mhandle,
-					       &reqs[i]),
-				 "isend");
+			check_ok(s->net->isend(comm, group_data(i), tag * 90, 1000 + tag, mhandle, &reqs[i]), "isend");
 		} while (!reqs[i]);
 	}
 	for (i = 0; i < n; i++)
@@ -316,14 +290,13 @@ static void receive_group(struct side *s, void *comm, void *mhandle, int n, int 
 	} while (!done);
 	drive_flush(s, comm, n, bufs, sizes, mhandles);
 	for (i = 0; i < n; i++) {
-		check(sizes[i] == i * 90, "buffer %d got %d bytes instead of %d", i, sizes[i],
-		      i * 90);
+		check(sizes[i] == i * 90, "buffer %d got %d bytes instead of %d", i, sizes[i], i * 90);
 		drive_expect(group_data(i), (size_t)(i * 90), (uint64_t)(round * n + i),
 			     "a buffer of a grouped receive");
 	}
 }
 
-/* One receive with as many buffers as the device allows, filled by sends in any order of tags. */
+/* A receive with the device's largest number of buffers, filled by sends with their tags in any order. */
 static void run_grouped(struct side *s)
 {
 	struct weft_nccl_props_v8 p;
@@ -350,8 +323,8 @@ static void run_grouped(struct side *s)
 }
 
 /*
- * Receives of one buffer whose tags differ, several posted at a time. A message whose turn has not come may be
- * taken early or not, but must end in the buffer of its tag.
+ * Single-buffer receives with different tags, several posted at a time. A message whose turn has not come may be
+ * accepted early or not, but must end in the buffer of its tag.
  */
 static void run_tags(struct side *s)
 {

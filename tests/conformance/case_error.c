@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Wrong use: an error or something harmless, never a crash, a hang or bytes in the wrong place. */
+/* Wrong use: an error or a harmless result, never a crash, a hang or bytes in the wrong place. */
 #include <limits.h>
 
 #include "cases.h"
+#include "patience.h"
 #include "drive.h"
 
 #define BOUND_MS 30000
 
-/* Tests until done or an error, which is an answer in either case. */
+/* Tests until done or an error; both are valid results. */
 static weft_nccl_result answer_of(struct side *s, void *req, const char *what)
 {
-	uint64_t deadline = now_ms() + BOUND_MS;
+	uint64_t deadline = patience_ms() + BOUND_MS;
 	weft_nccl_result r;
 	bool done;
 
 	side_step("waiting for an answer: %s", what);
 	do {
-		check(now_ms() < deadline, "neither done nor an error: %s", what);
+		check(patience_ms() < deadline, "neither done nor an error: %s", what);
 		r = drive_test_r(s, req, &done, NULL);
 		drive_relax();
 	} while (!r && !done);
@@ -24,13 +25,13 @@ static weft_nccl_result answer_of(struct side *s, void *req, const char *what)
 }
 
 /*
- * A sends more than B's receive takes. The sender gets an answer; the receiver gets one too, at the
- * latest when the sender closes; and nothing is written behind the posted size.
+ * A sends more than B's receive holds. The sender gets a result, and so does the receiver, at the latest when the
+ * sender closes; no byte is written beyond the posted size.
  */
 static void too_large(struct side *s, int room, int size)
 {
 	void *comm = drive_one(s), *mhandle, *req = NULL;
-	uint64_t deadline = now_ms() + BOUND_MS;
+	uint64_t deadline = patience_ms() + BOUND_MS;
 	weft_nccl_result r = WEFT_NCCL_SUCCESS;
 	struct drive_buf b;
 
@@ -39,9 +40,9 @@ static void too_large(struct side *s, int room, int size)
 	side_step("%d bytes into a receive of %d", size, room);
 	if (s->rank == A) {
 		drive_fill(b.data, b.size, 1);
-		sleep_ms(50); /* the receive is there: nothing to be decided later */
+		sleep_ms(50); /* lets the receive arrive first, so that the outcome is certain */
 		while (!req && !r) {
-			check(now_ms() < deadline, "isend is neither started nor refused");
+			check(patience_ms() < deadline, "isend is neither started nor refused");
 			r = drive_isend_r(s, comm, b.data, size, mhandle, &req);
 		}
 		if (!r)
@@ -56,8 +57,7 @@ static void too_large(struct side *s, int room, int size)
 		side_barrier(s, A);
 		drive_dereg(s, comm, mhandle);
 		drive_close_recv(s, comm);
-		drive_expect_canary(b.data + room, (size_t)(size - room),
-				    "what is behind a receive that is too small");
+		drive_expect_canary(b.data + room, (size_t)(size - room), "what is behind a receive that is too small");
 	}
 	drive_buf_check_guards(&b, "a receive that is too small");
 	drive_buf_close(&b);
@@ -80,13 +80,10 @@ static void run_bad_size(struct side *s)
 
 	mhandle = drive_reg(s, comm, data, sizeof(data));
 	if (s->rank == A) {
-		check(drive_isend_r(s, comm, data, -1, mhandle, &req),
-		      "isend of -1 bytes succeeds");
-		check(drive_isend_r(s, comm, data, INT_MIN, mhandle, &req),
-		      "isend of INT_MIN bytes succeeds");
+		check(drive_isend_r(s, comm, data, -1, mhandle, &req), "isend of -1 bytes succeeds");
+		check(drive_isend_r(s, comm, data, INT_MIN, mhandle, &req), "isend of INT_MIN bytes succeeds");
 	} else {
-		check(drive_irecv_r(s, comm, data, -1, mhandle, &req),
-		      "irecv of -1 bytes succeeds");
+		check(drive_irecv_r(s, comm, data, -1, mhandle, &req), "irecv of -1 bytes succeeds");
 	}
 	drive_dereg(s, comm, mhandle);
 	drive_close_one(s, comm);
@@ -108,13 +105,10 @@ static void run_bad_count(struct side *s)
 		tags[i] = i;
 	}
 	if (s->rank == B) {
-		check(s->net->irecv(comm, 0, bufs, sizes, tags, mhandles, &req),
-		      "irecv with n = 0 succeeds");
-		check(s->net->irecv(comm, -1, bufs, sizes, tags, mhandles, &req),
-		      "irecv with n = -1 succeeds");
+		check(s->net->irecv(comm, 0, bufs, sizes, tags, mhandles, &req), "irecv with n = 0 succeeds");
+		check(s->net->irecv(comm, -1, bufs, sizes, tags, mhandles, &req), "irecv with n = -1 succeeds");
 		if (p.max_recvs < 65)
-			check(s->net->irecv(comm, p.max_recvs + 1, bufs, sizes, tags, mhandles,
-					    &req),
+			check(s->net->irecv(comm, p.max_recvs + 1, bufs, sizes, tags, mhandles, &req),
 			      "irecv with n = maxRecvs + 1 succeeds");
 	}
 	drive_dereg(s, comm, mhandle);
@@ -128,11 +122,9 @@ static void run_wrong_comm(struct side *s)
 
 	mhandle = drive_reg(s, comm, data, sizeof(data));
 	if (s->rank == A)
-		check(drive_irecv_r(s, comm, data, 64, mhandle, &req),
-		      "irecv on a send comm succeeds");
+		check(drive_irecv_r(s, comm, data, 64, mhandle, &req), "irecv on a send comm succeeds");
 	else
-		check(drive_isend_r(s, comm, data, 64, mhandle, &req),
-		      "isend on a receive comm succeeds");
+		check(drive_isend_r(s, comm, data, 64, mhandle, &req), "isend on a receive comm succeeds");
 	check(drive_irecv_r(s, NULL, data, 64, mhandle, &req), "irecv on no comm succeeds");
 	check(drive_isend_r(s, NULL, data, 64, mhandle, &req), "isend on no comm succeeds");
 	side_step("using the comm after wrong use");
@@ -145,7 +137,7 @@ static void run_wrong_comm(struct side *s)
 	drive_close_one(s, comm);
 }
 
-/* A kind of memory that ptrSupport does not offer is refused. */
+/* Memory of a type outside ptrSupport is refused. */
 static void run_unsupported_memory(struct side *s)
 {
 	static unsigned char data[4096];
@@ -157,8 +149,7 @@ static void run_unsupported_memory(struct side *s)
 		check(s->net->reg_mr(comm, data, sizeof(data), WEFT_NCCL_PTR_CUDA, &mhandle),
 		      "regMr takes GPU memory that ptrSupport does not offer");
 	if (s->is_weft)
-		check(s->net->reg_mr(comm, data, sizeof(data), 99, &mhandle),
-		      "regMr takes memory of type 99");
+		check(s->net->reg_mr(comm, data, sizeof(data), 99, &mhandle), "regMr takes memory of type 99");
 	drive_close_one(s, comm);
 }
 
@@ -172,18 +163,16 @@ static void run_nothing_from_nowhere(struct side *s)
 	mhandle = drive_reg(s, comm, data, sizeof(data));
 	for (i = 0; i < 10; i++) {
 		if (s->rank == A)
-			req = drive_isend(s, comm, i % 2 ? NULL : data, 0,
-					  i % 4 == 1 ? NULL : mhandle);
+			req = drive_isend(s, comm, i % 2 ? NULL : data, 0, i % 4 == 1 ? NULL : mhandle);
 		else
-			req = drive_irecv(s, comm, i % 3 ? NULL : data, 0,
-					  i % 4 == 2 ? NULL : mhandle);
+			req = drive_irecv(s, comm, i % 3 ? NULL : data, 0, i % 4 == 2 ? NULL : mhandle);
 		check(drive_wait(s, req) == 0, "an empty message has a size");
 	}
 	drive_dereg(s, comm, mhandle);
 	drive_close_one(s, comm);
 }
 
-/* With maxRecvs 1 tags mean nothing: the k-th send meets the k-th receive. */
+/* With maxRecvs 1 tags have no effect: the k-th send matches the k-th receive. */
 static void run_any_tag(struct side *s)
 {
 	static const int tags[] = {0, 1, -1, INT_MAX, INT_MIN, 0x7fff};
@@ -204,8 +193,7 @@ static void run_any_tag(struct side *s)
 			drive_fill(data, sizeof(data), (uint64_t)i);
 		do {
 			check_ok(s->rank == A ? s->net->isend(comm, data, size, tag, mhandle, &req)
-					      : s->net->irecv(comm, 1, &buf, &size, &tag, &mhandle,
-							      &req),
+					      : s->net->irecv(comm, 1, &buf, &size, &tag, &mhandle, &req),
 				 "a post with an odd tag");
 		} while (!req);
 		drive_wait(s, req);
@@ -222,9 +210,7 @@ const struct suite_case error_cases[] = {
 	{.name = "error/bad-count", .run = run_bad_count, .flags = SUITE_WEFT | SUITE_ONCE},
 	{.name = "error/wrong-comm", .run = run_wrong_comm, .flags = SUITE_WEFT},
 	{.name = "error/unsupported-memory", .run = run_unsupported_memory, .flags = SUITE_ONCE},
-	{.name = "error/nothing-from-nowhere",
-	 .run = run_nothing_from_nowhere,
-	 .flags = SUITE_WEFT | SUITE_ONCE},
+	{.name = "error/nothing-from-nowhere", .run = run_nothing_from_nowhere, .flags = SUITE_WEFT | SUITE_ONCE},
 	{.name = "error/any-tag", .run = run_any_tag, .flags = SUITE_ONCE},
 	{.name = NULL},
 };

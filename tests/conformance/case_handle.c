@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Handles that are not what connect expects: garbage, another plugin's, damaged ones. */
+/* Handles that connect must refuse: garbage, another plugin's, damaged ones. */
 #include <string.h>
 
 #include "cases.h"
+#include "patience.h"
 #include "drive.h"
 
 #define BOUND_MS 30000
-#define FLIPS    48
+#define FLIPS	 48
 
 static void expect_refusal(struct side *s, struct drive_handle *h, const char *what)
 {
-	uint64_t deadline = now_ms() + BOUND_MS;
+	uint64_t deadline = patience_ms() + BOUND_MS;
 	weft_nccl_result r;
 	void *comm;
 
@@ -19,7 +20,7 @@ static void expect_refusal(struct side *s, struct drive_handle *h, const char *w
 	do {
 		r = drive_connect_r(s, h, &comm);
 		check(!comm, "connect to %s succeeds", what);
-		check(now_ms() < deadline, "connect to %s neither fails nor succeeds", what);
+		check(patience_ms() < deadline, "connect to %s neither fails nor succeeds", what);
 		drive_relax();
 	} while (!r);
 	check(bench_last_warn()[0], "connect to %s fails without a warning", what);
@@ -41,13 +42,13 @@ static void run_garbage(struct side *s)
 			h.bytes[j] = (unsigned char)rng_next(&rng);
 		expect_refusal(s, &h, "a handle of random bytes");
 	}
-	/* What a socket transport sends: a family, a port, an IPv4 address. */
+	/* Like the handle of a socket transport: a family, a port, an IPv4 address. */
 	memset(h.bytes, 0, sizeof(h.bytes));
 	memcpy(h.bytes, "\x02\x00\x1f\x90\x7f\x00\x00\x01", 8);
 	expect_refusal(s, &h, "a handle of another plugin");
 }
 
-/* The beginning of a good handle, as if the rest had been lost. */
+/* The first bytes of a good handle, the rest lost. */
 static void run_truncated(struct side *s)
 {
 	static const size_t keep[] = {4, 8, 16, 32, 56};
@@ -75,19 +76,18 @@ static void run_truncated(struct side *s)
 	drive_close_one(s, comm);
 }
 
-/* A polls all damaged handles until each has failed or, where the bit meant nothing, connected. */
+/* A polls all damaged handles until each has failed or, if its bit has no meaning, has connected. */
 static void poll_flipped(struct side *s, struct drive_handle *h)
 {
 	bool settled[FLIPS] = {false};
-	uint64_t deadline = now_ms() + BOUND_MS;
+	uint64_t deadline = patience_ms() + BOUND_MS;
 	int i, left = FLIPS;
 	weft_nccl_result r;
 	void *comm;
 
 	while (left) {
-		side_step("%d of %d damaged handles are neither refused nor connected", left,
-			  FLIPS);
-		check(now_ms() < deadline, "%d of %d damaged handles are not refused", left, FLIPS);
+		side_step("%d of %d damaged handles are neither refused nor connected", left, FLIPS);
+		check(patience_ms() < deadline, "%d of %d damaged handles are not refused", left, FLIPS);
 		for (i = 0; i < FLIPS; i++) {
 			if (settled[i])
 				continue;
@@ -101,7 +101,7 @@ static void poll_flipped(struct side *s, struct drive_handle *h)
 	}
 }
 
-/* One flipped bit: an error or, where it means nothing, a connection; never a crash or a hang. */
+/* A single flipped bit: an error or, if the bit has no meaning, a connection; never a crash or a hang. */
 static void run_flipped(struct side *s)
 {
 	struct drive_handle h[FLIPS];
@@ -116,8 +116,7 @@ static void run_flipped(struct side *s)
 			continue;
 		}
 		side_recv(s, B, &h[i], sizeof(h[i]));
-		h[i].bytes[rng_below(&rng, WEFT_NCCL_HANDLE_BYTES)] ^=
-			(unsigned char)(1u << rng_below(&rng, 8));
+		h[i].bytes[rng_below(&rng, WEFT_NCCL_HANDLE_BYTES)] ^= (unsigned char)(1u << rng_below(&rng, 8));
 	}
 	if (s->rank == A) {
 		poll_flipped(s, h);
@@ -144,17 +143,8 @@ static void run_flipped(struct side *s)
 }
 
 const struct suite_case handle_cases[] = {
-	{.name = "handle/garbage",
-	 .run = run_garbage,
-	 .nprocs = 1,
-	 .flags = SUITE_WEFT | SUITE_ONCE},
-	{.name = "handle/truncated",
-	 .run = run_truncated,
-	 .flags = SUITE_WEFT,
-	 .env = "WEFT_CONNECT_TIMEOUT=2s"},
-	{.name = "handle/flipped-bit",
-	 .run = run_flipped,
-	 .flags = SUITE_WEFT,
-	 .env = "WEFT_CONNECT_TIMEOUT=2s"},
+	{.name = "handle/garbage", .run = run_garbage, .nprocs = 1, .flags = SUITE_WEFT | SUITE_ONCE},
+	{.name = "handle/truncated", .run = run_truncated, .flags = SUITE_WEFT, .env = "WEFT_CONNECT_TIMEOUT=2s"},
+	{.name = "handle/flipped-bit", .run = run_flipped, .flags = SUITE_WEFT, .env = "WEFT_CONNECT_TIMEOUT=2s"},
 	{.name = NULL},
 };

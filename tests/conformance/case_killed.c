@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A peer that is killed, in each state of a connection and of a transfer. The survivor gets an
- * error from a call within a bounded time, with Weft one that names the dead process; it never
- * hangs, and other peers are not concerned. A peer that is only silent is not dead.
+ * A peer that is killed, in each state of a connection and of a transfer. The survivor gets an error within a bounded
+ * time, with Weft one that names the dead process; it never hangs, and other peers are unaffected. A silent peer is not
+ * reported dead.
  *
  * A survives, B dies, C lives on.
  */
@@ -11,9 +11,10 @@
 
 #include "cases.h"
 #include "flow.h"
+#include "patience.h"
 
-#define BOUND_MS 30000 /* until the survivor must have its error */
-#define OUT      8
+#define BOUND_MS 30000 /* time limit for the survivor's error */
+#define OUT	 8
 
 static unsigned char data[OUT][64 * 1024];
 
@@ -26,18 +27,16 @@ struct bound {
 static struct bound bound_start(struct side *s, const char *what)
 {
 	side_step("waiting for the error: %s", what);
-	return (struct bound){.s = s, .deadline_ms = now_ms() + BOUND_MS, .what = what};
+	return (struct bound){.s = s, .deadline_ms = patience_ms() + BOUND_MS, .what = what};
 }
 
 static void bound_check(const struct bound *b)
 {
-	check(now_ms() < b->deadline_ms, "no error within %d s of the peer's death: %s",
-	      BOUND_MS / 1000, b->what);
+	check(patience_ms() < b->deadline_ms, "no error within %d s of the peer's death: %s", BOUND_MS / 1000, b->what);
 	drive_relax();
 }
 
-/* Tests until the plugin reports an error. A request that completes (it had everything) is fine
- * too. */
+/* Tests until the plugin reports an error. Completion is fine too: the request had all its data. */
 static weft_nccl_result test_to_the_end(struct side *s, void *req, const char *what)
 {
 	struct bound b = bound_start(s, what);
@@ -77,7 +76,7 @@ static void use_until_error(struct side *s, void *comm, bool sends, void *mhandl
 	drive_check_death(s, B, r, what);
 }
 
-/* The usual end of a survivor: everything can be closed, errors or not. */
+/* The usual end of a survivor: every object can be closed, with or without errors. */
 static void clean_up(struct side *s, void *comm, bool sends, void *mhandle)
 {
 	side_step("closing what is left of a dead peer");
@@ -94,7 +93,7 @@ static void *reg_data(struct side *s, void *comm)
 	return drive_reg(s, comm, data, sizeof(data));
 }
 
-/* B is killed after `polls` of A's connects. */
+/* B is killed after A has polled connect `polls` times. */
 static void killed_listener(struct side *s, int polls)
 {
 	weft_nccl_result r = WEFT_NCCL_SUCCESS;
@@ -122,7 +121,7 @@ static void killed_listener(struct side *s, int polls)
 		drive_close_send(s, NULL);
 		return;
 	}
-	/* A plugin may call this connected; then the first use must say it. */
+	/* A plugin may report this as connected; the first use must then fail. */
 	mhandle = reg_data(s, comm);
 	use_until_error(s, comm, true, mhandle, "isend to a listener that died before it accepted");
 	clean_up(s, comm, true, mhandle);
@@ -139,8 +138,8 @@ static void run_during_connect(struct side *s)
 }
 
 /*
- * B is killed while it polls connect; A has not accepted yet. Whether anything of B has reached A
- * is not certain, so the error may be that nobody came, which names nobody.
+ * B is killed while it polls connect; A has not accepted yet. B's request may or may not have reached A, so the error
+ * may be a timeout without the name of a peer.
  */
 static void run_during_accept(struct side *s)
 {
@@ -171,14 +170,13 @@ static void run_during_accept(struct side *s)
 		drive_close_recv(s, NULL);
 	} else {
 		mhandle = reg_data(s, comm);
-		use_until_error(s, comm, false, mhandle,
-				"irecv from a connector that died at once");
+		use_until_error(s, comm, false, mhandle, "irecv from a connector that died at once");
 		clean_up(s, comm, false, mhandle);
 	}
 	drive_close_listen(s, listen_comm);
 }
 
-/* Nobody ever connects: with a timeout that is an error too. */
+/* No peer ever connects: with a timeout that is an error too. */
 static void run_accept_of_nobody(struct side *s)
 {
 	weft_nccl_result r = WEFT_NCCL_SUCCESS;
@@ -200,7 +198,7 @@ static void run_accept_of_nobody(struct side *s)
 	drive_close_listen(s, listen_comm);
 }
 
-/* Connected and idle; the survivor's next operation meets a dead peer. */
+/* Connected and idle; the survivor's next operation finds a dead peer. */
 static void run_idle(struct side *s)
 {
 	void *out, *in, *mh_out, *mh_in;
@@ -220,11 +218,10 @@ static void run_idle(struct side *s)
 	clean_up(s, in, false, mh_in);
 }
 
-/* The survivor waits in receives that nobody sends to. */
+/* The survivor waits in receives without matching sends. */
 static void run_receiver_waits(struct side *s)
 {
-	void *comm = s->rank == A ? drive_link_in(s, B) : drive_link_out(s, A), *mhandle,
-	     *reqs[OUT];
+	void *comm = s->rank == A ? drive_link_in(s, B) : drive_link_out(s, A), *mhandle, *reqs[OUT];
 	uint64_t until;
 	int i;
 
@@ -241,7 +238,7 @@ static void run_receiver_waits(struct side *s)
 	clean_up(s, comm, false, mhandle);
 }
 
-/* The survivor offers messages that nobody has posted a receive for. */
+/* The survivor offers messages without matching receives. */
 static void sender_waits(struct side *s, int size)
 {
 	void *comm = drive_one(s), *mhandle, *req = NULL;
@@ -285,7 +282,7 @@ static void run_sender_waits_large(struct side *s)
 	sender_waits(s, sizeof(data));
 }
 
-/* Goes on with all flows until each of them has failed. */
+/* Drives all flows until each of them has failed. */
 static void fail_all(struct side *s, struct flow *flows, int n)
 {
 	struct bound b = bound_start(s, "streaming");
@@ -306,8 +303,7 @@ static void fail_all(struct side *s, struct flow *flows, int n)
 	}
 }
 
-/* n (up to 32) pairs of comms full of traffic; B dies in the middle of it; every comm of the
- * survivor must fail. */
+/* n (up to 32) pairs of comms full of traffic; B dies in the middle of it; every comm of the survivor must fail. */
 static void streaming(struct side *s, int n, int size, int depth)
 {
 	struct flow *flows = calloc((size_t)n * 2, sizeof(*flows));
@@ -328,7 +324,7 @@ static void streaming(struct side *s, int n, int size, int depth)
 		flow_open(s, &flows[i]);
 	}
 	if (s->rank == B)
-		flows_drive(flows, 2 * n); /* until death */
+		flows_drive(flows, 2 * n); /* until B's death */
 	side_step("streaming until the peer dies");
 	while (flows[n].finished < 20)
 		for (i = 0; i < 2 * n; i++)
@@ -358,7 +354,7 @@ static void run_many_comms(struct side *s)
 	streaming(s, 16, 20000, 8);
 }
 
-/* Dead, but nothing is outstanding: closing is no error, and takes no time. */
+/* The peer is dead but no operation is outstanding: closing succeeds at once. */
 static void run_no_request(struct side *s)
 {
 	void *out, *in, *mhandle;
@@ -372,11 +368,10 @@ static void run_no_request(struct side *s)
 	clean_up(s, in, false, NULL);
 }
 
-/* B dies; A and C go on over the connection they had, and over a new one. */
+/* B dies; A and C go on over their existing connection, and over a new one. */
 static void run_third_process(struct side *s)
 {
-	struct flow f = {
-		.sends = s->rank == A, .key = 3, .count = 400, .depth = 8, .max_size = 60000};
+	struct flow f = {.sends = s->rank == A, .key = 3, .count = 400, .depth = 8, .max_size = 60000};
 	void *dead = NULL, *fresh, *mhandle, *reqs[2];
 
 	if (s->rank == C) {
@@ -416,7 +411,7 @@ static void run_third_process(struct side *s)
 	drive_close_send(s, fresh);
 }
 
-/* B is stopped, C makes no call, both for 8 s while A waits for them: neither is dead. */
+/* B is stopped and C makes no call, both for 8 s while A waits for them: neither is reported dead. */
 static void run_silent_is_not_dead(struct side *s)
 {
 	void *comm[2], *mhandle[2], *reqs[2];
@@ -461,24 +456,18 @@ static void run_silent_is_not_dead(struct side *s)
 
 #define SHORT_TIMEOUT "WEFT_CONNECT_TIMEOUT=5s"
 
-/* NCCL's contract says nothing about dead peers: to notice them is Weft's promise. */
-#define DEATH(what, function)                                                                      \
-	{                                                                                          \
-		.name = "killed/" what, .run = function, .flags = SUITE_WEFT                       \
+/* NCCL's contract does not cover dead peers: detecting them is Weft's promise. */
+#define DEATH(what, function)                                                                                          \
+	{                                                                                                              \
+		.name = "killed/" what, .run = function, .flags = SUITE_WEFT                                           \
 	}
 
 const struct suite_case killed_cases[] = {
-	{.name = "killed/silent-is-not-dead",
-	 .run = run_silent_is_not_dead,
-	 .nprocs = 3,
-	 .flags = SUITE_ONCE},
+	{.name = "killed/silent-is-not-dead", .run = run_silent_is_not_dead, .nprocs = 3, .flags = SUITE_ONCE},
 	{.name = "killed/no-request", .run = run_no_request},
 	DEATH("before-connect", run_before_connect),
 	DEATH("during-connect", run_during_connect),
-	{.name = "killed/during-accept",
-	 .run = run_during_accept,
-	 .flags = SUITE_WEFT,
-	 .env = SHORT_TIMEOUT},
+	{.name = "killed/during-accept", .run = run_during_accept, .flags = SUITE_WEFT, .env = SHORT_TIMEOUT},
 	{.name = "killed/accept-of-nobody",
 	 .run = run_accept_of_nobody,
 	 .flags = SUITE_WEFT | SUITE_ONCE,
@@ -490,9 +479,6 @@ const struct suite_case killed_cases[] = {
 	DEATH("streaming-large", run_streaming_large),
 	DEATH("streaming-small", run_streaming_small),
 	DEATH("many-comms", run_many_comms),
-	{.name = "killed/third-process",
-	 .run = run_third_process,
-	 .nprocs = 3,
-	 .flags = SUITE_WEFT},
+	{.name = "killed/third-process", .run = run_third_process, .nprocs = 3, .flags = SUITE_WEFT},
 	{.name = NULL},
 };

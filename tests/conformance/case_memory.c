@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Registrations: parts of one, several of one buffer, addresses that are used again; flush. */
+/* Registrations: parts of one, several of one buffer, reused addresses; flush. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -11,9 +11,9 @@
 #define MIB   (1024 * KIB)
 #define LARGE (5120 * MIB)
 
-/* One message out of, or into, a part of a buffer; the rest of the buffer must stay as it was. */
-static void move_part(struct side *s, void *comm, struct drive_buf *b, void *mhandle, size_t from,
-		      int size, uint64_t key)
+/* One message from or into a part of a buffer; the rest of the buffer must stay unchanged. */
+static void move_part(struct side *s, void *comm, struct drive_buf *b, void *mhandle, size_t from, int size,
+		      uint64_t key)
 {
 	char what[64];
 
@@ -27,8 +27,7 @@ static void move_part(struct side *s, void *comm, struct drive_buf *b, void *mha
 	snprintf(what, sizeof(what), "%d bytes at offset %zu of a registration", size, from);
 	drive_expect(b->data + from, (size_t)size, key, what);
 	drive_expect_canary(b->data, from, "what is before a received part");
-	drive_expect_canary(b->data + from + size, b->size - from - (size_t)size,
-			    "what is behind a received part");
+	drive_expect_canary(b->data + from + size, b->size - from - (size_t)size, "what is behind a received part");
 }
 
 static void run_parts(struct side *s)
@@ -54,10 +53,11 @@ static void run_parts(struct side *s)
 	drive_close_one(s, comm);
 }
 
-/* Where 32 bits end, signed and unsigned, within one registration. Most of its pages are never touched. */
+/* The limits of signed and unsigned 32-bit offsets within one registration. Most of its pages are never touched. */
 static void run_beyond_4_gib(struct side *s)
 {
-	static const size_t from[] = {2048 * MIB - 70001, 4096 * MIB - 150000, 4096 * MIB + 5, LARGE - 300000 - 64 * KIB};
+	static const size_t from[] = {2048 * MIB - 70001, 4096 * MIB - 150000, 4096 * MIB + 5,
+				      LARGE - 300000 - 64 * KIB};
 	void *comm = drive_one(s), *mhandle;
 	struct drive_buf b, window;
 	size_t i;
@@ -74,7 +74,7 @@ static void run_beyond_4_gib(struct side *s)
 	drive_close_one(s, comm);
 }
 
-/* Registrations that overlap, given back in another order than made. */
+/* Overlapping registrations, deregistered in another order than registered. */
 static void run_overlapping(struct side *s)
 {
 	enum { N = 12 };
@@ -93,8 +93,7 @@ static void run_overlapping(struct side *s)
 	for (round = 0; round < N; round++) {
 		for (i = round; i < N; i++) {
 			k = (i * 7 + round) % (N - round) + round;
-			move_part(s, comm, &b, mhandles[k], from[k], (int)len[k],
-				  (uint64_t)(round * N + k));
+			move_part(s, comm, &b, mhandles[k], from[k], (int)len[k], (uint64_t)(round * N + k));
 		}
 		drive_dereg(s, comm, mhandles[round]);
 	}
@@ -103,7 +102,7 @@ static void run_overlapping(struct side *s)
 	drive_close_one(s, comm);
 }
 
-/* The same buffer on every comm, as NCCL does with its p2p pool. */
+/* The same buffer on every comm, as in NCCL's p2p pool. */
 static void run_on_every_comm(struct side *s)
 {
 	enum { N = 16 };
@@ -123,7 +122,7 @@ static void run_on_every_comm(struct side *s)
 	drive_close_links(s, s->rank == A ? N : 0, comms, s->rank == B ? N : 0, comms);
 }
 
-/* Freed and mapped anew at the same address: a registration must mean the memory of now. */
+/* Memory freed and mapped anew at the same address: a registration must refer to the current memory. */
 static void run_same_address_again(struct side *s)
 {
 	void *comm = drive_one(s), *mhandle, *where = NULL;
@@ -134,8 +133,7 @@ static void run_same_address_again(struct side *s)
 	for (i = 0; i < 20; i++) {
 		p = mmap(where, (size_t)size, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | (where ? MAP_FIXED_NOREPLACE : 0), -1, 0);
-		check(p != MAP_FAILED && (!where || p == where),
-		      "cannot map the same address again");
+		check(p != MAP_FAILED && (!where || p == where), "cannot map the same address again");
 		where = p;
 		mhandle = drive_reg(s, comm, p, (size_t)size);
 		if (s->rank == A) {
@@ -151,7 +149,7 @@ static void run_same_address_again(struct side *s)
 	drive_close_one(s, comm);
 }
 
-/* Many registrations at once, and many one after the other. */
+/* Many registrations at once, and many in sequence. */
 static void run_many_registrations(struct side *s)
 {
 	enum { N = 2000 };

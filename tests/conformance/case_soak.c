@@ -7,7 +7,7 @@
 #include "cases.h"
 #include "flow.h"
 
-/* Bytes of this process that are in memory. */
+/* Resident memory of this process. */
 static long resident_kib(void)
 {
 	char line[256];
@@ -44,12 +44,11 @@ static void run_connections(struct side *s)
 		}
 		drive_close_links(s, BATCH, out, BATCH, in);
 	}
-	check(resident_kib() < warm + 32 * 1024,
-	      "memory grew from %ld to %ld KiB over %d connections", warm, resident_kib(),
-	      rounds * 2 * BATCH);
+	check(resident_kib() < warm + 32 * 1024, "memory grew from %ld to %ld KiB over %d connections", warm,
+	      resident_kib(), rounds * 2 * BATCH);
 }
 
-/* Random numbers of comms, depths, sizes and slacks, seed after seed. */
+/* Random numbers of comms, depths, sizes and slacks, for many seeds. */
 static void run_random(struct side *s)
 {
 	enum { MOST = 12, ROUNDS = 20 };
@@ -81,12 +80,10 @@ static void run_random(struct side *s)
 	}
 }
 
-/* Far more messages on one comm than any counter of 16 bits, any ring or any credit scheme holds.
- */
+/* Far more messages on one comm than any 16-bit counter, ring or credit scheme holds. */
 static void run_messages(struct side *s)
 {
-	struct flow f = {
-		.sends = s->rank == A, .key = 1, .depth = 32, .max_size = 600, .max_slack = 10};
+	struct flow f = {.sends = s->rank == A, .key = 1, .depth = 32, .max_size = 600, .max_slack = 10};
 
 	f.count = 200000 * s->opt->soak;
 	f.comm = drive_one(s);

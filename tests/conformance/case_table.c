@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the v8 table itself says: entries, devices, properties. */
+/* Contents of the v8 table: entries, devices, properties. */
 #include <ctype.h>
 #include <limits.h>
 #include <stddef.h>
@@ -17,9 +17,9 @@ struct named_entry {
 	bool may_be_null;
 };
 
-#define ENTRY(field, text, optional)                                                               \
-	{                                                                                          \
-		text, offsetof(struct weft_nccl_net_v8, field), optional                           \
+#define ENTRY(field, text, optional)                                                                                   \
+	{                                                                                                              \
+		text, offsetof(struct weft_nccl_net_v8, field), optional                                               \
 	}
 static const struct named_entry entries[] = {
 	ENTRY(init, "init", false),
@@ -52,17 +52,13 @@ static void run_entries(struct side *s)
 		memcpy(&p, (const char *)s->net + entries[i].offset, sizeof(p));
 		check(p || entries[i].may_be_null, "%s is NULL", entries[i].name);
 	}
-	/* NCCL calls these two after every receive, or for every registration, if they are there.
-	 */
+	/* If these two exist, NCCL calls them after every receive, or for every registration. */
 	if (s->is_weft)
-		check(!s->net->irecv_consumed && !s->net->get_device_mr,
-		      "irecvConsumed and getDeviceMr must be NULL");
+		check(!s->net->irecv_consumed && !s->net->get_device_mr, "irecvConsumed and getDeviceMr must be NULL");
 }
 
-__attribute__((format(printf, 5, 6))) static void quiet_logger(weft_nccl_log_level level,
-							       unsigned long flags,
-							       const char *file, int line,
-							       const char *fmt, ...)
+__attribute__((format(printf, 5, 6))) static void quiet_logger(weft_nccl_log_level level, unsigned long flags,
+							       const char *file, int line, const char *fmt, ...)
 {
 	(void)level;
 	(void)flags;
@@ -78,8 +74,7 @@ static void run_init_again(struct side *s)
 	check_ok(s->net->init(quiet_logger), "the second init");
 	check_ok(s->net->init(quiet_logger), "the third init");
 	check_ok(s->net->devices(&ndev), "devices");
-	check(ndev == s->plugin.ndev, "%d devices became %d after the second init", s->plugin.ndev,
-	      ndev);
+	check(ndev == s->plugin.ndev, "%d devices became %d after the second init", s->plugin.ndev, ndev);
 }
 
 struct property_field {
@@ -87,15 +82,14 @@ struct property_field {
 	size_t offset, size;
 };
 
-#define FIELD(f)                                                                                   \
-	{                                                                                          \
-#f, offsetof(struct weft_nccl_props_v8, f),                                        \
-			sizeof(((struct weft_nccl_props_v8 *)0)->f)                                \
+#define FIELD(f)                                                                                                       \
+	{                                                                                                              \
+#f, offsetof(struct weft_nccl_props_v8, f), sizeof(((struct weft_nccl_props_v8 *)0)->f)                \
 	}
 static const struct property_field fields[] = {
-	FIELD(name),        FIELD(pci_path),        FIELD(guid),
+	FIELD(name),	    FIELD(pci_path),	    FIELD(guid),
 	FIELD(ptr_support), FIELD(reg_is_global),   FIELD(speed_mbps),
-	FIELD(port),        FIELD(latency_us),      FIELD(max_comms),
+	FIELD(port),	    FIELD(latency_us),	    FIELD(max_comms),
 	FIELD(max_recvs),   FIELD(net_device_type), FIELD(net_device_version),
 };
 
@@ -114,13 +108,12 @@ static void run_all_fields(struct side *s)
 		check_ok(s->net->get_properties(dev, &q), "getProperties, the second time");
 		for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
 			for (j = fields[i].offset; j < fields[i].offset + fields[i].size; j++)
-				check(a[j] != 0xa5 || b[j] != 0x5a,
-				      "device %d: getProperties does not write %s", dev,
+				check(a[j] != 0xa5 || b[j] != 0x5a, "device %d: getProperties does not write %s", dev,
 				      fields[i].name);
 	}
 }
 
-/* What getProperties said stays true, and its strings stay in place, when it is called again. */
+/* The results of getProperties stay the same, and its strings stay valid, when it is called again. */
 static void run_stable(struct side *s)
 {
 	struct weft_nccl_props_v8 p, q;
@@ -133,12 +126,11 @@ static void run_stable(struct side *s)
 		check_ok(s->net->get_properties(dev, &q), "getProperties, the second time");
 		check(!strcmp(p.name, name), "device %d: the name changed in place", dev);
 		check(!strcmp(q.name, name), "device %d was %s and is %s", dev, name, q.name);
-		check(!p.pci_path == !q.pci_path &&
-			      (!p.pci_path || !strcmp(p.pci_path, q.pci_path)),
+		check(!p.pci_path == !q.pci_path && (!p.pci_path || !strcmp(p.pci_path, q.pci_path)),
 		      "device %d: pciPath changed", dev);
 		check(!memcmp(&p.guid, &q.guid,
-			      offsetof(struct weft_nccl_props_v8, net_device_version) +
-				      sizeof(int) - offsetof(struct weft_nccl_props_v8, guid)),
+			      offsetof(struct weft_nccl_props_v8, net_device_version) + sizeof(int) -
+				      offsetof(struct weft_nccl_props_v8, guid)),
 		      "device %d: the properties changed", dev);
 	}
 }
@@ -153,8 +145,7 @@ static bool looks_like_pci(const char *path)
 	if (!last || strlen(last + 1) != sizeof(shape) - 1)
 		return false;
 	for (i = 0; shape[i]; i++)
-		if (shape[i] == 'x' ? !isxdigit((unsigned char)last[1 + i])
-				    : last[1 + i] != shape[i])
+		if (shape[i] == 'x' ? !isxdigit((unsigned char)last[1 + i]) : last[1 + i] != shape[i])
 			return false;
 	return true;
 }
@@ -166,12 +157,9 @@ static void check_pci_path(const char *path, int dev)
 
 	if (!path)
 		return;
-	check(!stat(path, &st) && S_ISDIR(st.st_mode), "device %d: pciPath %s is no directory", dev,
-	      path);
-	check(realpath(path, real) && !strcmp(real, path), "device %d: pciPath %s is not resolved",
-	      dev, path);
-	check(looks_like_pci(path), "device %d: pciPath %s does not end in a PCI address", dev,
-	      path);
+	check(!stat(path, &st) && S_ISDIR(st.st_mode), "device %d: pciPath %s is no directory", dev, path);
+	check(realpath(path, real) && !strcmp(real, path), "device %d: pciPath %s is not resolved", dev, path);
+	check(looks_like_pci(path), "device %d: pciPath %s does not end in a PCI address", dev, path);
 }
 
 static void run_values(struct side *s)
@@ -184,20 +172,17 @@ static void run_values(struct side *s)
 		check(p.name && p.name[0], "device %d has no name", dev);
 		check_pci_path(p.pci_path, dev);
 		check(p.ptr_support & WEFT_NCCL_PTR_HOST, "device %d: no host memory", dev);
-		check(!(p.ptr_support & ~7), "device %d: ptrSupport %#x", dev,
-		      (unsigned)p.ptr_support);
+		check(!(p.ptr_support & ~7), "device %d: ptrSupport %#x", dev, (unsigned)p.ptr_support);
 		check(!(p.ptr_support & WEFT_NCCL_PTR_DMABUF) || s->net->reg_mr_dmabuf,
 		      "device %d offers DMA-BUF, but regMrDmaBuf is NULL", dev);
-		check(p.reg_is_global == 0 || p.reg_is_global == 1, "device %d: regIsGlobal %d",
-		      dev, p.reg_is_global);
+		check(p.reg_is_global == 0 || p.reg_is_global == 1, "device %d: regIsGlobal %d", dev, p.reg_is_global);
 		check(p.speed_mbps > 0, "device %d: speed %d", dev, p.speed_mbps);
 		check(p.latency_us >= 0, "device %d: latency %f", dev, (double)p.latency_us);
 		check(p.max_comms > 0, "device %d: maxComms %d", dev, p.max_comms);
 		check(p.max_recvs >= 1, "device %d: maxRecvs %d", dev, p.max_recvs);
-		check(!p.net_device_type && !p.net_device_version,
-		      "device %d: netDevice type %d, version %d", dev, p.net_device_type,
-		      p.net_device_version);
-		/* NCCL 2.24 and later keeps whole microseconds. */
+		check(!p.net_device_type && !p.net_device_version, "device %d: netDevice type %d, version %d", dev,
+		      p.net_device_type, p.net_device_version);
+		/* NCCL 2.24 and later keep whole microseconds. */
 		check(!s->is_weft || p.latency_us == (float)(int)p.latency_us,
 		      "device %d: latency %f is not whole microseconds", dev, (double)p.latency_us);
 	}
@@ -212,8 +197,7 @@ static void run_distinct(struct side *s)
 		check_ok(s->net->get_properties(i, &p), "getProperties");
 		for (j = 0; j < i; j++) {
 			check_ok(s->net->get_properties(j, &q), "getProperties");
-			check(strcmp(p.name, q.name), "devices %d and %d are both named %s", j, i,
-			      p.name);
+			check(strcmp(p.name, q.name), "devices %d and %d are both named %s", j, i, p.name);
 			check(p.guid != q.guid, "devices %d and %d have the same guid", j, i);
 		}
 	}
@@ -245,9 +229,6 @@ const struct suite_case table_cases[] = {
 	{.name = "table/stable", .run = run_stable, .nprocs = 1, .flags = SUITE_ONCE},
 	{.name = "table/values", .run = run_values, .nprocs = 1},
 	{.name = "table/distinct-devices", .run = run_distinct, .nprocs = 1},
-	{.name = "table/no-such-device",
-	 .run = run_no_such_device,
-	 .nprocs = 1,
-	 .flags = SUITE_ONCE},
+	{.name = "table/no-such-device", .run = run_no_such_device, .nprocs = 1, .flags = SUITE_ONCE},
 	{.name = NULL},
 };

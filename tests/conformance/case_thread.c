@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Several threads in the plugin at once, as NCCL's service and progress threads are: registration
- * beside traffic, comms used by another thread than their maker's, several pairs of threads.
+ * Several threads in the plugin at once, like NCCL's service and progress threads: registration beside traffic, comms
+ * used by a thread other than their creator, several pairs of threads.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -17,10 +17,10 @@ struct worker {
 	pthread_t thread;
 	struct flow flows[2]; /* one sends, one receives */
 	int index;
-	_Atomic int *stop; /* NULL for workers with an end of their own */
+	_Atomic int *stop; /* NULL for workers that end by themselves */
 	/* for workers that connect */
 	void *listen_comm;
-	struct drive_handle handle; /* the other process' */
+	struct drive_handle handle; /* the handle of the other process */
 };
 
 static void start(struct worker *w, void *(*run)(void *))
@@ -36,8 +36,7 @@ static void *run_flows(void *arg)
 	return NULL;
 }
 
-/* Messages of all sizes each way over a pair of comms; opened (registered) by the calling thread.
- */
+/* Messages of all sizes in both directions over a pair of comms; opened (registered) by the calling thread. */
 static void prepare_flows(struct worker *w, void *out, void *in, int count)
 {
 	int i;
@@ -61,7 +60,7 @@ static void finish_flows(struct worker *w)
 	drive_close_links(w->s, 1, &w->flows[0].comm, 1, &w->flows[1].comm);
 }
 
-/* Made here, used by another thread, closed here. */
+/* Comms are created here, used by another thread, closed here. */
 static void run_hand_over(struct side *s)
 {
 	struct worker w = {.s = s};
@@ -99,7 +98,7 @@ static void *register_on_and_on(void *arg)
 	return NULL;
 }
 
-/* User buffers are registered on a comm while its progress thread moves data. */
+/* User buffers are registered on a comm while its progress thread transfers data. */
 static void run_register_during_traffic(struct side *s)
 {
 	_Atomic int stop = 0;
@@ -162,7 +161,7 @@ static void *connect_and_run(void *arg)
 	return NULL;
 }
 
-/* Threads that connect, register, move data and close, all at the same time. */
+/* Threads that connect, register, transfer data and close, all at the same time. */
 static void run_connect_at_once(struct side *s)
 {
 	struct worker w[THREADS];
@@ -184,7 +183,7 @@ static void run_connect_at_once(struct side *s)
 	}
 }
 
-/* One thread connects and closes other comms between the same processes while data moves. */
+/* One thread connects and closes other comms between the same processes during transfers. */
 static void run_connect_during_traffic(struct side *s)
 {
 	struct worker w = {.s = s};

@@ -1,20 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Partners that are early, late or busy elsewhere: nothing may land early, block others or get
- * lost. */
+/* Partners that are early, late or busy elsewhere: no data may land early, block other comms or get lost. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "cases.h"
 #include "flow.h"
 
-#define EARLY_MS 250 /* how long one side is ahead of the other */
+#define EARLY_MS 250 /* the head start of one side */
 
 static const int probe_sizes[] = {0, 8, 1000, 4096, 40000, 1024 * 1024};
 #define NPROBES 6
 
-/* A's half: offers the message for a while, whether the plugin takes it or not. */
-static void send_early(struct side *s, void *comm, const struct drive_buf *b, int size,
-		       void *mhandle)
+/* A's half: offers the message for a while, whether the plugin accepts it or not. */
+static void send_early(struct side *s, void *comm, const struct drive_buf *b, int size, void *mhandle)
 {
 	uint64_t until = now_ms() + EARLY_MS;
 	void *req = NULL;
@@ -34,7 +32,7 @@ static void send_early(struct side *s, void *comm, const struct drive_buf *b, in
 		drive_wait(s, req);
 }
 
-/* Nothing may land in a buffer before its irecv, however long the sender has been offering. */
+/* No data may land in a buffer before its irecv, however long the sender has been offering it. */
 static void run_early_sender(struct side *s)
 {
 	void *comm = drive_one(s), *mhandle;
@@ -52,8 +50,7 @@ static void run_early_sender(struct side *s)
 		} else {
 			side_barrier(s, A);
 			drive_expect_canary(b.data, b.size, "a buffer without a posted receive");
-			check(drive_recv(s, comm, b.data, size + 100, mhandle) == size,
-			      "wrong size");
+			check(drive_recv(s, comm, b.data, size + 100, mhandle) == size, "wrong size");
 			drive_expect(b.data, (size_t)size, (uint64_t)i, "an early message");
 			drive_expect_canary(b.data + size, 100, "what is behind an early message");
 		}
@@ -64,7 +61,7 @@ static void run_early_sender(struct side *s)
 	drive_close_one(s, comm);
 }
 
-/* The receiver tests its receives for a while before the sender wakes up. */
+/* The receiver tests its receives for a while before the sender starts. */
 static void run_early_receiver(struct side *s)
 {
 	void *comm = drive_one(s), *mhandle, *req;
@@ -84,8 +81,7 @@ static void run_early_receiver(struct side *s)
 			side_step("%d bytes are awaited before they are sent", size);
 			req = drive_irecv(s, comm, b.data, size, mhandle);
 			for (until = now_ms() + EARLY_MS; now_ms() < until;) {
-				check(!drive_test(s, req, NULL),
-				      "a receive is done before the send");
+				check(!drive_test(s, req, NULL), "a receive is done before the send");
 				drive_relax();
 			}
 			drive_expect_canary(b.data, b.size, "a receive before the send");
@@ -101,8 +97,8 @@ static void run_early_receiver(struct side *s)
 }
 
 /*
- * When a send is done, its sender need not run any more: here it stops calling the plugin, in the
- * kernel, until the receiver has everything. The receive is posted before (late false) or after.
+ * When a send is done, its sender need not run any more: here it blocks in the kernel, without calls into the plugin,
+ * until the receiver has all data. The receive is posted before the send (late false) or after it.
  */
 static void done_means_delivered(struct side *s, bool late)
 {
@@ -124,8 +120,7 @@ static void done_means_delivered(struct side *s, bool late)
 			if (late)
 				sleep_ms(50);
 			check(drive_recv(s, comm, b.data, size, mhandle) == size, "wrong size");
-			drive_expect(b.data, (size_t)size, (uint64_t)i,
-				     "a message whose sender is gone");
+			drive_expect(b.data, (size_t)size, (uint64_t)i, "a message whose sender is gone");
 		}
 		side_barrier(s, side_peer(s));
 		drive_dereg(s, comm, mhandle);
@@ -144,11 +139,11 @@ static void run_done_late(struct side *s)
 	done_means_delivered(s, true);
 }
 
-#define STUCK 12 /* comms each way whose receives are not posted */
+#define STUCK 12 /* comms in each direction without posted receives */
 
 /*
- * Comms whose senders offer messages that nobody receives must not hold up another comm between the
- * same processes; afterwards they deliver what they were given. Each side is stuck the same way.
+ * Comms whose senders offer unmatched messages must not hold up another comm between the same processes; afterwards
+ * they deliver all accepted messages. Each side is stuck in the same way.
  */
 static void head_of_line(struct side *s, int depth, const int *sizes, int nsizes, int max_size)
 {
@@ -215,16 +210,12 @@ static void run_stuck_large(struct side *s)
 	head_of_line(s, 8, (int[]){100000, 300000}, 2, 300000);
 }
 
-/* A wakes up only now and then: the plugin may not depend on steady polling, only on some. */
+/* A wakes only now and then: the plugin may depend on occasional polling, not on steady polling. */
 static void run_drowsy(struct side *s)
 {
 	void *comm = drive_one(s);
-	struct flow f = {.comm = comm,
-			 .sends = s->rank == A,
-			 .key = s->seed,
-			 .count = 80,
-			 .depth = 8,
-			 .max_size = 200000};
+	struct flow f = {
+		.comm = comm, .sends = s->rank == A, .key = s->seed, .count = 80, .depth = 8, .max_size = 200000};
 	int i;
 
 	flow_open(s, &f);
@@ -237,7 +228,7 @@ static void run_drowsy(struct side *s)
 	drive_close_one(s, comm);
 }
 
-/* An idle connection, and one with a receive posted, are as good after a pause without any call. */
+/* An idle connection, and one with a posted receive, still work after a pause without any call. */
 static void run_pause(struct side *s)
 {
 	void *comm = drive_one(s);

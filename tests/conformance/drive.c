@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Single calls into the plugin, each with the checks that hold for every call of its kind. */
+/* Single calls into the plugin, each with the checks that apply to every call of its kind. */
 #include "drive.h"
 #include "gpu.h"
 
@@ -12,19 +12,18 @@
 #include <ctype.h>
 #include <unistd.h>
 
-/* What output pointers hold before a call: NCCL passes old values too. */
-#define STALE      ((void *)0x5a5a5a5a5a50ull)
+/* Content of output pointers before a call: NCCL passes old values, too. */
+#define STALE	   ((void *)0x5a5a5a5a5a50ull)
 #define STALE_INT  0x5a5a5a5a
 #define TEST_SIZES 64 /* NCCL's array for the sizes of one request */
-#define TAG        7
-#define SPINS      50 /* rounds of waiting before the first nap */
-#define NAP_US     50
+#define TAG	   7
+#define SPINS	   50 /* rounds of waiting before the first nap */
+#define NAP_US	   50
 
-/* Fruitless rounds of this thread since something last moved. */
+/* Rounds of this thread without progress. */
 static _Thread_local unsigned idle;
 
-/* The processes of a case share few cores with those of other cases: who waits long must not spin.
- */
+/* The processes of a case share few cores with those of other cases: a long wait must not spin. */
 void drive_relax(void)
 {
 	if (++idle < SPINS)
@@ -45,7 +44,7 @@ void check_ok(weft_nccl_result r, const char *call)
 	      bench_last_warn()[0] ? bench_last_warn() : "none");
 }
 
-/* Receives into a GPU's memory that are to be flushed. */
+/* Receives into GPU memory that still need a flush. */
 struct unflushed {
 	void *req, *comm, *data, *mhandle;
 };
@@ -53,7 +52,7 @@ struct unflushed {
 static struct unflushed unflushed[4096];
 static pthread_mutex_t unflushed_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* The entry of a request, or with NULL a free one. */
+/* The entry of a request, or a free one for NULL. */
 static struct unflushed *unflushed_of(const void *req)
 {
 	size_t i;
@@ -71,7 +70,7 @@ static void note_receive(void *req, void *comm, void *data, void *mhandle)
 	if (!req || !gpu_is(data))
 		return;
 	pthread_mutex_lock(&unflushed_lock);
-	u = unflushed_of(req); /* of a receive that never was done, and whose place is used again */
+	u = unflushed_of(req); /* of an earlier receive that never completed, with the same request address */
 	if (!u)
 		u = unflushed_of(NULL);
 	check(u != NULL, "more receives than the suite has room for");
@@ -92,7 +91,7 @@ void drive_flush(struct side *s, void *comm, int n, void **data, int *sizes, voi
 		check_ok(s->net->test(req, &done, NULL), "test of a flush");
 }
 
-/* The request is done with so many bytes. */
+/* The request has completed with `size` bytes. */
 static void flush_received(struct side *s, const void *req, int size)
 {
 	struct unflushed *u, mine = {0};
@@ -116,8 +115,7 @@ weft_nccl_result drive_connect_r(struct side *s, struct drive_handle *h, void **
 	void *comm = STALE;
 	weft_nccl_result r = s->net->connect(s->dev, h->bytes, &comm, &dev_handle);
 
-	check(comm != STALE, "connect returned %d and left the caller's comm pointer unwritten",
-	      (int)r);
+	check(comm != STALE, "connect returned %d and left the caller's comm pointer unwritten", (int)r);
 	check(!r || !comm, "connect failed with %d but returned a comm", (int)r);
 	drive_expect_canary(h->guard, sizeof(h->guard), "memory behind the 128 bytes of a handle");
 	*out_comm = comm;
@@ -131,16 +129,14 @@ weft_nccl_result drive_accept_r(struct side *s, void *listen_comm, void **out_co
 	void *comm = STALE;
 	weft_nccl_result r = s->net->accept(listen_comm, &comm, &dev_handle);
 
-	check(comm != STALE, "accept returned %d and left the caller's comm pointer unwritten",
-	      (int)r);
+	check(comm != STALE, "accept returned %d and left the caller's comm pointer unwritten", (int)r);
 	check(!r || !comm, "accept failed with %d but returned a comm", (int)r);
 	*out_comm = comm;
 	note_progress(comm);
 	return r;
 }
 
-weft_nccl_result drive_isend_r(struct side *s, void *comm, void *data, int size, void *mhandle,
-			       void **out_req)
+weft_nccl_result drive_isend_r(struct side *s, void *comm, void *data, int size, void *mhandle, void **out_req)
 {
 	weft_nccl_result r;
 
@@ -151,8 +147,7 @@ weft_nccl_result drive_isend_r(struct side *s, void *comm, void *data, int size,
 	return r;
 }
 
-weft_nccl_result drive_irecv_r(struct side *s, void *comm, void *data, int size, void *mhandle,
-			       void **out_req)
+weft_nccl_result drive_irecv_r(struct side *s, void *comm, void *data, int size, void *mhandle, void **out_req)
 {
 	int tag = TAG;
 	weft_nccl_result r;
@@ -200,8 +195,7 @@ void *drive_listen(struct side *s, struct drive_handle *out_h)
 	drive_canary(out_h->guard, sizeof(out_h->guard));
 	check_ok(s->net->listen(s->dev, out_h->bytes, &comm), "listen");
 	check(comm && comm != STALE, "listen succeeded without a listen comm");
-	drive_expect_canary(out_h->guard, sizeof(out_h->guard),
-			    "memory behind the 128 bytes of a handle");
+	drive_expect_canary(out_h->guard, sizeof(out_h->guard), "memory behind the 128 bytes of a handle");
 	return comm;
 }
 
@@ -229,7 +223,7 @@ void *drive_reg(struct side *s, void *comm, void *data, size_t size)
 		check_ok(gpu_register(s, comm, data, size, &mhandle), "regMr or regMrDmaBuf of a GPU's memory");
 	else
 		check_ok(s->net->reg_mr(comm, data, size, WEFT_NCCL_PTR_HOST, &mhandle), "regMr");
-	/* NCCL takes a NULL handle of a user's buffer for a failure. */
+	/* NCCL treats a NULL handle of a user's buffer as a failure. */
 	check(mhandle || !s->is_weft, "regMr succeeded with a NULL handle");
 	return mhandle;
 }
@@ -317,14 +311,13 @@ int drive_recv(struct side *s, void *comm, void *data, int size, void *mhandle)
 	return drive_wait(s, drive_irecv(s, comm, data, size, mhandle));
 }
 
-static void connect_all(struct side *s, int n_out, struct drive_handle *to, void **out_comms,
-			int n_in, void **listens, void **in_comms)
+static void connect_all(struct side *s, int n_out, struct drive_handle *to, void **out_comms, int n_in, void **listens,
+			void **in_comms)
 {
 	int i, missing = n_out + n_in;
 
 	while (missing) {
-		side_step("connecting: %d of %d connects and accepts are missing", missing,
-			  n_out + n_in);
+		side_step("connecting: %d of %d connects and accepts are missing", missing, n_out + n_in);
 		for (i = 0; i < n_out; i++) {
 			if (!out_comms[i] && (out_comms[i] = drive_connect(s, &to[i])))
 				missing--;
@@ -419,7 +412,7 @@ void drive_hear(struct side *s, void *recv_comm, uint64_t key)
 	drive_dereg(s, recv_comm, mhandle);
 }
 
-/* True when the number stands in the text as a number of its own. */
+/* True if the number stands in the text on its own, not as a part of a longer number. */
 static bool names_number(const char *text, long number)
 {
 	char digits[24];
@@ -434,10 +427,10 @@ static bool names_number(const char *text, long number)
 
 void drive_check_death(struct side *s, int victim, weft_nccl_result r, const char *call)
 {
-	check(r >= WEFT_NCCL_SYSTEM_ERROR && r <= WEFT_NCCL_REMOTE_ERROR,
-	      "%s returned %d (%s) after the peer's death", call, (int)r, bench_result_text(r));
+	check(r >= WEFT_NCCL_SYSTEM_ERROR && r <= WEFT_NCCL_REMOTE_ERROR, "%s returned %d (%s) after the peer's death",
+	      call, (int)r, bench_result_text(r));
 	if (s->is_weft)
 		check(names_number(bench_last_warn(), s->pids[victim]),
-		      "%s failed, but the last warning does not name the dead peer, pid %d: %s",
-		      call, s->pids[victim], bench_last_warn());
+		      "%s failed, but the last warning does not name the dead peer, pid %d: %s", call, s->pids[victim],
+		      bench_last_warn());
 }

@@ -6,10 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SHOWN     8    /* unfinished flows in the report of a hang */
-#define SCRAMBLED 0xee /* what a sender leaves in a buffer it was told is free */
+#define SHOWN	  8    /* unfinished flows in the report of a hang */
+#define SCRAMBLED 0xee /* a sender's overwrite of a buffer reported free */
 
-/* The flows the main thread drives, for the report of a hang. */
+/* The flows driven by the main thread, for the report of a hang. */
 static struct flow *driven;
 static int ndriven;
 
@@ -22,12 +22,11 @@ static void show_driven(void)
 		f = &driven[i];
 		if (!flow_finished(f) && ++shown)
 			fprintf(stderr, "flow %d %s: %d posted, %d finished of %d, %d deep\n", i,
-				f->sends ? "sends" : "receives", f->posted, f->finished, f->count,
-				f->depth);
+				f->sends ? "sends" : "receives", f->posted, f->finished, f->count, f->depth);
 	}
 }
 
-/* Something that belongs to message i: the same on both sides, independent of other messages. */
+/* A value of message i: the same on both sides, independent of other messages. */
 static uint64_t message_key(const struct flow *f, int i, uint64_t what)
 {
 	uint64_t state = f->key * 31 + (uint64_t)i * 3 + what;
@@ -39,16 +38,15 @@ static int message_size(const struct flow *f, int i)
 {
 	if (f->sizes)
 		return f->sizes[i % f->nsizes];
-	/* Small and large alike: the number of bits is uniform. */
-	return (int)(message_key(f, i, 1) % ((uint64_t)f->max_size + 1)) >>
-	       (message_key(f, i, 3) % 16);
+	/* Small and large sizes are equally likely: the number of bits is uniform. */
+	return (int)(message_key(f, i, 1) % ((uint64_t)f->max_size + 1)) >> (message_key(f, i, 3) % 16);
 }
 
 static size_t slot_stride(const struct flow *f)
 {
 	size_t n = (size_t)f->max_size + (size_t)f->max_slack + DRIVE_GUARD_BYTES;
 
-	/* An odd stride makes every slot start at another alignment. */
+	/* With an odd stride, slots start at all alignments. */
 	return f->unaligned ? n | 1 : (n + 63) & ~63ul;
 }
 
@@ -92,7 +90,7 @@ static void prepare(struct flow *f, int i)
 	slot->ready = true;
 }
 
-/* Posts as many messages as the plugin takes. */
+/* Posts messages until the plugin accepts no more. */
 static weft_nccl_result post(struct flow *f, bool *moved)
 {
 	struct flow_slot *slot;
@@ -103,11 +101,9 @@ static weft_nccl_result post(struct flow *f, bool *moved)
 		if (!slot->ready)
 			prepare(f, f->posted);
 		if (f->sends)
-			r = drive_isend_r(f->s, f->comm, slot->data, slot->size, f->mhandle,
-					  &slot->req);
+			r = drive_isend_r(f->s, f->comm, slot->data, slot->size, f->mhandle, &slot->req);
 		else
-			r = drive_irecv_r(f->s, f->comm, slot->data, slot->room, f->mhandle,
-					  &slot->req);
+			r = drive_irecv_r(f->s, f->comm, slot->data, slot->room, f->mhandle, &slot->req);
 		if (r || !slot->req)
 			return r;
 		f->posted++;
@@ -121,8 +117,8 @@ static void finish(struct flow *f, int i, int size)
 	struct flow_slot *slot = &f->slots[i % f->depth];
 	char what[96];
 
-	snprintf(what, sizeof(what), "%s %d of %d, %d bytes in %d", f->sends ? "send" : "receive",
-		 i, f->count, slot->size, slot->room);
+	snprintf(what, sizeof(what), "%s %d of %d, %d bytes in %d", f->sends ? "send" : "receive", i, f->count,
+		 slot->size, slot->room);
 	check(size == slot->size, "%s: test says %d bytes", what, size);
 	slot->req = NULL;
 	slot->ready = false;
@@ -132,8 +128,7 @@ static void finish(struct flow *f, int i, int size)
 	}
 	drive_expect(slot->data, (size_t)slot->size, message_key(f, i, 0), what);
 	strcat(what, ": what is behind it");
-	drive_expect_canary(slot->data + slot->size,
-			    (size_t)(slot->room - slot->size) + DRIVE_GUARD_BYTES, what);
+	drive_expect_canary(slot->data + slot->size, (size_t)(slot->room - slot->size) + DRIVE_GUARD_BYTES, what);
 }
 
 static weft_nccl_result test_one(struct flow *f, int i, bool *moved)
@@ -160,7 +155,7 @@ weft_nccl_result flow_step_r(struct flow *f, bool *out_moved)
 
 	if (r || !out)
 		return r;
-	/* NCCL tests the oldest first; any other may be tested too. */
+	/* NCCL tests the oldest first; tests of any other are allowed, too. */
 	r = test_one(f, f->finished, out_moved);
 	if (!r && !rng_below(&f->rng, 4))
 		r = test_one(f, f->finished + (int)rng_below(&f->rng, (uint64_t)out), out_moved);

@@ -9,7 +9,7 @@
 #include "cuda/fake.h"
 
 #define PAGE   4096ul
-#define HOPPER 90 /* NCCL flushes by itself up to there */
+#define HOPPER 90 /* NCCL flushes by itself up to this capability */
 
 static enum suite_memory memory;
 static __typeof__(fake_cuda_alloc) *fake_alloc;
@@ -85,7 +85,7 @@ weft_nccl_result gpu_register(struct side *s, void *comm, void *data, size_t siz
 	fd = fake_dmabuf((char *)data - offset, (offset + size + PAGE - 1) / PAGE * PAGE);
 	check(fd >= 0, "the fake driver gives no dma-buf");
 	r = s->net->reg_mr_dmabuf(comm, data, size, WEFT_NCCL_PTR_CUDA, offset, fd, mhandle);
-	close(fd); /* as NCCL does, at once */
+	close(fd); /* at once, as NCCL does */
 	return r;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory of GPUs for the cases' buffers (--memory cuda or dmabuf): the fake CUDA driver's (tests/cuda), which no CPU can
- * touch. Cases read and write it by drive_fill, drive_expect and their like, which do it as a kernel would. What is not
- * allocated here stays the host's.
+ * GPU memory for the cases' buffers (--memory cuda or dmabuf), from the fake CUDA driver (tests/cuda); no CPU can
+ * access it. Cases read and write it by drive_fill, drive_expect and the like, which act like a kernel. All other
+ * memory is host memory.
  *
  * Threads: any, after gpu_load.
  */
@@ -11,7 +11,7 @@
 
 #include "pair.h"
 
-/* Finds the driver, which must be on LD_LIBRARY_PATH. Ends the case otherwise. Host memory needs none. */
+/* Loads the driver, which must be on LD_LIBRARY_PATH, or fails the case. Host memory needs no driver. */
 void gpu_load(enum suite_memory memory);
 bool gpu_used(void);
 
@@ -22,10 +22,10 @@ bool gpu_is(const void *p);
 void gpu_write(void *to, const void *from, size_t bytes);
 void gpu_read(void *to, const void *from, size_t bytes);
 
-/* Registers as NCCL does with the kind of memory that was asked for. */
+/* Registers as NCCL does for the selected kind of memory. */
 weft_nccl_result gpu_register(struct side *s, void *comm, void *data, size_t size, void **mhandle);
 
-/* Would NCCL flush what this device has received? By its rules: src/graph/paths.cc. */
+/* True if NCCL would flush received data of this device. Its rules: src/graph/paths.cc. */
 bool gpu_nccl_flushes(const struct side *s);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The conformance suite for NCCL net plugins, at any version of their interface: runs a plugin's shared object
- * in two real processes and says in TAP what it does and does not do. See pair.h for how cases run.
+ * The conformance suite for NCCL net plugins, for any version of their interface: runs a plugin's shared object in two
+ * real processes and reports in TAP the cases that it passes and fails. See pair.h for the way cases run.
  */
 #include <fnmatch.h>
 #include <getopt.h>
@@ -18,7 +18,7 @@
 #define MAX_PATTERNS 64
 #define MAX_JOBS     8
 
-/* Patterns with, for --known, the reason behind '='. */
+/* Patterns, each with a reason after '=' for --known. */
 struct patterns {
 	char *list[MAX_PATTERNS];
 	int count;
@@ -31,8 +31,8 @@ struct job {
 };
 
 static const struct suite_case *const all_lists[] = {
-	table_cases,  abi_cases,   conn_cases,  handle_cases, data_cases,  timing_cases, memory_cases,
-	thread_cases, close_cases, killed_cases, error_cases, life_cases,   soak_cases,
+	table_cases,  abi_cases,    profile_cases, conn_cases,	 handle_cases, data_cases, timing_cases,
+	memory_cases, thread_cases, close_cases,   killed_cases, error_cases,  life_cases, soak_cases,
 };
 
 static struct suite_options options = {.seed = 1, .timeout_s = 120};
@@ -75,8 +75,7 @@ static void usage(FILE *out)
 
 static void wrong_use(const char *what, const char *value)
 {
-	fprintf(stderr, "conformance: %s%s%s; --help lists the options\n", what, value ? ": " : "",
-		value ? value : "");
+	fprintf(stderr, "conformance: %s%s%s; --help lists the options\n", what, value ? ": " : "", value ? value : "");
 	exit(2);
 }
 
@@ -86,8 +85,7 @@ static long number(const char *option, const char *text, long min, long max)
 	long n = strtol(text, &end, 0);
 
 	if (end == text || *end || n < min || n > max) {
-		fprintf(stderr, "conformance: %s takes a number from %ld to %ld, not \"%s\"\n",
-			option, min, max, text);
+		fprintf(stderr, "conformance: %s takes a number from %ld to %ld, not \"%s\"\n", option, min, max, text);
 		exit(2);
 	}
 	return n;
@@ -125,7 +123,7 @@ static bool matches(const struct patterns *p, const char *name)
 	return false;
 }
 
-/* The reason why this case is known not to pass here, or NULL. */
+/* The reason why this case is known to fail here, or NULL. */
 static const char *known_reason(const char *name)
 {
 	char pattern[128];
@@ -134,15 +132,14 @@ static const char *known_reason(const char *name)
 
 	for (i = 0; i < known.count; i++) {
 		eq = strchr(known.list[i], '=');
-		snprintf(pattern, sizeof(pattern), "%.*s", (int)(eq - known.list[i]),
-			 known.list[i]);
+		snprintf(pattern, sizeof(pattern), "%.*s", (int)(eq - known.list[i]), known.list[i]);
 		if (!fnmatch(pattern, name, 0))
 			return eq + 1;
 	}
 	return NULL;
 }
 
-/* The cases that the command line selects. Returns their number. */
+/* Selects the cases of the command line. Returns their number. */
 static int select_cases(struct job *jobs)
 {
 	const struct suite_case *c;
@@ -151,9 +148,8 @@ static int select_cases(struct job *jobs)
 
 	for (i = 0; i < sizeof(all_lists) / sizeof(all_lists[0]); i++) {
 		for (c = all_lists[i]; c->name; c++) {
-			if ((c->flags & SUITE_LONG && !options.soak) ||
-			    (c->flags & SUITE_ONCE && provider_only) || matches(&skip, c->name) ||
-			    (only.count && !matches(&only, c->name)))
+			if ((c->flags & SUITE_LONG && !options.soak) || (c->flags & SUITE_ONCE && provider_only) ||
+			    matches(&skip, c->name) || (only.count && !matches(&only, c->name)))
 				continue;
 			jobs[n].c = c;
 			jobs[n++].skip = known_reason(c->name);
@@ -162,7 +158,7 @@ static int select_cases(struct job *jobs)
 	return n;
 }
 
-/* Prints the line of a case that is over. True unless it failed. */
+/* Prints the result line of a finished case. True unless it failed. */
 static bool report(struct job *j, int number)
 {
 	enum pair_outcome outcome = PAIR_FAILED;
@@ -184,7 +180,7 @@ static bool report(struct job *j, int number)
 	return outcome != PAIR_FAILED;
 }
 
-/* Runs up to njobs cases at once and reports them in order. Returns the number of failed ones. */
+/* Runs up to njobs cases at once and reports them in order. Returns the number of failed cases. */
 static int run_all(struct job *jobs, int n)
 {
 	bool over[MAX_CASES] = {false};
@@ -256,7 +252,7 @@ static void parse(int argc, char **argv, bool *out_list)
 		case 'w': options.strict = true; break;
 		case 'v': options.verbose = true; break;
 		case 'h': usage(stdout); exit(0);
-		default: exit(2); /* getopt has said what is wrong */
+		default: exit(2); /* getopt has printed the error */
 		}
 	}
 	if (optind < argc)
@@ -289,8 +285,7 @@ int main(int argc, char **argv)
 	if (!n)
 		wrong_use("no case matches", NULL);
 	stay_on_loopback();
-	printf("1..%d\n# plugin %s, seed %llu\n", n, options.plugin_path,
-	       (unsigned long long)options.seed);
+	printf("1..%d\n# plugin %s, seed %llu\n", n, options.plugin_path, (unsigned long long)options.seed);
 	failed = run_all(jobs, n);
 	printf("# %d of %d failed\n", failed, n);
 	return failed ? 1 : 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The parent's half: starting, watching and judging the processes of a case. */
+/* The parent's half: starts, watches and judges the processes of a case. */
 #include "pair.h"
 
 #include <errno.h>
@@ -14,11 +14,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "patience.h"
 #include "side.h"
 
-#define GRACE_MS        3000 /* how long the others may live on after one process has failed */
-#define SHOW_MS         500  /* how long a hung process gets to print its stacks */
-#define LOG_LINES_BYTES 6000 /* tail of a failed process' output that is shown */
+#define GRACE_MS	3000 /* life of the others after one process has failed */
+#define SHOW_MS		500  /* time for a hung process to print its stacks */
+#define LOG_LINES_BYTES 6000 /* shown tail of a failed process's output */
 
 enum watch { WATCHING, SHOWING, KILLED };
 
@@ -51,7 +52,7 @@ static uint64_t seed_of(const struct suite_options *opt, const char *name)
 	return h;
 }
 
-/* Everything a child needs before the case begins; runs in the child. */
+/* Sets up a child before the case begins; runs in the child. */
 static void become_side(struct pair_run *r, int rank, int fds[PAIR_MAX][PAIR_MAX], int start_fd)
 {
 	struct side s = {.rank = rank, .nprocs = r->nprocs, .opt = r->opt, .dev = r->opt->dev};
@@ -141,15 +142,15 @@ struct pair_run *pair_start(const struct suite_case *c, const struct suite_optio
 	r->c = c;
 	r->opt = opt;
 	r->nprocs = c->nprocs ? c->nprocs : 2;
-	r->status = mmap(NULL, PAIR_MAX * sizeof(*r->status), PROT_READ | PROT_WRITE,
-			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	r->status =
+		mmap(NULL, PAIR_MAX * sizeof(*r->status), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (r->status == MAP_FAILED || fork_all(r)) {
 		fprintf(stderr, "cannot start the processes of a case: %s\n", strerror(errno));
 		free(r);
 		return NULL;
 	}
 	r->start_ms = now_ms();
-	r->deadline_ms = r->start_ms + (uint64_t)opt->timeout_s * 1000;
+	r->deadline_ms = patience_ms() + (uint64_t)opt->timeout_s * 1000;
 	return r;
 }
 
@@ -160,8 +161,7 @@ static bool process_ok(const struct pair_run *r, int i)
 	if (atomic_load(&st->doomed))
 		return WIFSIGNALED(r->wait_status[i]) && WTERMSIG(r->wait_status[i]) == SIGKILL;
 	return WIFEXITED(r->wait_status[i]) && !WEXITSTATUS(r->wait_status[i]) &&
-	       atomic_load(&st->verdict) != SIDE_FAILED &&
-	       atomic_load(&st->verdict) != SIDE_RUNNING;
+	       atomic_load(&st->verdict) != SIDE_FAILED && atomic_load(&st->verdict) != SIDE_RUNNING;
 }
 
 static void signal_living(struct pair_run *r, int sig)
@@ -176,10 +176,10 @@ static void signal_living(struct pair_run *r, int sig)
 	}
 }
 
-/* The watchdog: first asks the hung processes for their stacks, then ends them. */
+/* The watchdog: first requests the stacks of hung processes, then kills them. */
 static void watch(struct pair_run *r)
 {
-	uint64_t now = now_ms();
+	uint64_t now = patience_ms();
 
 	if (r->watch == WATCHING && now > r->deadline_ms) {
 		r->failed = true;
@@ -207,8 +207,8 @@ bool pair_over(struct pair_run *r)
 		r->ended[i] = true;
 		if (!process_ok(r, i) && !r->failed) {
 			r->failed = true;
-			if (r->deadline_ms > now_ms() + GRACE_MS)
-				r->deadline_ms = now_ms() + GRACE_MS;
+			if (r->deadline_ms > patience_ms() + GRACE_MS)
+				r->deadline_ms = patience_ms() + GRACE_MS;
 		}
 	}
 	if (!over)
@@ -287,8 +287,8 @@ void pair_explain(const struct pair_run *r)
 }
 
 /*
- * libfabric's shm provider names its files in /dev/shm by pid, and a killed process leaves them
- * behind, in the way of a later process with the same pid.
+ * libfabric's shm provider names its files in /dev/shm by pid. A killed process leaves them behind, and they would
+ * obstruct a later process with the same pid.
  */
 static void remove_shm_files(pid_t pid)
 {

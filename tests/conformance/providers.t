@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The conformance suite on Weft over its default provider and over every other provider with reliable
-# datagram endpoints that the installed libfabric has. With --soak N: everything on each of them, and
-# the long cases too, with N times the messages. CONFORMANCE_PROVIDERS="a b" in the environment names the
-# providers instead.
+# The conformance suite on Weft over its default provider and over every other provider with reliable datagram endpoints
+# in the installed libfabric. --soak N runs all cases on each of them, including the long ones, with N times the
+# messages. CONFORMANCE_PROVIDERS="a b" in the environment names the providers instead.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/check/tap.bash
@@ -14,8 +13,7 @@ plugin=src/.libs/libnccl-net-weft.so
 soak=0
 [ "${1:-}" != --soak ] || soak=$2
 
-# What a provider cannot do, and why: provider, libfabric's releases, cases, reason. The case * means that
-# the provider is left out.
+# Limits of providers: provider, libfabric's releases, cases, reason. The case * excludes the provider.
 known="
 ofi_mrail     *    *              binds several NICs together and needs to be told which
 shm           1.*  killed/streaming-* reading a completion queue spins for ever on a lock that the dead process held
@@ -29,7 +27,7 @@ udp;ofi_rxd   *    conn/thousand  messages get lost when a thousand connections 
 
 libfabric_release=$(fi_info --version 2>/dev/null | sed -n 's/^libfabric: //p')
 
-# The reasons for this provider in this release, as PATTERN=WHY lines.
+# The limits of this provider in this release, as PATTERN=WHY lines.
 known_of() { # provider
 	local provider release pattern reason
 	while read -r provider release pattern reason; do
@@ -38,7 +36,7 @@ known_of() { # provider
 	done <<<"$known"
 }
 
-# Every provider that fi_getinfo lists for FI_EP_RDM, from whatever can tell; a guess without it.
+# Every provider that fi_getinfo lists for FI_EP_RDM, from an available tool; without one, a guess.
 listed_providers() {
 	if command -v fi_info >/dev/null; then
 		fi_info -t FI_EP_RDM 2>/dev/null | sed -n 's/^provider: //p' | sort -u
@@ -57,19 +55,19 @@ providers() {
 	listed_providers | grep -vxE 'net|tcp'
 }
 
-# These need no hardware: where libfabric lists them, Weft must be able to use them.
+# Providers without hardware: if libfabric lists them, Weft must be able to use them.
 must_work() { # provider
 	[[ " tcp shm sockets tcp;ofi_rxm udp;ofi_rxd " == *" $1 "* ]]
 }
 
-# Why Weft cannot use this provider here, or nothing.
+# Prints the reason if Weft cannot use this provider here.
 refusal() { # provider
 	local out
 	out=$(WEFT_PROVIDER=$1 $suite --plugin $plugin --only table/entries --verbose 2>&1) ||
 		sed -n 's/^# *A| //p' <<<"$out" | head -1
 }
 
-# One provider: its lines become lines of this script, the provider's name before each case.
+# Runs one provider. Its lines become lines of this script, with the provider's name before each case.
 run_provider() { # provider, more options of the suite
 	local provider=$1 line known_cases options=()
 	shift
@@ -91,7 +89,7 @@ run_provider() { # provider, more options of the suite
 	}
 }
 
-# The suite numbers each run from 1; here they follow each other.
+# The suite numbers each run from 1; here the numbers continue.
 renumber() {
 	awk '/^(not )?ok [0-9]+ - / { n++; sub(/ok [0-9]+/, "ok " n); if (/^not/) failed++ }
 	     { print; fflush() }

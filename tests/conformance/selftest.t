@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The conformance suite notices what it is there to notice: run on a plugin that is broken on purpose
-# (broken.c), one fault at a time, the case that looks for the fault must fail. With no fault, it passes.
+# The conformance suite detects faults: on a plugin that is broken on purpose (broken.c), with one fault at a time, the
+# case for that fault must fail. Without a fault, the case passes.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/check/tap.bash
@@ -11,9 +11,9 @@ suite=tests/conformance/conformance
 export BROKEN_PLUGIN_INNER=$PWD/src/.libs/libnccl-net-weft.so
 export WEFT_EAGER=off # an eager message may be there before the plugin could lie about it
 parallel=3   # faults tried at once: most of them wait
-timeout_s=8 # of a case that hangs because of the fault
+timeout_s=3 # of a case that hangs because of the fault; longer on a busy machine
 
-# The fault, and a case that must fail because of it.
+# Each fault, and a case that must fail because of it.
 table="
 no-flush            table/entries
 init-once           table/init-again
@@ -58,7 +58,7 @@ ghost               killed/idle
 vague               killed/receiver-waits
 "
 
-# Prints nothing when the fault makes the case fail, the suite's output otherwise.
+# Prints the suite's output unless the fault makes the case fail.
 unnoticed() { # fault, case
 	local out status
 	out=$(BROKEN_PLUGIN_FAULT=$1 $suite --plugin tests/conformance/.libs/broken.so --only "$2" \
@@ -70,7 +70,7 @@ unnoticed() { # fault, case
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
 
-# Without a fault all these cases pass, so it is the faults that they fail for.
+# All these cases pass without a fault, so the faults are the cause of their failures.
 only=()
 for case in $(awk '{ print $2 }' <<<"$table" | sort -u); do
 	only+=(--only "$case")

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The processes' half of pair.h: talking to the other processes, failing, being hung. */
+/* The processes' half of pair.h: communication with the other processes, failures, hangs. */
 #include "side.h"
 
 #include "gpu.h"
@@ -55,9 +55,8 @@ void side_step(const char *fmt, ...)
 	va_end(ap);
 }
 
-/* Two threads may fail at once: the first one's text stays. */
-__attribute__((format(printf, 2, 0))) static void decide(enum side_verdict verdict, const char *fmt,
-							 va_list ap)
+/* If two threads fail at once, the first one's text stays. */
+__attribute__((format(printf, 2, 0))) static void decide(enum side_verdict verdict, const char *fmt, va_list ap)
 {
 	char text[sizeof(own->text)];
 	int running = SIDE_RUNNING;
@@ -109,8 +108,7 @@ void side_send(struct side *s, int to, const void *data, size_t len_bytes)
 {
 	ssize_t n = send(s->fds[to], data, len_bytes, MSG_NOSIGNAL);
 
-	check(n == (ssize_t)len_bytes, "the other process (%c) is gone: %s", 'A' + to,
-	      strerror(errno));
+	check(n == (ssize_t)len_bytes, "the other process (%c) is gone: %s", 'A' + to, strerror(errno));
 }
 
 void side_recv(struct side *s, int from, void *data, size_t len_bytes)
@@ -145,7 +143,7 @@ void side_kill(struct side *s, int victim)
 
 	atomic_store(&statuses[victim].doomed, 1);
 	check(!kill(s->pids[victim], SIGKILL), "cannot kill %c: %s", 'A' + victim, strerror(errno));
-	/* Its socket hangs up when the kernel has closed all its files, the plugin's included. */
+	/* Its socket hangs up once the kernel has closed all its files, the plugin's included. */
 	while (!(p.revents & POLLHUP))
 		poll(&p, 1, -1);
 }
@@ -160,7 +158,7 @@ void side_load(struct side *s)
 {
 	enum suite_memory memory = s->opt->memory;
 
-	/* On one side only. */
+	/* GPU memory on one side only. */
 	if (memory == SUITE_CUDA_A || memory == SUITE_CUDA_B)
 		memory = s->rank == (memory == SUITE_CUDA_B) ? SUITE_CUDA : SUITE_HOST;
 	gpu_load(memory);
@@ -168,8 +166,7 @@ void side_load(struct side *s)
 	check(!bench_plugin_open(&s->plugin, s->opt->plugin_path, s->opt->abi), "the plugin cannot be used");
 	s->net = s->plugin.net;
 	s->is_weft = s->opt->strict || (s->net->name && !strcmp(s->net->name, "weft"));
-	check(s->dev < s->plugin.ndev, "there is no device %d: the plugin has %d", s->dev,
-	      s->plugin.ndev);
+	check(s->dev < s->plugin.ndev, "there is no device %d: the plugin has %d", s->dev, s->plugin.ndev);
 }
 
 void side_weft_only(struct side *s)
@@ -194,6 +191,6 @@ void side_main(struct side *s, const struct suite_case *c, struct side_status *a
 	atomic_store(&own->verdict, SIDE_PASSED);
 	side_step("at the end of the process");
 	bench_plugin_close(&s->plugin);
-	/* Not _exit: the plugin's destructors and a sanitizer's last checks belong to the case. */
+	/* not _exit: the plugin's destructors and a sanitizer's last checks belong to the case */
 	exit(0);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What pair.c (the parent) and side.c (the processes of a case) share. Not for cases. */
+/* Declarations shared by pair.c (the parent) and side.c (the processes of a case). Not for cases. */
 #ifndef WEFT_CONFORMANCE_SIDE_H
 #define WEFT_CONFORMANCE_SIDE_H
 
@@ -14,11 +14,10 @@ struct side_status {
 	_Atomic int verdict; /* enum side_verdict; the first decision stays */
 	_Atomic int doomed;  /* another process of the case kills this one on purpose */
 	char where[256];
-	char text[1024]; /* why it failed or was skipped */
+	char text[1024]; /* reason of the failure or skip */
 };
 
 /* Runs the case in this process and ends it. `all` has one status per process. */
-void side_main(struct side *s, const struct suite_case *c, struct side_status *all)
-	__attribute__((noreturn));
+void side_main(struct side *s, const struct suite_case *c, struct side_status *all) __attribute__((noreturn));
 
 #endif

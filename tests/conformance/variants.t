@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The suite in unusual circumstances, by either protocol: devices with several rails (all that a provider can
-# make different), message numbers that wrap, every channel starting a little before their end, and the providers
-# that could carry remote writes but by default do not.
+# The suite under unusual conditions, with either protocol: devices with several rails (the cases that depend on the
+# provider), message numbers that wrap because every comm starts shortly before the last one, and providers that support
+# remote writes but do not use them by default.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/check/tap.bash

@@ -13,8 +13,8 @@
 #ifdef __x86_64__
 
 /* push rax; mov rax, COUNTER; lock inc qword [rax]; pop rax; jmp [rip] -> TARGET */
-static const unsigned char code[] = {0x50, 0x48, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0,	  0xf0, 0x48, 0xff,
-				     0x00, 0x58, 0xff, 0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+static const unsigned char code[] = {0x50, 0x48, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0xf0, 0x48, 0xff, 0x00,
+				     0x58, 0xff, 0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0,    0,	   0,	 0};
 enum { AT_COUNTER = 3, AT_TARGET = 22, STEP = 32 };
 
 _Static_assert(sizeof(code) <= STEP, "a counter fits its place");
@@ -40,7 +40,7 @@ static void put(void **slot, void *value)
 
 int imports_watch(void *dl, struct import **out)
 {
-	const ElfW(Dyn) *rel, *bytes, *sym, *str;
+	const ElfW(Dyn) * rel, *bytes, *sym, *str;
 	const ElfW(Rela) * r;
 	struct link_map *map;
 	unsigned char *counters;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The driver's own interface: what Weft asks for by cuGetProcAddress, and no more. */
+/* The driver's interface: exactly the functions that Weft requests by cuGetProcAddress. */
 #include <inttypes.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -26,8 +26,8 @@ static _Thread_local int depth, capture_mode;
 extern char **environ;
 
 static const char *const known[] = {
-	"CAPABILITY", "CAPTURING", "COHERENT", "CONTEXT",  "DELAY", "DMABUF", "DRIVER", "FAIL_CALL",
-	"FAIL_NTH",   "FLUSH",	   "GDR",      "GPUS",	   "LOG",   "ORDER",  "PCI",
+	"CAPABILITY", "CAPTURING", "COHERENT", "CONTEXT", "DELAY", "DMABUF", "DRIVER", "FAIL_CALL",
+	"FAIL_NTH",   "FLUSH",	   "GDR",      "GPUS",	  "LOG",   "ORDER",  "PCI",
 };
 
 static _Noreturn void bad(const char *name)
@@ -59,7 +59,7 @@ static bool is_known(const char *name, size_t len)
 	return false;
 }
 
-/* Strictly: a test with a misspelt setting would test nothing. */
+/* Strict: a test with a misspelt setting would test nothing. */
 __attribute__((constructor)) static void load(void)
 {
 	char **e;
@@ -94,12 +94,12 @@ __attribute__((destructor)) static void account(void)
 	if (!f)
 		return;
 	fprintf(f, "fake cuda: pid=%d flushes=%lu reads=%lu exports=%lu failed=%lu\n", (int)getpid(),
-		fake_cuda_count(FAKE_CUDA_FLUSHES), fake_cuda_count(FAKE_CUDA_READS), fake_cuda_count(FAKE_CUDA_EXPORTS),
-		fake_cuda_count(FAKE_CUDA_FAILED));
+		fake_cuda_count(FAKE_CUDA_FLUSHES), fake_cuda_count(FAKE_CUDA_READS),
+		fake_cuda_count(FAKE_CUDA_EXPORTS), fake_cuda_count(FAKE_CUDA_FAILED));
 	fclose(f);
 }
 
-/* The n-th call, or of one name the n-th, fails. */
+/* True if this call must fail: the n-th call of all, or of one name. */
 static bool fails(const char *name)
 {
 	if (!fake_setup.fail_nth || (fake_setup.fail_call && strcmp(fake_setup.fail_call, name)))
@@ -110,13 +110,13 @@ static bool fails(const char *name)
 	return true;
 }
 
-/* What precedes every call. */
-#define BEGIN()                                                                                                       \
-	do {                                                                                                          \
-		if (!atomic_load(&started))                                                                           \
-			return CUDA_ABI_NOT_INITIALIZED;                                                              \
-		if (fails(__func__))                                                                                  \
-			return CUDA_ABI_UNKNOWN;                                                                      \
+/* Begins every call. */
+#define BEGIN()                                                                                                        \
+	do {                                                                                                           \
+		if (!atomic_load(&started))                                                                            \
+			return CUDA_ABI_NOT_INITIALIZED;                                                               \
+		if (fails(__func__))                                                                                   \
+			return CUDA_ABI_UNKNOWN;                                                                       \
 	} while (0)
 
 static int cuInit(unsigned flags)
@@ -161,7 +161,7 @@ static int cuDeviceGet(int *device, int ordinal)
 	return CUDA_ABI_SUCCESS;
 }
 
-/* Part number `part` (domain, bus, device) of the GPU's PCI address. */
+/* Field `part` (0 domain, 1 bus, 2 device) of the GPU's PCI address. */
 static int pci(int device, int part)
 {
 	const char *at = fake_setup.pci;
@@ -195,7 +195,7 @@ static int cuDeviceGetAttribute(int *value, int attribute, int device)
 	return CUDA_ABI_SUCCESS;
 }
 
-/* Of a pointer that is not a GPU's, all is zero. */
+/* All attributes are zero for a pointer outside GPU memory. */
 static int pointer_attribute(const struct fake_memory *m, int which, void *out)
 {
 	switch (which) {
@@ -308,7 +308,9 @@ static const struct {
 	int since;
 	void *fn;
 } table[] = {
+/* clang-format off */
 #define CALL(name, since) {#name, since, (void *)(uintptr_t)name}
+	/* clang-format on */
 	CALL(cuInit, 2000),
 	CALL(cuDriverGetVersion, 2020),
 	CALL(cuGetErrorName, 6000),
@@ -327,7 +329,7 @@ static const struct {
 
 int cuGetProcAddress_v2(const char *name, void **fn, int version, uint64_t flags, int *found);
 
-/* A version that is asked for and that the driver's release does not have is not there. */
+/* A function version newer than the driver's release, or than the requested one, is not found. */
 FAKE_EXPORT int cuGetProcAddress_v2(const char *name, void **fn, int version, uint64_t flags, int *found)
 {
 	size_t i;

@@ -10,7 +10,7 @@
 
 #include "internal.h"
 
-#define PAGE  65536ul /* of a GPU */
+#define PAGE  65536ul /* page size of a GPU */
 #define BLOCK 512ul
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -53,7 +53,7 @@ struct fake_memory *fake_find(const void *p)
 	return NULL;
 }
 
-/* One allocation a mapping, and inaccessible pages between any two. */
+/* Each allocation is a mapping of its own, with inaccessible pages between any two. */
 FAKE_EXPORT void *fake_cuda_alloc(size_t bytes, int gpu, int managed)
 {
 	struct fake_memory *m = calloc(1, sizeof(*m));
@@ -70,7 +70,8 @@ FAKE_EXPORT void *fake_cuda_alloc(size_t bytes, int gpu, int managed)
 	if (m->fd < 0 || pages == MAP_FAILED || ftruncate(m->fd, (off_t)(m->room * (FAKE_CUDA_NICS + 1))))
 		return NULL;
 	m->pointer = (char *)(((uintptr_t)pages + PAGE) / PAGE * PAGE);
-	m->seen = mmap(NULL, m->room * (FAKE_CUDA_NICS + 1), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, m->fd, 0);
+	m->seen = mmap(NULL, m->room * (FAKE_CUDA_NICS + 1), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, m->fd,
+		       0);
 	if (m->seen == MAP_FAILED)
 		return NULL;
 	fake_lock();
@@ -81,7 +82,7 @@ FAKE_EXPORT void *fake_cuda_alloc(size_t bytes, int gpu, int managed)
 	return m->pointer;
 }
 
-/* The addresses are never used again: whoever still does is caught. */
+/* The addresses are never used again: every later access is caught. */
 FAKE_EXPORT void fake_cuda_free(void *p)
 {
 	struct fake_memory **at, *m = NULL;
@@ -103,7 +104,7 @@ FAKE_EXPORT void fake_cuda_free(void *p)
 	free(m);
 }
 
-/* The bytes at p, which must all be of one allocation. With the lock. */
+/* The allocation of the bytes at p, which must all lie inside it. Needs the lock. */
 static struct fake_memory *must_find(const void *p, size_t bytes)
 {
 	struct fake_memory *m = fake_find(p);
@@ -115,7 +116,7 @@ static struct fake_memory *must_find(const void *p, size_t bytes)
 	return m;
 }
 
-/* Gives what `from` has to the GPU and to all NICs but `but`. */
+/* Copies the bytes of `from` to the GPU's view and to all NICs but `but`. */
 static void spread(struct fake_memory *m, size_t at, const char *from, size_t bytes, int but)
 {
 	int nic;
@@ -179,7 +180,7 @@ FAKE_EXPORT void *fake_cuda_dma(int nic, const void *p, size_t bytes)
 	return where;
 }
 
-/* What has landed and differs from what is seen is newer: what is seen has been given to all. */
+/* A landed byte that differs from the GPU's view is newer, because every change of that view is copied to all NICs. */
 static void settle(struct fake_memory *m, int nic)
 {
 	size_t at, i;

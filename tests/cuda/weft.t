@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Weft and the memory of GPUs, on the fake CUDA driver (README.md beside this file) and the fault provider: what
-# weft-info says of each attribute, and the conformance suite with its buffers where no CPU may touch them. What a NIC has
-# written is seen after a flush only, so each kind of flush is tried by the data that arrive, and so is none at all.
+# Weft and GPU memory, on the fake CUDA driver (README.md beside this file) and the fault provider: weft-info's report
+# of each attribute, and the conformance suite with buffers that the CPU may not touch. Data written by a NIC is visible
+# only after a flush, so each kind of flush, and its absence, is tested by the data that arrive.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/check/tap.bash
@@ -37,15 +37,15 @@ says() { # what, command, then words that must all be said; a word after ! must 
 if ldconfig -p 2>/dev/null | grep -q 'libcuda\.so\.1'; then
 	skip "weft-info without a driver" "this machine has one"
 else
-	says "weft-info without a driver" src/weft-info 'CUDA: libcuda.so.1 not found: host memory only' \
+	says "weft-info without a driver" src/weft-info 'CUDA: not available: libcuda.so.1 not found' \
 		'host memory only: libcuda.so.1 not found' '!GPUDirect RDMA) by pointer: yes'
-	says "JSON without a driver" 'src/weft-info --json' '"why_not": "libcuda.so.1 not found: host memory only"' \
+	says "JSON without a driver" 'src/weft-info --json' '"why_not": "libcuda.so.1 not found"' \
 		'"gpudirect": false' '"cuda": false'
 fi
 export LD_LIBRARY_PATH=$fake${plain:+:$plain}
 says "a provider without memory of GPUs" src/weft-info 'host memory only: provider' 'offers no FI_HMEM here'
 
-# ---- what weft-info says of each attribute
+# ---- weft-info's report of each attribute
 
 use_fault_provider
 export FAULT_HMEM=1 WEFT_PROTOCOL=rma
@@ -65,8 +65,8 @@ says "one that shares page tables with the CPU" \
 	'FAKE_CUDA_ORDER=1 FAKE_CUDA_CAPABILITY=90 FAKE_CUDA_COHERENT=1 src/weft-info' 'GPUs receive: read, as'
 says "WEFT_FLUSH=call" 'WEFT_FLUSH=call src/weft-info' "$yes" 'GPUs receive: call, as WEFT_FLUSH=call'
 says "no call to flush" 'FAKE_CUDA_FLUSH=0 WEFT_FLUSH=call src/weft-info' "!$yes" 'host memory only: there is no way to flush'
-says "a driver too old for anything" 'FAKE_CUDA_DRIVER=11020 src/weft-info' "!$yes" 'older than CUDA 11.3: host memory only'
-# A device is for the GPUs nearest to it: the others' shortcomings are none of its own.
+says "a driver too old for anything" 'FAKE_CUDA_DRIVER=11020 src/weft-info' "!$yes" 'older than CUDA 11.3'
+# A device serves the GPUs nearest to it; limits of other GPUs do not matter.
 says "two GPUs, one of them far" 'FAKE_CUDA_GPUS=2 src/weft-info --json' '"number": 1' '"pci": "0000:27:00.0"'
 
 # ---- data
@@ -86,7 +86,7 @@ moves() { # what, memory, cases, options...
 	if run "$@"; then ok "$what"; else bad "$what" "$(grep -A8 '^not ok' "$tmp/out")"; fi
 }
 
-# That the suite sees what it is to see: this must fail, by the bytes that it looks at.
+# The suite must detect a missing flush: this run must fail, because of its bytes.
 corrupts() { # what, memory, cases, options...
 	local what=$1
 	shift
@@ -109,8 +109,8 @@ moves "remote writes, flushed by reads" cuda "$few data/unaligned memory/same-ad
 	memory/flush thread/register-during-traffic close/dereg-* close/close-with-receives error/too-large"
 counted reads
 WEFT_PROTOCOL=tagged moves "tagged messages" cuda "$few"
-# One side with a GPU's memory, the other with the host's. A small message from the host finds no receive: it must wait for
-# one, as no CPU can put it into the GPU's memory.
+# One side has GPU memory, the other host memory. A small message from the host without a receive must wait for one,
+# because the CPU cannot copy it into GPU memory.
 mixed="$few data/small-sizes data/ping-pong data/random timing/* memory/flush"
 moves "A has a GPU's memory, B the host's" cuda-a "$mixed"
 moves "B has a GPU's memory, A the host's" cuda-b "$mixed"
@@ -126,7 +126,7 @@ FAULT_EAGAIN=10 FAULT_REORDER=8 FAULT_SEED=3 moves "three rails, posts refused a
 unset FAULT_NICS WEFT_TEST_RAILS
 FAKE_CUDA_DELAY=0 FAKE_CUDA_ORDER=1 FAKE_CUDA_CAPABILITY=90 moves "no flush where the GPU sees writes in order" cuda data/grouped
 
-# From Hopper on NCCL flushes only if it is told to, which version 8 can't do.
+# From Hopper on, NCCL flushes only if the plugin requests it, which version 8 does not support.
 export FAKE_CUDA_CAPABILITY=90
 for abi in 8 9 11 12; do
 	moves "Hopper, version $abi of the interface" cuda 'data/grouped memory/parts' --abi $abi
@@ -159,8 +159,8 @@ fails() { # variable with the number of the call, numbers, more assignments
 	local numbers=$2 n wrong=''
 	for n in $numbers; do
 		env "$1=$n" "${@:3}" tests/conformance/conformance --plugin $plugin --memory cuda --only memory/flush \
-			--timeout 4 >"$tmp/out" 2>&1
-		# Who waits for a process that has failed is stopped by the watchdog.
+			>"$tmp/out" 2>&1
+		# The suite's watchdog ends a process that waits for a failed one.
 		if grep -qiE 'signal|segmentation|core dumped' "$tmp/out" ||
 			{ grep -q watchdog "$tmp/out" && ! grep -q ': failed: ' "$tmp/out"; }; then
 			wrong+="call $n: $(head -30 "$tmp/out")"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Completion queues: what the inner provider has ready is moved into ours, where it meets its fate; what the
- * application reads comes from ours.
+ * Completion queues: completions of the inner provider are moved into our queue, which applies the faults; the
+ * application reads from our queue.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,15 +10,15 @@
 #include "fault.h"
 
 #define BATCH	   16
-#define HARVEST	   64	/* completions moved by one read, about */
-#define IDLE_READS 8	/* reads without news that release what FAULT_REORDER holds back */
-#define HOLD_US	   2000 /* the most that FAULT_REORDER holds anything back while the queue is read */
+#define HARVEST	   64	/* approximate number of completions moved by one read */
+#define IDLE_READS 8	/* reads without a new completion that release the ones held by FAULT_REORDER */
+#define HOLD_US	   2000 /* longest time that FAULT_REORDER holds a completion while the queue is read */
 #define ERR_DATA   256
 
-/* Behind the last member that 1.17 knows, 1.20 has the source's address. */
+/* libfabric 1.20 has the source's address behind the last member known to 1.17. */
 #define SRC_OFFSET (offsetof(struct fi_cq_err_entry, err_data_size) + sizeof(size_t))
 
-/* An error entry as long as any libfabric of today may write it. */
+/* Room for the longest error entry of any current libfabric. */
 union err_room {
 	struct fi_cq_err_entry e;
 	uint8_t room[256];
@@ -41,10 +41,10 @@ static void add(struct fault_cq *cq, struct fault_held *h, int64_t due_us)
 		fault_count(COUNT_DELAYED);
 	}
 	if (fault_held_add(cq, h))
-		abort(); /* a lost completion is no fault we inject */
+		abort(); /* a lost completion is not among the faults we inject */
 }
 
-/* A remote write told by its immediate data, or by FI_RMA_EVENT: no operation of ours belongs to it. */
+/* A remote write reported by its immediate data or FI_RMA_EVENT; it belongs to no operation of ours. */
 static void take_remote(struct fault_cq *cq, struct fault_held *h)
 {
 	struct fault_ep *ep = atomic_load(&cq->rx_ep);
@@ -77,7 +77,7 @@ static void into_error(struct fault_held *h, int err)
 	fault_count(COUNT_ERRORS);
 }
 
-/* A good completion of an operation. */
+/* A successful completion of an operation. */
 static void take_good(struct fault_cq *cq, struct fault_held *h)
 {
 	struct fault_op *op = h->e.op_context;
@@ -89,7 +89,7 @@ static void take_good(struct fault_cq *cq, struct fault_held *h)
 		if (rx) {
 			fault_count(COUNT_SWALLOWED);
 			atomic_fetch_sub(&cq->outstanding, 1);
-			op->stuck = true; /* can be cancelled, as if nothing had come */
+			op->stuck = true; /* can be cancelled, as if no message had come */
 			return;
 		}
 		into_error(h, FI_ENOTCONN);
@@ -160,7 +160,7 @@ static ssize_t take_error(struct fault_cq *cq, struct fid_cq *fid)
 	return 1;
 }
 
-/* Moves what is there. The number of completions, or a negative error of the queue itself. */
+/* Moves the available completions. Returns their number, or a negative error of the queue itself. */
 static ssize_t harvest(struct fault_cq *cq, struct fid_cq *fid)
 {
 	struct fi_cq_tagged_entry entries[BATCH];
@@ -196,7 +196,7 @@ static size_t entry_bytes(enum fi_cq_format format)
 	}
 }
 
-/* Reordering must not hold up the last completions for which the application waits. */
+/* Reordering must not delay the last completions for which the application waits. */
 static bool released(struct fault_cq *cq, ssize_t news)
 {
 	int64_t now;
@@ -231,7 +231,7 @@ static ssize_t deliver(struct fault_cq *cq, uint8_t *buf, size_t count, fi_addr_
 			cq->failed = h;
 			break;
 		}
-		/* the smaller formats are beginnings of the largest */
+		/* the smaller formats are prefixes of the largest */
 		memcpy(buf + n * bytes, &h.e, bytes);
 		if (src)
 			src[n] = h.src;
@@ -268,7 +268,7 @@ static ssize_t cq_read(struct fid_cq *fid, void *buf, size_t count)
 	return cq_readfrom(fid, buf, count, NULL);
 }
 
-/* The application may bring memory for the error's data; else it sees ours until the next error. */
+/* The application may supply memory for the error's data; otherwise it reads ours until the next error. */
 static void show_error(struct fault_cq *cq, struct fi_cq_err_entry *out)
 {
 	const struct fi_cq_tagged_entry *e = &cq->failed.e;
@@ -314,7 +314,7 @@ static ssize_t cq_readerr(struct fid_cq *fid, struct fi_cq_err_entry *buf, uint6
 	return ret;
 }
 
-/* A blocking read polls: the inner provider's wait object knows nothing of what we hold. */
+/* A blocking read polls: the inner provider's wait object does not know the completions that we hold. */
 static ssize_t cq_sreadfrom(struct fid_cq *fid, void *buf, size_t count, fi_addr_t *src, const void *cond,
 			    int timeout_ms)
 {
@@ -397,7 +397,7 @@ static int no_control(struct fid *fid, int command, void *arg)
 	(void)fid;
 	(void)command;
 	(void)arg;
-	return -FI_ENOSYS; /* there is no wait object to hand out */
+	return -FI_ENOSYS; /* there is no wait object to return */
 }
 
 static void wrap(struct fault_cq *cq, struct fid_cq *fid)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Decisions and their account. The k-th decision of a kind depends on the seed and k alone, so that a run
- * repeats as far as its timing does.
+ * Random decisions, and their log. The k-th decision of a kind depends on the seed and k alone, so that a run repeats
+ * as far as its timing does.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,17 +17,24 @@ static atomic_uint_fast64_t rolls[DICE_KINDS];
 static atomic_uint_fast64_t tx_completions;
 
 static const char *const names[COUNT_KINDS] = {
-	[COUNT_POSTS] = "posts",	 [COUNT_CALLS] = "calls",
-	[COUNT_FAILED] = "failed",	 [COUNT_EAGAIN] = "eagain",
-	[COUNT_COMPLETIONS] = "completions", [COUNT_REORDERED] = "reordered",
-	[COUNT_DELAYED] = "delayed",	 [COUNT_TRUNCATED] = "truncated",
-	[COUNT_DUPLICATED] = "duplicated", [COUNT_ERRORS] = "errors",
-	[COUNT_LIMITED] = "limited",	 [COUNT_DEAD] = "dead",
-	[COUNT_SWALLOWED] = "swallowed", [COUNT_UNREGISTERED] = "unregistered",
+	[COUNT_POSTS] = "posts",
+	[COUNT_CALLS] = "calls",
+	[COUNT_FAILED] = "failed",
+	[COUNT_EAGAIN] = "eagain",
+	[COUNT_COMPLETIONS] = "completions",
+	[COUNT_REORDERED] = "reordered",
+	[COUNT_DELAYED] = "delayed",
+	[COUNT_TRUNCATED] = "truncated",
+	[COUNT_DUPLICATED] = "duplicated",
+	[COUNT_ERRORS] = "errors",
+	[COUNT_LIMITED] = "limited",
+	[COUNT_DEAD] = "dead",
+	[COUNT_SWALLOWED] = "swallowed",
+	[COUNT_UNREGISTERED] = "unregistered",
 	[COUNT_OVERRUN] = "overrun",
 };
 
-/* How far each NIC's bytes have got. */
+/* Time until which each NIC's direction is busy. */
 static struct {
 	pthread_mutex_t lock;
 	int64_t free_us;
@@ -90,7 +97,7 @@ int64_t fault_pass(int nic, bool incoming, size_t len)
 	return through;
 }
 
-/* One write, so that lines of several processes do not mix. */
+/* A single write, so that lines of several processes do not mix. */
 void fault_log(void)
 {
 	static atomic_bool done;
@@ -114,7 +121,7 @@ void fault_log(void)
 		close(fd);
 }
 
-/* A child process answers for itself. */
+/* A child process counts its own faults only. */
 static void forget(void)
 {
 	int i;

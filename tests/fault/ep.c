@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Endpoints: everything about them but the posting of data. */
+/* Endpoints: all calls except data transfer. */
 #include <stdlib.h>
 
 #include "fault.h"
@@ -9,7 +9,7 @@ static struct fault_ep *of_fid(struct fid *fid)
 	return fault_owner(fid->ops, struct fault_ep, fid_ops);
 }
 
-/* Ours in, or the inner provider's back: it may look at its own tables while it works on them. */
+/* Installs our tables, or restores the inner provider's: it may use its own tables while it works on them. */
 static void hook(struct fault_ep *ep, struct fid_ep *fid)
 {
 	fid->fid.ops = &ep->fid_ops;
@@ -36,7 +36,7 @@ static void unhook(struct fault_ep *ep, struct fid_ep *fid)
 		fid->rma = ep->inner_rma;
 }
 
-/* The tables for data are final when the endpoint is enabled. */
+/* The tables for data transfer are final once the endpoint is enabled. */
 static void take_data_ops(struct fault_ep *ep, struct fid_ep *fid)
 {
 	if (ep->caps & FI_MSG)
@@ -81,13 +81,18 @@ static int ep_close(struct fid *fid)
 	return ret;
 }
 
-/* A bind that is made to fail has been done: libfabric 1.17 can't close an endpoint that has no address vector. */
+/*
+ * An injected failure of bind is reported after the bind was done: libfabric 1.17 can't close an endpoint without an
+ * address vector.
+ */
 static int ep_bind(struct fid *fid, struct fid *bfid, uint64_t flags)
 {
 	struct fault_ep *ep = of_fid(fid);
 	struct fault_cq *cq = fault_cq_of(bfid);
 	int ret = ep->inner_fid->bind(fid, bfid, flags);
 
+	if (!ret)
+		fault_eq_bound(bfid, fid);
 	if (!ret)
 		ret = fault_fail(CALL_BIND);
 	if (ret || !cq)
@@ -120,7 +125,7 @@ static int ep_control(struct fid *fid, int command, void *arg)
 	return ret;
 }
 
-/* The application's context leads to ours, which the inner provider knows. */
+/* Maps the application's context to ours, which the inner provider knows. */
 static ssize_t ep_cancel(fid_t fid, void *context)
 {
 	struct fault_ep *ep = of_fid(fid);
@@ -128,7 +133,7 @@ static ssize_t ep_cancel(fid_t fid, void *context)
 	enum fault_call call;
 
 	if (!op)
-		return -FI_ENOENT; /* completed, though the application may not know yet */
+		return -FI_ENOENT; /* completed, although the application may not have read that yet */
 	if (!op->stuck)
 		return ep->inner->cancel(fid, &op->inner);
 	call = op->call;
@@ -156,7 +161,7 @@ static void wrap(struct fault_ep *ep, struct fid_ep *fid, const struct fi_info *
 	ep->fid_ops = *ep->inner_fid;
 	ep->ops = *ep->inner;
 	ep->cm = *ep->inner_cm;
-	/* The tables of a newer libfabric may be longer; what is beyond our headers stays unreachable. */
+	/* A newer libfabric may have longer tables; entries beyond our headers stay unreachable. */
 	ep->fid_ops.size = sizeof(ep->fid_ops);
 	ep->ops.size = sizeof(ep->ops);
 	ep->cm.size = sizeof(ep->cm);
@@ -179,7 +184,7 @@ int fault_endpoint(struct fid_domain *domain, struct fi_info *info, struct fid_e
 	int nic, ret;
 
 	inner = fault_info_inner(info, &nic);
-	if (nic < 0) /* the inner provider opens endpoints for itself through the domain's table, too */
+	if (nic < 0) /* the inner provider opens its own endpoints through the domain's table, too */
 		return d->inner->endpoint(domain, info, out, context);
 	ret = fault_fail(CALL_ENDPOINT);
 	if (ret) {

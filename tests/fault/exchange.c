@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A small libfabric program to try a provider with: two endpoints of one process exchange messages, tagged
- * messages or RMA writes and reads; every byte and every completion is checked. It obeys libfabric's contract and
- * assumes nothing beyond it. Knows nothing of the fault provider.
+ * A small libfabric program to test a provider: two endpoints of one process exchange messages, tagged messages or RMA
+ * writes and reads; every byte and every completion is checked. It obeys libfabric's contract, assumes nothing beyond
+ * it, and does not depend on the fault provider.
  *
- * Exit status: 0 all arrived; 2 wrong use; 3 libfabric reported an error, said in one line on stderr;
- * 4 the provider broke the contract: wrong data, or a completion too many.
+ * Exit status: 0 all data arrived; 2 wrong usage; 3 libfabric reported an error, printed in one line on stderr; 4 the
+ * provider broke the contract: wrong data, or an extra completion.
  */
 #include <getopt.h>
 #include <sched.h>
@@ -25,14 +25,14 @@
 #include <rdma/fi_rma.h>
 #include <rdma/fi_tagged.h>
 
-#define DEPTH 16 /* messages in flight */
+#define DEPTH	  16 /* messages in flight */
 #define DATA_BASE 0x1000
 
 enum pattern { MSG, TAGGED, WRITE, READ, INJECT };
 
 static const char *const patterns[] = {"msg", "tagged", "write", "read", "inject"};
 
-/* One of the two ends, on its own NIC. */
+/* One of the two ends, with its own NIC. */
 struct end {
 	struct fi_info *info;
 	struct fid_fabric *fabric;
@@ -44,14 +44,14 @@ struct end {
 	struct fid_mr *mr;
 	fi_addr_t peer;
 	unsigned char *mem; /* DEPTH slots */
-	uint64_t key, base; /* for the other end's RMA */
-	int errors;	    /* error completions seen */
+	uint64_t key, base; /* for RMA by the other end */
+	int errors;	    /* number of error completions */
 };
 
-/* What libfabric writes into; unique for each operation in flight. */
+/* Context of an operation, written by libfabric; unique while the operation is in flight. */
 struct slot {
-	struct fi_context2 ctx; /* first */
-	int number;		/* of the message, or -1 */
+	struct fi_context2 ctx; /* must be the first member */
+	int number;		/* number of the message, or -1 */
 	bool rx;
 };
 
@@ -60,7 +60,7 @@ static const char *domains[2];
 static enum pattern pattern = TAGGED;
 static long count = 200, size = 4096;
 static long seconds = 30;
-static bool tolerant; /* go on after error completions */
+static bool tolerant; /* continue after error completions */
 static bool cancel_last;
 static struct end ends[2];
 static struct slot tx_slots[DEPTH], rx_slots[DEPTH];
@@ -145,8 +145,8 @@ static void end_open(struct end *e, int i)
 	if (!e->mem)
 		quit(3, "no memory");
 	must(fi_mr_reg(e->domain, e->mem, bytes,
-		       FI_SEND | FI_RECV | FI_READ | FI_WRITE | FI_REMOTE_READ | FI_REMOTE_WRITE, 0,
-		       (uint64_t)i + 1, 0, &e->mr, NULL),
+		       FI_SEND | FI_RECV | FI_READ | FI_WRITE | FI_REMOTE_READ | FI_REMOTE_WRITE, 0, (uint64_t)i + 1, 0,
+		       &e->mr, NULL),
 	     "fi_mr_reg");
 	e->key = fi_mr_key(e->mr);
 	e->base = e->info->domain_attr->mr_mode & FI_MR_VIRT_ADDR ? (uintptr_t)e->mem : 0;
@@ -204,7 +204,7 @@ static void expect(const unsigned char *p, long number)
 			quit(4, "message %ld differs at byte %ld of %ld", number, i, size);
 }
 
-/* ---- traffic: end 0 sends, writes or reads; end 1 is the other ---- */
+/* ---- traffic: end 0 sends, writes or reads; end 1 is the target ---- */
 
 static long next_rx, next_tx, done_rx, done_tx;
 
@@ -225,7 +225,7 @@ static void rx_done(struct slot *slot, size_t len)
 	done_rx++;
 }
 
-/* The immediate data of a write may be told twice, never never. */
+/* The immediate data of a write may be reported twice, but at least once. */
 static void write_arrived(uint64_t data)
 {
 	long number = (long)(data - DATA_BASE);
@@ -297,7 +297,7 @@ static struct slot *slot_for(struct slot *slots, long number)
 	return slot->number < 0 ? slot : NULL;
 }
 
-/* 1: posted; 0: not now. */
+/* 1: posted; 0: to be retried. */
 static int posted(ssize_t ret, const char *call)
 {
 	if (ret == -FI_EAGAIN)
@@ -318,8 +318,7 @@ static int post_rx(void)
 	memset(p, 0, (size_t)size);
 	slot->number = (int)next_rx;
 	if (pattern == TAGGED)
-		ret = fi_trecv(e->ep, p, (size_t)size, fi_mr_desc(e->mr), FI_ADDR_UNSPEC, (uint64_t)next_rx, 0,
-			       slot);
+		ret = fi_trecv(e->ep, p, (size_t)size, fi_mr_desc(e->mr), FI_ADDR_UNSPEC, (uint64_t)next_rx, 0, slot);
 	else
 		ret = fi_recv(e->ep, p, (size_t)size, fi_mr_desc(e->mr), FI_ADDR_UNSPEC, slot);
 	if (posted(ret, "posting a receive"))
@@ -340,8 +339,8 @@ static ssize_t send_it(struct end *e, unsigned char *p, struct slot *slot)
 	case INJECT: return fi_inject(e->ep, p, bytes, e->peer);
 	case TAGGED: return fi_tsend(e->ep, p, bytes, desc, e->peer, (uint64_t)next_tx, slot);
 	case WRITE:
-		return fi_writedata(e->ep, p, bytes, desc, (uint64_t)(DATA_BASE + next_tx), e->peer, at,
-				    other->key, slot);
+		return fi_writedata(e->ep, p, bytes, desc, (uint64_t)(DATA_BASE + next_tx), e->peer, at, other->key,
+				    slot);
 	default: return fi_read(e->ep, p, bytes, desc, e->peer, at, other->key, slot);
 	}
 }
@@ -352,7 +351,7 @@ static int post_tx(void)
 	struct slot *slot = slot_for(tx_slots, next_tx);
 	unsigned char *p = place(e, next_tx);
 
-	/* a write's place is free again when its predecessor there has arrived */
+	/* the place of a write is free again once the previous write there has arrived */
 	if (!slot || (pattern == WRITE && next_tx >= DEPTH && !seen[next_tx - DEPTH]))
 		return 0;
 	if (pattern == WRITE)
@@ -381,13 +380,13 @@ static void run(void)
 		poll_end(&ends[0]);
 		poll_end(&ends[1]);
 		if (tolerant && ends[0].errors && next_tx == count && done_tx == count)
-			break; /* what has failed may not arrive */
+			break; /* a failed message may never arrive */
 		out_of_time();
 		sched_yield();
 	}
 }
 
-/* A receive that nobody answers, taken back. */
+/* Cancels a receive that has no matching message. */
 static void cancel_one(void)
 {
 	struct end *e = &ends[1];
@@ -405,7 +404,7 @@ static void cancel_one(void)
 	must((int)fi_cancel(&e->ep->fid, slot), "fi_cancel");
 	while ((ret = fi_cq_read(e->cq, &late, 1)) == -FI_EAGAIN || ret == 1) {
 		if (ret == 1)
-			completed(&late); /* a duplicate, or the cancelled one, which is an error then */
+			completed(&late); /* a duplicate, or the cancelled receive: an error then */
 		out_of_time();
 	}
 	memset(&entry, 0, sizeof(entry));
@@ -423,7 +422,7 @@ static void list_nics(void)
 	for (i = list; i; i = i->next) {
 		if (strcmp(i->fabric_attr->prov_name, provider))
 			continue;
-		copy = fi_dupinfo(i); /* a copy must tell the same as the original */
+		copy = fi_dupinfo(i); /* a copy must have the same contents as the original */
 		if (!copy)
 			quit(3, "fi_dupinfo");
 		printf("%s", copy->domain_attr->name);
@@ -441,21 +440,20 @@ static void list_nics(void)
 
 static void usage(FILE *out)
 {
-	fprintf(out,
-		"usage: exchange [OPTION]...\n"
-		"Two libfabric endpoints of one process exchange data; everything is checked.\n"
-		"\n"
-		"  --list            print the provider's NICs (name, PCI address, Mbit/s) and end\n"
-		"  --provider NAME   default fault\n"
-		"  --from DOMAIN     default the first\n"
-		"  --to DOMAIN       default the first\n"
-		"  --pattern P       msg, tagged, inject, write or read (default tagged)\n"
-		"  --count N         messages (default 200)\n"
-		"  --size BYTES      of each (default 4096)\n"
-		"  --tolerant        error completions are no failure\n"
-		"  --cancel          take a receive back at the end\n"
-		"  --timeout S       default 30\n"
-		"  --help            this text\n");
+	fprintf(out, "usage: exchange [OPTION]...\n"
+		     "Two libfabric endpoints of one process exchange data; everything is checked.\n"
+		     "\n"
+		     "  --list            print the provider's NICs (name, PCI address, Mbit/s) and end\n"
+		     "  --provider NAME   default fault\n"
+		     "  --from DOMAIN     default the first\n"
+		     "  --to DOMAIN       default the first\n"
+		     "  --pattern P       msg, tagged, inject, write or read (default tagged)\n"
+		     "  --count N         messages (default 200)\n"
+		     "  --size BYTES      of each (default 4096)\n"
+		     "  --tolerant        error completions are no failure\n"
+		     "  --cancel          take a receive back at the end\n"
+		     "  --timeout S       default 30\n"
+		     "  --help            this text\n");
 }
 
 static long number(const char *text, long min, long max)

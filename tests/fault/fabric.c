@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The entry point; fabrics, domains and address vectors: the calls that can be made to fail there. */
+/* The entry point; fabrics, domains and address vectors: their calls can be made to fail. */
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +24,7 @@ struct av {
 	struct fi_ops_av *inner;
 };
 
-/* Copies what both sides of a table know. */
+/* Copies the entries that both sides of a table have. */
 static void copy_ops(void *to, size_t to_bytes, const void *from, size_t from_bytes)
 {
 	size_t bytes = from_bytes < to_bytes ? from_bytes : to_bytes;
@@ -32,6 +32,63 @@ static void copy_ops(void *to, size_t to_bytes, const void *from, size_t from_by
 	memset(to, 0, to_bytes);
 	memcpy(to, from, bytes);
 	*(size_t *)to = bytes; /* every table begins with its size */
+}
+
+/* ---- event queues ---- */
+
+struct eq {
+	struct fi_ops fid_ops;
+	struct fi_ops_eq ops;
+	struct fi_ops *inner_fid;
+	struct fi_ops_eq *inner;
+	struct fid *bound; /* the last endpoint that was bound; only its address is used */
+	int failed;	   /* the injected error that fi_eq_readerr will return, or 0 */
+};
+
+static ssize_t eq_read(struct fid_eq *fid, uint32_t *event, void *buf, size_t len, uint64_t flags)
+{
+	struct eq *eq = fault_owner(fid->ops, struct eq, ops);
+
+	if (!eq->failed)
+		eq->failed = -fault_fail(CALL_EQ_READ);
+	return eq->failed ? -FI_EAVAIL : eq->inner->read(fid, event, buf, len, flags);
+}
+
+static ssize_t eq_readerr(struct fid_eq *fid, struct fi_eq_err_entry *buf, uint64_t flags)
+{
+	struct eq *eq = fault_owner(fid->ops, struct eq, ops);
+
+	if (!eq->failed)
+		return eq->inner->readerr(fid, buf, flags);
+	memset(buf, 0, sizeof(*buf));
+	buf->fid = eq->bound;
+	buf->err = eq->failed;
+	eq->failed = 0;
+	return sizeof(*buf);
+}
+
+static int eq_close(struct fid *fid)
+{
+	struct eq *eq = fault_owner(fid->ops, struct eq, fid_ops);
+	struct fid_eq *eq_fid = fault_owner(fid, struct fid_eq, fid);
+	int ret;
+
+	fid->ops = eq->inner_fid;
+	eq_fid->ops = eq->inner;
+	ret = fi_close(fid);
+	if (ret) {
+		fid->ops = &eq->fid_ops;
+		eq_fid->ops = &eq->ops;
+		return ret;
+	}
+	free(eq);
+	return 0;
+}
+
+void fault_eq_bound(struct fid *queue, struct fid *ep)
+{
+	if (queue->ops->close == eq_close)
+		fault_owner(queue->ops, struct eq, fid_ops)->bound = ep;
 }
 
 /* ---- address vectors ---- */
@@ -92,7 +149,7 @@ static int av_open(struct fid_domain *domain, struct fi_av_attr *attr, struct fi
 
 /* ---- domains ---- */
 
-/* Scalable endpoints and polling sets share objects in ways we do not follow. */
+/* Scalable endpoints and polling sets share objects in ways that the fault provider does not support. */
 static int no_scalable_ep(struct fid_domain *domain, struct fi_info *info, struct fid_ep **sep, void *context)
 {
 	(void)domain;
@@ -194,12 +251,32 @@ static int domain_open(struct fid_fabric *fabric, struct fi_info *info, struct f
 
 /* ---- fabrics ---- */
 
-static int eq_open(struct fid_fabric *fabric, struct fi_eq_attr *attr, struct fid_eq **eq, void *context)
+static int eq_open(struct fid_fabric *fabric, struct fi_eq_attr *attr, struct fid_eq **out, void *context)
 {
 	struct fabric *f = fault_owner(fabric->ops, struct fabric, ops);
+	struct eq *eq;
 	int ret = fault_fail(CALL_EQ_OPEN);
 
-	return ret ? ret : f->inner->eq_open(fabric, attr, eq, context);
+	if (ret)
+		return ret;
+	eq = calloc(1, sizeof(*eq));
+	if (!eq)
+		return -FI_ENOMEM;
+	ret = f->inner->eq_open(fabric, attr, out, context);
+	if (ret) {
+		free(eq);
+		return ret;
+	}
+	eq->inner_fid = (*out)->fid.ops;
+	eq->inner = (*out)->ops;
+	copy_ops(&eq->fid_ops, sizeof(eq->fid_ops), eq->inner_fid, eq->inner_fid->size);
+	copy_ops(&eq->ops, sizeof(eq->ops), eq->inner, eq->inner->size);
+	eq->fid_ops.close = eq_close;
+	eq->ops.read = eq_read;
+	eq->ops.readerr = eq_readerr;
+	(*out)->fid.ops = &eq->fid_ops;
+	(*out)->ops = &eq->ops;
+	return 0;
 }
 
 static int fabric_close(struct fid *fid)
@@ -265,7 +342,7 @@ static struct fi_provider provider = {
 	.cleanup = cleanup,
 };
 
-/* The default version of a function: the one whose structures the framework itself uses. */
+/* The default version of a function, whose structures the framework itself uses. */
 static void *symbol(void *lib, const char *name)
 {
 	void *p = dlsym(lib, name);
@@ -277,7 +354,7 @@ static void *symbol(void *lib, const char *name)
 
 struct fi_provider *fi_prov_ini(void);
 
-/* Called by libfabric, once, when it loads us. We are not linked with any libfabric: the caller is the one. */
+/* Called once by libfabric when it loads us. We are not linked with libfabric: the caller's copy is the one to use. */
 __attribute__((visibility("default"))) struct fi_provider *fi_prov_ini(void)
 {
 	Dl_info caller;
@@ -299,7 +376,7 @@ __attribute__((visibility("default"))) struct fi_provider *fi_prov_ini(void)
 	return &provider;
 }
 
-/* Not every process ends by way of libfabric's own cleanup. */
+/* Some processes end without libfabric's own cleanup. */
 __attribute__((destructor)) static void at_exit(void)
 {
 	fault_log();

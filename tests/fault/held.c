@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Completions that wait in our part of a queue, and which of them goes next. */
+/* Completions held in our part of a queue, and the choice of the next one. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * FAULT_HMEM=1: a NIC that reaches the memory of GPUs, of the fake CUDA driver's (tests/cuda). The inner provider is
- * given the place of the bytes behind a GPU's pointer, which only a NIC may know.
+ * FAULT_HMEM=1: a NIC that accesses GPU memory of the fake CUDA driver (tests/cuda). The inner provider gets the
+ * address of the bytes behind a GPU pointer, which only a NIC may use.
  */
 #include <dlfcn.h>
 #include <stdio.h>
@@ -61,8 +61,8 @@ int fault_hmem_reg(struct fault_domain *d, struct fid *fid, const struct fi_mr_a
 	}
 #endif
 	if (fault_hmem_translate(d->nic, out_own, 1, &iov) != (attr->iface == FI_HMEM_CUDA)) {
-		fprintf(stderr, "fault: a registration of %zu bytes at %p is for the wrong kind of memory\n", out_own->iov_len,
-			out_own->iov_base);
+		fprintf(stderr, "fault: a registration of %zu bytes at %p is for the wrong kind of memory\n",
+			out_own->iov_len, out_own->iov_base);
 		return -FI_EFAULT;
 	}
 	inner.mr_iov = &iov;

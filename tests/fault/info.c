@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * fi_getinfo: the inner provider's answer, shown as our NICs; and the way back from our names to its own.
- */
+/* fi_getinfo: presents the inner provider's answer as our NICs, and maps our names back to its own. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,16 +9,16 @@
 
 #define FABRIC "fault"
 
-/* Asks libfabric for providers, too, that FI_PROVIDER excludes; the framework keeps this bit for itself. */
+/* Includes providers excluded by FI_PROVIDER; a bit private to the framework. */
 #define GETINFO_HIDDEN (1ull << 60)
 
-/* Operations that carry something we could not follow. */
+/* Capabilities whose operations we could not follow. */
 #define CAPS_WITHHELD (FI_ATOMIC | FI_COLLECTIVE | FI_MULTICAST | FI_TRIGGER | FI_NAMED_RX_CTX)
-#define BUFFERED_RECV (1ull << 51) /* gone from newer headers */
+#define BUFFERED_RECV (1ull << 51) /* removed from newer headers */
 #define MODE_WITHHELD (FI_MSG_PREFIX | FI_RX_CQ_DATA | BUFFERED_RECV)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct fi_info *seen; /* an info of the inner provider: its names */
+static struct fi_info *seen; /* an info of the inner provider, for its names */
 
 static bool inner_is_ip(void)
 {
@@ -48,12 +46,12 @@ static void replace(char **text, const char *by)
 	*text = by ? strdup(by) : NULL;
 }
 
-/* True if these hints can't be met, whatever the inner provider has. */
+/* True if no inner provider could satisfy these hints. */
 static bool refused(const struct fi_info *hints)
 {
 	if (!hints)
 		return false;
-	/* ofi_rxm and ofi_rxd would stack themselves on us */
+	/* ofi_rxm and ofi_rxd would layer themselves on us */
 	if (hints->ep_attr && hints->ep_attr->type != FI_EP_UNSPEC && hints->ep_attr->type != FI_EP_RDM)
 		return true;
 	if (hints->caps & CAPS_WITHHELD || (hints->caps & FI_HMEM && !fault_setup.hmem))
@@ -63,7 +61,7 @@ static bool refused(const struct fi_info *hints)
 	if (hints->domain_attr && hints->domain_attr->name && nic_number(hints->domain_attr->name) < 0)
 		return true;
 	if (fault_setup.mr_local && hints->domain_attr && !(hints->domain_attr->mr_mode & FI_MR_LOCAL) &&
-	    !(hints->mode & (1ull << 55))) /* FI_LOCAL_MR, its name before 1.5 */
+	    !(hints->mode & (1ull << 55))) /* FI_LOCAL_MR, the name before libfabric 1.5 */
 		return true;
 	return hints->tx_attr && hints->tx_attr->comp_order;
 }
@@ -124,7 +122,7 @@ static int ask_inner(uint32_t version, const char *node, const char *service, ui
 	return ret;
 }
 
-/* Keeps the inner provider's names for the way back. */
+/* Keeps the inner provider's names for the mapping back. */
 static void remember(const struct fi_info *info)
 {
 	pthread_mutex_lock(&lock);
@@ -133,7 +131,7 @@ static void remember(const struct fi_info *info)
 	pthread_mutex_unlock(&lock);
 }
 
-/* The inner provider's info as NIC number i of ours. */
+/* The inner provider's info, converted to our NIC number i. */
 static struct fi_info *dress(const struct fi_info *info, int i, bool hmem)
 {
 	struct fi_info *own = fault_lib.dupinfo(info);
@@ -163,8 +161,8 @@ static struct fi_info *dress(const struct fi_info *info, int i, bool hmem)
 	return own;
 }
 
-int fault_getinfo(uint32_t version, const char *node, const char *service, uint64_t flags,
-		  const struct fi_info *hints, struct fi_info **out)
+int fault_getinfo(uint32_t version, const char *node, const char *service, uint64_t flags, const struct fi_info *hints,
+		  struct fi_info **out)
 {
 	const char *domain = hints && hints->domain_attr ? hints->domain_attr->name : NULL;
 	struct fi_info *inner = NULL, **tail = out;
@@ -194,7 +192,7 @@ int fault_getinfo(uint32_t version, const char *node, const char *service, uint6
 	return *out ? 0 : -FI_ENODATA;
 }
 
-/* The names, asked for now if this process has not seen them yet. */
+/* The inner provider's names, requested now if this process does not have them yet. */
 static const struct fi_info *names(void)
 {
 	struct fi_info *list = NULL, *one;

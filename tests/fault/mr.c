@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory: registrations that fail; and with FAULT_MR_LOCAL, a provider that wants local memory registered
- * and looks whether it is.
+ * Memory: failing registrations and, with FAULT_MR_LOCAL, a provider that requires registered local memory and checks
+ * it.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "fault.h"
 
-/* One registration, watched. The application's descriptor is its address. */
+/* One watched registration. Its address is the application's descriptor. */
 struct fault_mr {
 	struct fi_ops fid_ops;
 	struct fi_ops *inner_fid;
@@ -75,8 +75,8 @@ static int watch(struct fault_domain *d, struct fid_mr *fid, const void *base, s
 	return 0;
 }
 
-int fault_mr_reg(struct fid *fid, const void *buf, size_t len, uint64_t access, uint64_t offset,
-		 uint64_t requested_key, uint64_t flags, struct fid_mr **mr, void *context)
+int fault_mr_reg(struct fid *fid, const void *buf, size_t len, uint64_t access, uint64_t offset, uint64_t requested_key,
+		 uint64_t flags, struct fid_mr **mr, void *context)
 {
 	struct fault_domain *d = domain_of(fid);
 	struct iovec iov = {(void *)buf, len};
@@ -102,7 +102,7 @@ int fault_mr_regv(struct fid *fid, const struct iovec *iov, size_t count, uint64
 	int ret = fault_fail(CALL_MR_REG);
 
 	if (!ret && fault_setup.mr_local && count != 1)
-		ret = -FI_ENOSYS; /* one piece per registration is all we watch */
+		ret = -FI_ENOSYS; /* only registrations of a single iovec are watched */
 	if (!ret)
 		ret = d->inner_mr->regv(fid, iov, count, access, offset, requested_key, flags, mr, context);
 	return ret ? ret : watch(d, *mr, iov[0].iov_base, iov[0].iov_len, access);
@@ -134,7 +134,7 @@ static uint64_t access_needed(enum fault_call call)
 	}
 }
 
-/* What is wrong with a descriptor, or NULL. */
+/* The fault of a descriptor, or NULL. */
 static const char *wrong(struct fault_domain *d, enum fault_call call, const struct iovec *iov, void *desc,
 			 void **out_desc)
 {
@@ -158,8 +158,8 @@ static const char *wrong(struct fault_domain *d, enum fault_call call, const str
 	return NULL;
 }
 
-int fault_mr_check(struct fault_domain *d, enum fault_call call, const struct iovec *iov, void **desc,
-		   size_t count, void **out_desc)
+int fault_mr_check(struct fault_domain *d, enum fault_call call, const struct iovec *iov, void **desc, size_t count,
+		   void **out_desc)
 {
 	const char *what = NULL;
 	size_t i;

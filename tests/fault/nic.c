@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* struct fid_nic: what an application learns about a NIC's place and speed. */
+/* struct fid_nic: the reported place and speed of a NIC. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fault.h"
 
-/* All of it in one piece of memory; only the texts are apart. */
+/* One block of memory for all parts except the texts. */
 struct nic {
 	struct fid_nic fid;
 	struct fi_device_attr device;
@@ -51,7 +51,7 @@ static int nic_ops_open(struct fid *fid, const char *name, uint64_t flags, void 
 	return -FI_ENOSYS;
 }
 
-/* Appends, as fi_tostr does. */
+/* Appends text, as fi_tostr does. */
 static int nic_tostr(const struct fid *fid, char *buf, size_t len)
 {
 	const struct nic *nic = fault_owner(fid, struct nic, fid.fid);
@@ -99,8 +99,8 @@ struct fid_nic *fault_nic_new(int i)
 							 .bus_id = as->bus,
 							 .device_id = as->device,
 							 .function_id = as->function};
-		snprintf(nic->address, sizeof(nic->address), "%04x:%02x:%02x.%x", as->domain, as->bus,
-			 as->device, as->function);
+		snprintf(nic->address, sizeof(nic->address), "%04x:%02x:%02x.%x", as->domain, as->bus, as->device,
+			 as->function);
 	}
 	return &nic->fid;
 }

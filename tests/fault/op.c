@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Operations in flight: what a completion is about, for those that the inner provider still has. */
+/* Operations in flight: the application's side of operations that the inner provider still holds. */
 #include <stdlib.h>
 
 #include "fault.h"

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Posting data. Each of libfabric's many forms becomes one of three: a message, a tagged message, an RMA
- * operation, each with vectors and flags; injected ones are apart because they never complete.
+ * Data transfer. Each of libfabric's many forms is converted to one of three: a message, a tagged message, an RMA
+ * operation, each with vectors and flags; injected ones are separate because they never complete.
  */
 #include "fault.h"
 
 #define IOV_MOST 16
 
-/* One post, whatever its form. */
+/* One post, in any form. */
 struct post {
 	enum fault_call call;
-	const struct iovec *iov; /* the inner provider's once begin has succeeded */
+	const struct iovec *iov; /* replaced by the inner provider's when begin succeeds */
 	size_t count;
-	void **desc; /* the inner provider's once begin has succeeded */
+	void **desc; /* replaced by the inner provider's when begin succeeds */
 	uint64_t flags;
 	void *context;
 	struct fault_op *op;
@@ -44,7 +44,7 @@ static size_t bytes(const struct post *p)
 	return n;
 }
 
-/* Counts a post towards the endpoint's end. True when it is dead. */
+/* Counts a post towards the endpoint's death. True once it is dead. */
 static bool is_dead(struct fault_ep *ep)
 {
 	uint64_t limit = fault_setup.nics[ep->domain->nic].kill_after;
@@ -59,7 +59,7 @@ static struct fault_cq *queue(const struct fault_ep *ep, enum fault_call call)
 	return fault_is_rx(call) ? ep->rx_cq : ep->tx_cq;
 }
 
-/* A post on a dead endpoint: a send fails later, a receive waits for ever. */
+/* A post on a dead endpoint: a send fails later, a receive never completes. */
 static int bury(struct fault_ep *ep, const struct post *p)
 {
 	struct fault_op *op;
@@ -76,7 +76,7 @@ static int bury(struct fault_ep *ep, const struct post *p)
 	return 1;
 }
 
-/* What precedes every post. 0: go on, with p->op; 1: it is done; negative: it has failed. */
+/* Begins every post. 0: continue, with p->op; 1: done already; negative: failed. */
 static int begin(struct fault_ep *ep, struct post *p)
 {
 	struct fault_cq *cq = queue(ep, p->call);
@@ -110,7 +110,7 @@ static int begin(struct fault_ep *ep, struct post *p)
 	return 0;
 }
 
-/* What follows it. After a success the operation may be over already. */
+/* Ends every post. After a success the operation may have completed already. */
 static ssize_t end(struct fault_ep *ep, const struct post *p, ssize_t ret)
 {
 	if (!ret) {
@@ -164,30 +164,24 @@ static ssize_t msg_recvmsg(struct fid_ep *fid, const struct fi_msg *msg, uint64_
 static ssize_t msg_sendv(struct fid_ep *fid, const struct iovec *iov, void **desc, size_t count, fi_addr_t dest,
 			 void *context)
 {
-	struct fi_msg msg = {
-		.msg_iov = iov, .desc = desc, .iov_count = count, .addr = dest, .context = context};
+	struct fi_msg msg = {.msg_iov = iov, .desc = desc, .iov_count = count, .addr = dest, .context = context};
 
 	return msg_sendmsg(fid, &msg, of_msg(fid)->tx_flags);
 }
 
-static ssize_t msg_send(struct fid_ep *fid, const void *buf, size_t len, void *desc, fi_addr_t dest,
-			void *context)
+static ssize_t msg_send(struct fid_ep *fid, const void *buf, size_t len, void *desc, fi_addr_t dest, void *context)
 {
 	struct iovec iov = {(void *)buf, len};
 
 	return msg_sendv(fid, &iov, &desc, 1, dest, context);
 }
 
-static ssize_t msg_senddata(struct fid_ep *fid, const void *buf, size_t len, void *desc, uint64_t data,
-			    fi_addr_t dest, void *context)
+static ssize_t msg_senddata(struct fid_ep *fid, const void *buf, size_t len, void *desc, uint64_t data, fi_addr_t dest,
+			    void *context)
 {
 	struct iovec iov = {(void *)buf, len};
-	struct fi_msg msg = {.msg_iov = &iov,
-			     .desc = &desc,
-			     .iov_count = 1,
-			     .addr = dest,
-			     .context = context,
-			     .data = data};
+	struct fi_msg msg = {
+		.msg_iov = &iov, .desc = &desc, .iov_count = 1, .addr = dest, .context = context, .data = data};
 
 	return msg_sendmsg(fid, &msg, of_msg(fid)->tx_flags | FI_REMOTE_CQ_DATA);
 }
@@ -195,8 +189,7 @@ static ssize_t msg_senddata(struct fid_ep *fid, const void *buf, size_t len, voi
 static ssize_t msg_recvv(struct fid_ep *fid, const struct iovec *iov, void **desc, size_t count, fi_addr_t src,
 			 void *context)
 {
-	struct fi_msg msg = {
-		.msg_iov = iov, .desc = desc, .iov_count = count, .addr = src, .context = context};
+	struct fi_msg msg = {.msg_iov = iov, .desc = desc, .iov_count = count, .addr = src, .context = context};
 
 	return msg_recvmsg(fid, &msg, of_msg(fid)->rx_flags);
 }
@@ -210,8 +203,7 @@ static ssize_t msg_recv(struct fid_ep *fid, void *buf, size_t len, void *desc, f
 
 /* ---- tagged messages ---- */
 
-static ssize_t post_tagged(struct fid_ep *fid, enum fault_call call, const struct fi_msg_tagged *msg,
-			   uint64_t flags)
+static ssize_t post_tagged(struct fid_ep *fid, enum fault_call call, const struct fi_msg_tagged *msg, uint64_t flags)
 {
 	struct fault_ep *ep = of_tagged(fid);
 	struct post p = {.call = call,
@@ -238,28 +230,23 @@ static ssize_t tagged_sendmsg(struct fid_ep *fid, const struct fi_msg_tagged *ms
 	return post_tagged(fid, CALL_TSEND, msg, flags);
 }
 
-/* Looking at a message and claiming it later would need one context for both. */
+/* A peek and a later claim of the message would need one context for both. */
 static ssize_t tagged_recvmsg(struct fid_ep *fid, const struct fi_msg_tagged *msg, uint64_t flags)
 {
-	return flags & (FI_PEEK | FI_CLAIM | FI_DISCARD) ? -FI_ENOSYS
-							 : post_tagged(fid, CALL_TRECV, msg, flags);
+	return flags & (FI_PEEK | FI_CLAIM | FI_DISCARD) ? -FI_ENOSYS : post_tagged(fid, CALL_TRECV, msg, flags);
 }
 
-static ssize_t tagged_sendv(struct fid_ep *fid, const struct iovec *iov, void **desc, size_t count,
-			    fi_addr_t dest, uint64_t tag, void *context)
+static ssize_t tagged_sendv(struct fid_ep *fid, const struct iovec *iov, void **desc, size_t count, fi_addr_t dest,
+			    uint64_t tag, void *context)
 {
-	struct fi_msg_tagged msg = {.msg_iov = iov,
-				    .desc = desc,
-				    .iov_count = count,
-				    .addr = dest,
-				    .tag = tag,
-				    .context = context};
+	struct fi_msg_tagged msg = {
+		.msg_iov = iov, .desc = desc, .iov_count = count, .addr = dest, .tag = tag, .context = context};
 
 	return tagged_sendmsg(fid, &msg, of_tagged(fid)->tx_flags);
 }
 
-static ssize_t tagged_send(struct fid_ep *fid, const void *buf, size_t len, void *desc, fi_addr_t dest,
-			   uint64_t tag, void *context)
+static ssize_t tagged_send(struct fid_ep *fid, const void *buf, size_t len, void *desc, fi_addr_t dest, uint64_t tag,
+			   void *context)
 {
 	struct iovec iov = {(void *)buf, len};
 
@@ -281,8 +268,8 @@ static ssize_t tagged_senddata(struct fid_ep *fid, const void *buf, size_t len, 
 	return tagged_sendmsg(fid, &msg, of_tagged(fid)->tx_flags | FI_REMOTE_CQ_DATA);
 }
 
-static ssize_t tagged_recvv(struct fid_ep *fid, const struct iovec *iov, void **desc, size_t count,
-			    fi_addr_t src, uint64_t tag, uint64_t ignore, void *context)
+static ssize_t tagged_recvv(struct fid_ep *fid, const struct iovec *iov, void **desc, size_t count, fi_addr_t src,
+			    uint64_t tag, uint64_t ignore, void *context)
 {
 	struct fi_msg_tagged msg = {.msg_iov = iov,
 				    .desc = desc,
@@ -338,9 +325,8 @@ static ssize_t rma_readmsg(struct fid_ep *fid, const struct fi_msg_rma *msg, uin
 	return post_rma(fid, CALL_READ, msg, flags);
 }
 
-static ssize_t post_rmav(struct fid_ep *fid, enum fault_call call, const struct iovec *iov, void **desc,
-			 size_t count, fi_addr_t peer, uint64_t addr, uint64_t key, uint64_t data,
-			 uint64_t flags, void *context)
+static ssize_t post_rmav(struct fid_ep *fid, enum fault_call call, const struct iovec *iov, void **desc, size_t count,
+			 fi_addr_t peer, uint64_t addr, uint64_t key, uint64_t data, uint64_t flags, void *context)
 {
 	struct fi_rma_iov remote = {.addr = addr, .key = key};
 	struct post all = {.iov = iov, .count = count};
@@ -357,22 +343,22 @@ static ssize_t post_rmav(struct fid_ep *fid, enum fault_call call, const struct 
 	return post_rma(fid, call, &msg, of_rma(fid)->tx_flags | flags);
 }
 
-static ssize_t rma_writev(struct fid_ep *fid, const struct iovec *iov, void **desc, size_t count,
-			  fi_addr_t dest, uint64_t addr, uint64_t key, void *context)
+static ssize_t rma_writev(struct fid_ep *fid, const struct iovec *iov, void **desc, size_t count, fi_addr_t dest,
+			  uint64_t addr, uint64_t key, void *context)
 {
 	return post_rmav(fid, CALL_WRITE, iov, desc, count, dest, addr, key, 0, 0, context);
 }
 
-static ssize_t rma_write(struct fid_ep *fid, const void *buf, size_t len, void *desc, fi_addr_t dest,
-			 uint64_t addr, uint64_t key, void *context)
+static ssize_t rma_write(struct fid_ep *fid, const void *buf, size_t len, void *desc, fi_addr_t dest, uint64_t addr,
+			 uint64_t key, void *context)
 {
 	struct iovec iov = {(void *)buf, len};
 
 	return post_rmav(fid, CALL_WRITE, &iov, &desc, 1, dest, addr, key, 0, 0, context);
 }
 
-static ssize_t rma_writedata(struct fid_ep *fid, const void *buf, size_t len, void *desc, uint64_t data,
-			     fi_addr_t dest, uint64_t addr, uint64_t key, void *context)
+static ssize_t rma_writedata(struct fid_ep *fid, const void *buf, size_t len, void *desc, uint64_t data, fi_addr_t dest,
+			     uint64_t addr, uint64_t key, void *context)
 {
 	struct iovec iov = {(void *)buf, len};
 
@@ -393,7 +379,7 @@ static ssize_t rma_read(struct fid_ep *fid, void *buf, size_t len, void *desc, f
 	return post_rmav(fid, CALL_READ, &iov, &desc, 1, src, addr, key, 0, 0, context);
 }
 
-/* ---- injected: complete on return, for the application ---- */
+/* ---- injected: complete for the application on return ---- */
 
 static int inject_begin(struct fault_ep *ep)
 {
@@ -444,8 +430,8 @@ static ssize_t tagged_inject(struct fid_ep *fid, const void *buf, size_t len, fi
 	return ret ? ret : inject_end(ep, len, ep->inner_tagged->inject(fid, buf, len, dest, tag));
 }
 
-static ssize_t tagged_injectdata(struct fid_ep *fid, const void *buf, size_t len, uint64_t data,
-				 fi_addr_t dest, uint64_t tag)
+static ssize_t tagged_injectdata(struct fid_ep *fid, const void *buf, size_t len, uint64_t data, fi_addr_t dest,
+				 uint64_t tag)
 {
 	struct fault_ep *ep = of_tagged(fid);
 	int ret = inject_begin(ep);
@@ -453,8 +439,7 @@ static ssize_t tagged_injectdata(struct fid_ep *fid, const void *buf, size_t len
 	return ret ? ret : inject_end(ep, len, ep->inner_tagged->injectdata(fid, buf, len, data, dest, tag));
 }
 
-static ssize_t rma_inject(struct fid_ep *fid, const void *buf, size_t len, fi_addr_t dest, uint64_t addr,
-			  uint64_t key)
+static ssize_t rma_inject(struct fid_ep *fid, const void *buf, size_t len, fi_addr_t dest, uint64_t addr, uint64_t key)
 {
 	struct fault_ep *ep = of_rma(fid);
 	int ret = inject_begin(ep);

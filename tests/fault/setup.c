@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* FAULT_*: reading the environment, strictly. A test with a misspelt fault would test nothing. */
+/* FAULT_*: strict parsing of the environment. A test with a misspelt fault would test nothing. */
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -19,36 +19,38 @@ extern char **environ;
 #define PREFIX "FAULT_"
 
 static const char *const known[] = {
-	"DELAY",    "DUPLICATE",  "EAGAIN",   "ERROR_NTH", "FAIL_CALL", "FAIL_ERRNO",
-	"FAIL_NTH", "HMEM", "INNER",	  "KILL_AFTER", "LOG",	   "MR_LOCAL",	"NICS",
-	"RATE",	    "REORDER",	  "SEED",     "SEED_PER_PROCESS", "TRUNCATE_CQ",
+	"DELAY",   "DUPLICATE", "EAGAIN",	    "ERROR_NTH",   "FAIL_CALL", "FAIL_ERRNO", "FAIL_NTH",
+	"HMEM",	   "INNER",	"KILL_AFTER",	    "LOG",	   "MR_LOCAL",	"NICS",	      "RATE",
+	"REORDER", "SEED",	"SEED_PER_PROCESS", "TRUNCATE_CQ",
 };
 
 static const char *const calls[CALL_COUNT] = {
-	[CALL_GETINFO] = "getinfo",   [CALL_FABRIC] = "fabric",	  [CALL_EQ_OPEN] = "eq_open",
-	[CALL_DOMAIN] = "domain",     [CALL_MR_REG] = "mr_reg",	  [CALL_AV_OPEN] = "av_open",
-	[CALL_AV_INSERT] = "av_insert", [CALL_CQ_OPEN] = "cq_open", [CALL_CQ_READ] = "cq_read",
-	[CALL_ENDPOINT] = "endpoint", [CALL_BIND] = "bind",	  [CALL_ENABLE] = "enable",
-	[CALL_GETNAME] = "getname",   [CALL_SEND] = "send",	  [CALL_RECV] = "recv",
-	[CALL_TSEND] = "tsend",	      [CALL_TRECV] = "trecv",	  [CALL_WRITE] = "write",
-	[CALL_READ] = "read",	      [CALL_INJECT] = "inject",
+	[CALL_GETINFO] = "getinfo",	[CALL_FABRIC] = "fabric",     [CALL_EQ_OPEN] = "eq_open",
+	[CALL_DOMAIN] = "domain",	[CALL_MR_REG] = "mr_reg",     [CALL_AV_OPEN] = "av_open",
+	[CALL_AV_INSERT] = "av_insert", [CALL_CQ_OPEN] = "cq_open",   [CALL_CQ_READ] = "cq_read",
+	[CALL_EQ_READ] = "eq_read",	[CALL_ENDPOINT] = "endpoint", [CALL_BIND] = "bind",
+	[CALL_ENABLE] = "enable",	[CALL_GETNAME] = "getname",   [CALL_SEND] = "send",
+	[CALL_RECV] = "recv",		[CALL_TSEND] = "tsend",	      [CALL_TRECV] = "trecv",
+	[CALL_WRITE] = "write",		[CALL_READ] = "read",	      [CALL_INJECT] = "inject",
 };
 
 #define CALLS_ALL   ((1u << CALL_COUNT) - 1)
-#define CALLS_ANY   (CALLS_ALL & ~(1u << CALL_CQ_READ))
+#define CALLS_ANY   (CALLS_ALL & ~(1u << CALL_CQ_READ | 1u << CALL_EQ_READ))
 #define CALLS_POSTS (CALLS_ALL & ~((1u << CALL_SEND) - 1))
 
 static const struct {
 	const char *name;
 	int value;
 } errors[] = {
+	/* clang-format off */
 	{"EAGAIN", FI_EAGAIN},	     {"EBUSY", FI_EBUSY},	    {"ECANCELED", FI_ECANCELED},
 	{"ECONNABORTED", FI_ECONNABORTED}, {"ECONNRESET", FI_ECONNRESET}, {"EINVAL", FI_EINVAL},
 	{"EIO", FI_EIO},	     {"EMFILE", FI_EMFILE},	    {"ENOMEM", FI_ENOMEM},
 	{"ENOSPC", FI_ENOSPC},	     {"ENOTCONN", FI_ENOTCONN},	    {"ETIMEDOUT", FI_ETIMEDOUT},
+	/* clang-format on */
 };
 
-/* Some library's handler for SIGABRT would call exit, which waits for the lock that libfabric holds around us. */
+/* A library's SIGABRT handler might call exit, which waits for the lock that libfabric holds while it calls us. */
 static _Noreturn void give_up(void)
 {
 	signal(SIGABRT, SIG_DFL);
@@ -76,7 +78,7 @@ static uint64_t get_number(const char *name, uint64_t most)
 	return n;
 }
 
-/* One number for all NICs, or a comma list with one for each. */
+/* A single number for all NICs, or a comma list with one number for each. */
 static void get_per_nic(const char *name, size_t offset)
 {
 	const char *value = seeded_get(PREFIX, name), *at = value, *end;
@@ -121,7 +123,7 @@ static bool parse_nic(const char *text, struct fault_nic *out)
 	return true;
 }
 
-/* Reads a whole file of NICs into buf, white space as commas. */
+/* Reads a file of NICs into buf; white space becomes commas. */
 static void read_file(const char *path, char *buf, size_t buf_bytes)
 {
 	FILE *f = fopen(path, "r");
@@ -235,8 +237,7 @@ static void check_names(void)
 			if (strlen(known[i]) == n && !strncmp(*e + strlen(PREFIX), known[i], n))
 				break;
 		if (i == sizeof(known) / sizeof(known[0])) {
-			fprintf(stderr, "fault: %.*s: there is no such fault\n",
-				(int)strcspn(*e, "="), *e);
+			fprintf(stderr, "fault: %.*s: there is no such fault\n", (int)strcspn(*e, "="), *e);
 			give_up();
 		}
 	}
@@ -264,7 +265,7 @@ void fault_setup_load(const char *native)
 	s->fail_errno = get_errno();
 	s->error_nth = get_number("ERROR_NTH", UINT64_MAX);
 	s->hmem = get_number("HMEM", 1);
-	s->mr_local = get_number("MR_LOCAL", 1) || s->hmem; /* descriptors tell the kind of memory */
+	s->mr_local = get_number("MR_LOCAL", 1) || s->hmem; /* the memory type is found through the descriptors */
 	if (s->hmem && !fault_hmem_load())
 		bad("HMEM", "1", "wants tests/cuda/.libs on LD_LIBRARY_PATH");
 	get_nics();

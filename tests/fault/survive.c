@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A small NCCL-like scenario for a plugin under faults: A connects to B and sends some messages, each in a
- * process of its own; environment variables are set for one of them only. Whatever goes wrong inside, each
- * process must end: with everything delivered, or with an error that the plugin has explained. Said otherwise:
- * no crash, no hang, no wrong byte, no silence.
+ * A small NCCL-like scenario for a plugin under faults: A connects to B and sends some messages, each in a process of
+ * its own; environment variables can be set for one of them only. Whatever fails inside, each process must end with all
+ * data delivered, or with an error explained by the plugin: no crash, no hang, no wrong byte, no unexplained failure.
  *
- * One line on stdout tells how each ended. Exit status: 0 as it must be, 1 not so, 2 wrong use.
+ * One line on stdout reports the end of each. Exit status: 0 as required, 1 not, 2 wrong usage.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -21,12 +20,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "patience.h"
 #include "plugin.h"
 #include "plugin_path.h"
 
-#define DEPTH 4
-#define MOST  100000
-#define LINGER_MS 300 /* a side whose partner has gone gives up after that, as NCCL's abort makes it */
+#define DEPTH	  4
+#define MOST	  100000
+#define LINGER_MS 300 /* a side gives up this long after its partner has left, as with NCCL's abort */
 
 enum { DONE = 0, ERROR = 3, BROKEN = 4 };
 
@@ -40,7 +40,7 @@ struct report {
 /* One process of the scenario. */
 struct party {
 	bool sender;
-	int other; /* socket to the other one */
+	int other; /* socket to the other process */
 	int left_since_ms;
 	struct bench_plugin plugin;
 	const struct weft_nccl_net_v8 *net;
@@ -72,7 +72,7 @@ static int say(struct party *p, int status, const char *what, const char *why)
 	return status;
 }
 
-/* A call has failed: the plugin must have told why. */
+/* A call has failed: the plugin must have logged the reason. */
 static int failed(struct party *p, const char *call)
 {
 	const char *why = bench_last_warn();
@@ -80,7 +80,7 @@ static int failed(struct party *p, const char *call)
 	return *why ? say(p, ERROR, call, why) : say(p, BROKEN, call, "an error without a warning");
 }
 
-/* True when the other process is gone for a while: nobody would wait for it any longer. */
+/* True once the other process has been gone for LINGER_MS: the point at which a real one would stop waiting. */
 static bool alone(struct party *p)
 {
 	struct pollfd fd = {.fd = p->other, .events = POLLIN};
@@ -109,8 +109,7 @@ static int open_comm(struct party *p)
 			return say(p, ERROR, "handle", "the other side has gone");
 	}
 	while (!r && !p->comm) {
-		r = p->sender ? p->net->connect(0, handle, &p->comm, NULL)
-			      : p->net->accept(p->listen, &p->comm, NULL);
+		r = p->sender ? p->net->connect(0, handle, &p->comm, NULL) : p->net->accept(p->listen, &p->comm, NULL);
 		if (!r && !p->comm && alone(p))
 			return say(p, ERROR, "connecting", "the other side has gone");
 	}
@@ -139,8 +138,7 @@ static int start(struct party *p, int number)
 	for (i = 0; i < sizes[number]; i++)
 		data[i] = p->sender ? byte_of(number, i) : 0;
 	if (p->sender)
-		return p->net->isend(p->comm, data, sizes[number], 0, p->mhandle, req) ? failed(p, "isend")
-										       : DONE;
+		return p->net->isend(p->comm, data, sizes[number], 0, p->mhandle, req) ? failed(p, "isend") : DONE;
 	return p->net->irecv(p->comm, 1, &buf, &room, &tag, &p->mhandle, req) ? failed(p, "irecv") : DONE;
 }
 
@@ -183,7 +181,7 @@ static int run(struct party *p)
 		status = failed(p, "regMr");
 	if (!status)
 		status = move(p);
-	/* Both stay until both have all they want: what is sent is not what has arrived. */
+	/* Both stay until both have everything: a sent message may still be on its way. */
 	if (!status) {
 		say(p, DONE, "all", "delivered");
 		if (send(p->other, &c, 1, MSG_NOSIGNAL) == 1)
@@ -218,7 +216,7 @@ static pid_t spawn(bool sender, int own, int others, struct report *report, char
 	p.data = malloc(DEPTH * MOST);
 	if (!p.data)
 		_exit(BROKEN);
-	exit(run(&p)); /* not _exit: the ends of the plugin and the provider belong to it */
+	exit(run(&p)); /* not _exit: the shutdown of the plugin and the provider is part of the test */
 }
 
 static bool tell(const char *name, int ws, const struct report *report)
@@ -226,17 +224,18 @@ static bool tell(const char *name, int ws, const struct report *report)
 	bool good = WIFEXITED(ws) && (WEXITSTATUS(ws) == DONE || WEXITSTATUS(ws) == ERROR);
 
 	if (WIFSIGNALED(ws))
-		printf("%s %s (signal %d) at %s; ", name, WTERMSIG(ws) == SIGKILL ? "HUNG" : "CRASHED",
-		       WTERMSIG(ws), report->text);
+		printf("%s %s (signal %d) at %s; ", name, WTERMSIG(ws) == SIGKILL ? "HUNG" : "CRASHED", WTERMSIG(ws),
+		       report->text);
 	else
 		printf("%s exit %d, %s; ", name, WEXITSTATUS(ws), report->text);
 	return good;
 }
 
-/* Waits for both, with an end to patience. */
+/* Waits for both, up to a limit. */
 static void await(const pid_t *pids, int *ws)
 {
-	int i, left = 2, until = now_ms() + timeout_s * 1000;
+	int i, left = 2;
+	uint64_t until = patience_ms() + (uint64_t)timeout_s * 1000;
 	bool over[2] = {false, false}, killed = false;
 
 	while (left) {
@@ -246,7 +245,7 @@ static void await(const pid_t *pids, int *ws)
 				left--;
 			}
 		}
-		if (left && !killed && now_ms() > until) {
+		if (left && !killed && patience_ms() > until) {
 			killed = true;
 			for (i = 0; i < 2; i++)
 				if (!over[i])
@@ -258,21 +257,22 @@ static void await(const pid_t *pids, int *ws)
 
 static void usage(FILE *out)
 {
-	fprintf(out,
-		"usage: survive [OPTION]... [NAME=VALUE]...\n"
-		"A sends some messages to B through a NCCL net plugin; NAME=VALUE is set for one of them.\n"
-		"\n"
-		"  --plugin PATH   the plugin's shared object (default: the built Weft)\n"
-		"  --victim A|B    whose environment gets the variables (default A, the sender)\n"
-		"  --timeout S     seconds until a process counts as hung (default 60)\n"
-		"  --help          this text\n");
+	fprintf(out, "usage: survive [OPTION]... [NAME=VALUE]...\n"
+		     "A sends some messages to B through a NCCL net plugin; NAME=VALUE is set for one of them.\n"
+		     "\n"
+		     "  --plugin PATH   the plugin's shared object (default: the built Weft)\n"
+		     "  --victim A|B    whose environment gets the variables (default A, the sender)\n"
+		     "  --timeout S     seconds until a process counts as hung (default 60), more on a busy machine\n"
+		     "  --help          this text\n");
 }
 
 int main(int argc, char **argv)
 {
 	static const struct option table[] = {
-		{"plugin", required_argument, NULL, 'p'}, {"victim", required_argument, NULL, 'v'},
-		{"timeout", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'},
+		{"plugin", required_argument, NULL, 'p'},
+		{"victim", required_argument, NULL, 'v'},
+		{"timeout", required_argument, NULL, 't'},
+		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
 	struct report *reports;
@@ -296,8 +296,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	for (c = 0; c < 2; c++)
-		pids[c] = spawn(!c, fds[c], fds[!c], &reports[c], argv + optind,
-				victim == c ? argc - optind : 0);
+		pids[c] = spawn(!c, fds[c], fds[!c], &reports[c], argv + optind, victim == c ? argc - optind : 0);
 	close(fds[0]);
 	close(fds[1]);
 	await(pids, ws);

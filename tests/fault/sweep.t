@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The n-th call into the provider fails, or the n-th completion is an error, for n = 1, 2, 3 ... until a run
-# passes untouched: in either process, by either protocol. Whatever n is, both processes
-# must end, with everything delivered or with an error that was explained (see survive.c). RAILS="1 2" in the
-# environment: so many rails, in turn; else one.
+# The n-th call into the provider fails, or the n-th completion is an error, for n = 1, 2, 3 ... until a run does not
+# reach the fault; in either process, with either protocol. For every n both processes must end, with all messages
+# delivered or with an explained error (see survive.c). RAILS="1 2" in the environment lists the numbers of rails to
+# test; the default is 1.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/check/tap.bash
@@ -15,7 +15,7 @@ use_fault_provider
 export WEFT_CTRL_BUFFERS=8 # as few calls as can be
 jobs=8
 
-# One run with its fault; "reached" says whether the fault came about.
+# One run with its fault. The file `reached` lists the runs in which the fault occurred.
 one() { # fault, n, victim
 	local log=$tmp/log.$2
 	rm -f "$log"

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The plugin over the fault provider: posts refused, completions held back and reordered, short queue
-# reads. From a few seeds, by either protocol, all cases that move data or end; from more seeds, the protocol and
-# the number of rails changing with them, a few cases. For others, in the environment: SEEDS="1 2 3 ...",
-# MORE_SEEDS and MORE_CASES. make faults has 200 seeds, make faults-all all cases by 200 seeds.
+# The plugin over the fault provider, which rejects posts, delays and reorders completions, and shortens queue reads. A
+# few seeds run all cases that move or end data, with either protocol; more seeds run a few cases, and select the
+# protocol and the number of rails. The environment can change this: SEEDS="1 2 3 ...", MORE_SEEDS and MORE_CASES. make
+# faults uses 200 seeds, make faults-all runs all cases with 200 seeds.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/check/tap.bash
@@ -40,4 +40,22 @@ done
 none "posts were refused" "$(awk '/eagain=[1-9]/{ n++ } END{ if (!n) print "no log line says so" }' "$tmp/log")"
 none "completions came out of order" \
 	"$(awk '/reordered=[1-9]/{ n++ } END{ if (!n) print "no log line says so" }' "$tmp/log")"
+
+# The victim's event queue reports an error of one of its endpoints while its comm waits for a slow message: 100000
+# bytes at 300 a millisecond, while event queues are read 10 times a second.
+event() { # protocol, rails, victim
+	local line="the endpoint on NIC fault0 (fault) is shut down: its provider has reported an error of the endpoint"
+	env -u FAULT_EAGAIN -u FAULT_REORDER -u FAULT_TRUNCATE_CQ WEFT_PROTOCOL="$1" WEFT_TEST_RAILS="$2" \
+		tests/fault/survive --plugin src/.libs/libnccl-net-weft.so --victim "$3" --timeout 60 FAULT_RATE=300 \
+		FAULT_FAIL_CALL=eq_read FAULT_FAIL_NTH=1 FAULT_FAIL_ERRNO=100 FAULT_LOG="$tmp/event" >"$tmp/out" 2>&1 ||
+		echo "exit status $?"
+	grep -q "failed=1" "$tmp/event" || cat "$tmp/event"
+	grep -q "its event queue reports an error: Network is down" "$tmp/out" || echo "no line about the event"
+	grep -q "$3 exit 3, [a-z]*: NET/weft: $line; every comm on it fails" "$tmp/out" || cat "$tmp/out"
+}
+for victim in A B; do
+	none "tagged: an error event in $victim fails its comm by name" "$(event tagged 1 $victim)"
+done
+# The provider delays completions, and a receiver of writes has none.
+none "rma, 2 rails: an error event in A fails its comm by name" "$(event rma 2 A)"
 tap_done

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# What tests/gpu/run does where there is no GPU: its options, what it packs, and its ranks over PyTorch's gloo.
+# The parts of tests/gpu/run that need no GPU: its options, its archive, and its ranks over PyTorch's gloo.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/check/tap.bash
@@ -21,7 +21,7 @@ none "a bad value: exit 2, and which" "$([ $status = 2 ] && [[ $said == *'--step
 run --python "$work/no-python"
 none "no Python: skipped, with the reason" "$([ $status = 0 ] && [[ $said == '1..0 # SKIP no '* ]] || echo "$status $said")"
 
-# Packed, everything is found beside the plugin; only the C library is the machine's.
+# The packed plugin finds all libraries beside it, except for the machine's C library.
 if [ -n "${TEST_SANITIZER-}" ]; then
 	skip "what is packed is enough" "sanitizers' libraries are not packed"
 else

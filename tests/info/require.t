@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# weft-info --require: what is met ends with 0, what is not with 1 and its probable cause, what can't be understood
-# with 2. NICs are the fault provider's; drivers, device files, limits and libraries are looked for in made-up roots.
+# weft-info --require: the exit status is 0 if all requirements are met, 1 with a probable cause for each unmet one, and
+# 2 for malformed requirements. The NICs are the fault provider's; drivers, device files, limits and libraries are in
+# made-up root directories.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/check/tap.bash
@@ -24,7 +25,7 @@ met() { # what, requirements
 	if [ $status = 0 ] && [ "$out" = "met: $2" ]; then ok "$1"; else bad "$1" "exit $status" "$out" "$err"; fi
 }
 
-# Every requirement of the list is unmet, each with a cause; the words stand in what is said.
+# Every requirement of the list is unmet, and its message contains the given words.
 unmet() { # what, requirements, words...
 	local word missing=''
 	check "$2"
@@ -61,7 +62,7 @@ meminfo() { # total, free
 	printf 'MemTotal: 1 kB\nHugePages_Total: %s\nHugePages_Free: %s\n' "$1" "$2" >"$root/proc/meminfo"
 }
 
-# The way from the bus to libfabric, one step more each time.
+# The steps from the bus to libfabric, one more each time.
 unmet 'no EFA on the bus' provider=efa 'Weft would use' '0 PCI functions 1d0f:efa* on the bus'
 pci 0000:3b:00.0 0x1d0f 0xefa1 ''
 pci 0000:3c:00.0 0x1d0f 0xefa1 ''
@@ -92,18 +93,30 @@ LD_LIBRARY_PATH=/nowhere unmet 'another libfabric' provider=efa,libfabric=99.0 '
 export WEFT_PROVIDER=verbs
 unmet 'no device at all is said besides' provider=verbs 'unmet: a device: there is none' 'libfabric offers no verbs'
 unset WEFT_PROVIDER
-unmet 'a provider that is here, but not chosen' provider=shm 'only on demand' 'WEFT_PROVIDER=shm asks for it'
+unmet 'a provider that is here, but not chosen' provider=shm 'libfabric offers it, but it is not used by default' 'WEFT_PROVIDER=shm selects it'
 FI_PROVIDER=^shm unmet 'a provider that a setting of libfabric hides' provider=shm 'FI_PROVIDER=^shm limits it'
 
 # Limits and libraries.
-met 'tcp on this machine' 'provider=tcp,devices=1,nics=1,rails=1,speed=1,libfabric=1.17,memlock=1K'
+unmet 'the loopback is no network' devices=1,nics=1,rails=1,speed=1 'a device: there is none that reaches other' \
+	'there are 0; what reaches this host only' '0 are in use' 'WEFT_NICS=lo takes NICs that reach this host only'
+WEFT_PROVIDER=shm WEFT_NICS= unmet 'nor is a provider of one host' nics=1 'provider shm reaches this host only, and WEFT_PROVIDER selects'
+network() { # command...: with a NIC of the fault provider
+	(
+		use_fault_provider
+		"$@"
+		exit $tap_failed
+	)
+	tap_failed=$((tap_failed + $?))
+	tap_count=$((tap_count + 1))
+}
+network met 'limits and libraries' 'provider=fault,devices=1,nics=1,rails=1,libfabric=1.17,memlock=1K'
 meminfo 8 4
-met 'huge pages enough' hugepages=4
+network met 'huge pages enough' hugepages=4
 unmet 'huge pages that others hold' hugepages=8 '4 are free' '8 are set aside, but other processes'
 unmet 'too few huge pages' hugepages=9 '8 are set aside: sysctl vm.nr_hugepages=9'
 rm "$root/proc/meminfo"
-unmet 'huge pages that nobody knows of' hugepages=1 'does not tell'
-met 'locked memory that is allowed' memlock=1K
+unmet 'huge pages that nobody knows of' hugepages=1 'does not say'
+network met 'locked memory that is allowed' memlock=1K
 limited() { # kind of limit, requirement, words
 	(
 		ulimit -S -l 16
@@ -117,13 +130,6 @@ limited() { # kind of limit, requirement, words
 limited soft memlock=17K 'only the soft limit is low'
 limited hard memlock=17K LimitMEMLOCK=infinity
 limited hard memlock LimitMEMLOCK=infinity
-unmet 'GPUDirect' gdr 'staged through host memory' "$root/proc/driver/nvidia/version is missing" \
-	'libcuda.so.1 not found: host memory only'
-mkdir -p "$root/proc/driver/nvidia"
-touch "$root/proc/driver/nvidia/version"
-check gdr
-none 'GPUDirect with a driver' "$(grep 'nvidia/version is missing' <<<"$out")"
-
 WEFT_CQ_DEPTH=many unmet 'a parameter that is wrong' provider=tcp,nics=1,rails=1 'probable cause: WEFT_CQ_DEPTH=many is not'
 none 'nothing else is blamed for it' "$(grep 'probable cause' <<<"$out" | grep -v WEFT_CQ_DEPTH)"
 
@@ -131,6 +137,12 @@ none 'nothing else is blamed for it' "$(grep 'probable cause' <<<"$out" | grep -
 use_fault_provider
 FAULT_NICS=0000:10:1b.0@100000,0000:10:1c.0@100000,0000:a0:1b.0@100000,0000:a0:1c.0@50000
 export FAULT_NICS
+unmet 'GPUDirect' gdr 'staged through host memory' "$root/proc/driver/nvidia/version is missing" \
+	'libcuda.so.1 not found'
+mkdir -p "$root/proc/driver/nvidia"
+touch "$root/proc/driver/nvidia/version"
+check gdr
+none 'GPUDirect with a driver' "$(grep 'nvidia/version is missing' <<<"$out")"
 WEFT_TEST_RAILS=4 met 'one device of four rails' provider=fault,devices=1,nics=4,rails=4,speed=350
 WEFT_TEST_RAILS=4 unmet 'a rail is slow' speed=400 'has 350.0' 'fault0 (100000 Mbit/s)' 'fault3 (50000 Mbit/s)'
 WEFT_RAILS=1 unmet 'rails that a parameter forbids' rails=4 'device 0 (fault0) has 1' WEFT_RAILS=1
@@ -141,7 +153,19 @@ WEFT_NICS='fault*,^a0:*' unmet 'NICs left out' nics=3 '2 are in use, of fault' \
 unmet 'more NICs than there are' nics=5 '4 are in use' 'libfabric lists no more'
 WEFT_NICS=eth7 unmet 'a list that leaves nothing' nics=1,devices=1 'unmet: a device: there is none' \
 	'WEFT_NICS=eth7 leaves no NIC'
-FAULT_NICS=-@100000,-@100000 unmet 'rails without places' rails=2 'tells no PCI address of fault0'
+FAULT_NICS=-@100000,-@100000 unmet 'rails without places' rails=2 'reports no PCI address for fault0'
+
+for setting in WEFT_RAILS=9 WEFT_PROTOCOL=RDMA WEFT_PEER_TIMEOUT=0.5s WEFT_CTRL_BUFFERS=4096\ WEFT_CQ_DEPTH=512 WEFT_TEST_RAILS=x; do
+	wrong=
+	for view in '' --json --topology --placement --nccl-topology "--save-topology $tmp/m.xml"; do
+		# shellcheck disable=SC2086
+		env $setting src/weft-info $view >"$tmp/out" 2>"$tmp/err"
+		status=$?
+		[ $status = 2 ] || wrong+="$view: exit $status; "
+		grep -qF "${setting%% *}" "$tmp/err" || wrong+="$view: does not name it; "
+	done
+	none "weft-info with $setting: every view ends with 2 and names it" "$wrong"
+done
 
 refused '' 'at least one'
 refused , 'at least one'

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The CUDA runtime, driver and NVML as NCCL uses them, where there is no GPU. */
+/* The CUDA runtime, driver and NVML calls of NCCL, for machines without a GPU. */
 #include "device.h"
 
 #include <stdint.h>
@@ -72,7 +72,7 @@ static int make_handle(void **out)
 	return SUCCESS;
 }
 
-/* Stream, status, and more that is for captures only. */
+/* Stream, status, and other outputs needed only for captures. */
 static int capture_info(void *stream, int *status)
 {
 	(void)stream;
@@ -99,7 +99,7 @@ static int is_done(void)
 	return kernel_busy() ? NOT_READY : SUCCESS;
 }
 
-/* Compute capability 8.0; NCCL asks for no other attribute whose 0 would matter. */
+/* Compute capability 8.0; NCCL queries no other attribute for which 0 would matter. */
 static int attribute(int *out, int which)
 {
 	*out = which == 75 ? 8 : which == 16 ? 108 : 0;
@@ -153,7 +153,7 @@ static int function_attributes(void *out)
 	return SUCCESS;
 }
 
-/* A launch's beginning; NCCL hands its arguments over as one block. */
+/* The first part of a launch; NCCL passes the arguments as one block. */
 struct launch {
 	unsigned int grid[3], block[3], shared_bytes;
 	void *stream;
@@ -177,7 +177,9 @@ static int missing_driver_call(void)
 	return CUDA_NOT_SUPPORTED;
 }
 
+/* clang-format off */
 #define CALL(name, function) {name, (void (*)(void))(uintptr_t)(function)}
+/* clang-format on */
 
 static const struct patch driver_calls[] = {
 	CALL("cuCtxGetCurrent", make_handle),
@@ -297,8 +299,7 @@ const struct patch device_calls[] = {
 	CALL("_Z30ncclNvmlDeviceGetHandleByIndexjPP13nvmlDevice_st", nvml_handle),
 	CALL("_Z22ncclNvmlDeviceGetIndexP13nvmlDevice_stPj", nvml_zero),
 	CALL("_Z28ncclNvmlDeviceGetNvLinkStateP13nvmlDevice_stjP20nvmlEnableState_enum", nvml_unsupported),
-	CALL("_Z33ncclNvmlDeviceGetNvLinkCapabilityP13nvmlDevice_stj25nvmlNvLinkCapability_enumPj",
-	     nvml_unsupported),
+	CALL("_Z33ncclNvmlDeviceGetNvLinkCapabilityP13nvmlDevice_stj25nvmlNvLinkCapability_enumPj", nvml_unsupported),
 	CALL("_Z36ncclNvmlDeviceGetNvLinkRemotePciInfoP13nvmlDevice_stjP14nvmlPciInfo_st", nvml_unsupported),
 	CALL("_Z38ncclNvmlDeviceGetCudaComputeCapabilityP13nvmlDevice_stPiS1_", nvml_capability),
 	CALL("_Z28ncclNvmlDeviceGetFieldValuesP13nvmlDevice_stiP17nvmlFieldValue_st", nvml_unsupported),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A libcuda.so.1 for programs that drive real NCCL where there is no GPU: the calls of the driver that the benchmarks'
- * engine nccl makes, on the memory and the kernels of device.c. When it is loaded it takes over the CUDA calls of the
- * libnccl.so.2 that the process already has. It has no cuGetProcAddress: who looks for that finds no GPU here.
+ * A libcuda.so.1 for programs that use real NCCL on a machine without a GPU: the driver calls of the benchmarks' engine
+ * nccl, on the memory and the kernels of device.c. When loaded, it takes over the CUDA calls of the process's
+ * libnccl.so.2. It has no cuGetProcAddress: a program that needs that function finds no GPU here.
  */
 #include "device.h"
 
@@ -16,7 +16,7 @@
 
 enum { NOT_READY = 600, INVALID_DEVICE = 101, PCI_BUS = 33, DRIVER = 13000, OUT_OF_MEMORY = 2 };
 
-/* No header declares them: the program finds them by name. */
+/* Declared in no header: the program finds them by name. */
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
 
 static char context;
@@ -29,7 +29,8 @@ __attribute__((constructor)) static void take_over(void)
 
 	if (nccl)
 		*(void **)&version = dlsym(nccl, "ncclGetVersion");
-	if (version && !version(&v) && v == DEVICE_NCCL_VERSION && patch_library(nccl, device_calls, CUDA_NOT_SUPPORTED) > 100)
+	if (version && !version(&v) && v == DEVICE_NCCL_VERSION &&
+	    patch_library(nccl, device_calls, CUDA_NOT_SUPPORTED) > 100)
 		return;
 	fprintf(stderr, "the stand-in for CUDA: no libnccl.so.2 of version %d is loaded\n", DEVICE_NCCL_VERSION);
 	exit(77);

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The benchmarks' engine nccl: what it says where NCCL or CUDA is missing; and, where a libnccl.so.2 of the release is
-# installed whose kernels are emulated, that release at work on the CPU over Weft. The emulation has send and receive,
-# and ring all-reduce of uint32 sums, so all_reduce_perf, alltoall_perf and sendrecv_perf; all-gather, reduce-scatter and
-# broadcast need a GPU, and so do several operations in a group (-m).
+# The benchmarks' engine nccl: its messages if NCCL or CUDA is missing; and, if a libnccl.so.2 is installed whose
+# kernels are emulated, that release on the CPU over Weft. The emulation supports send, receive and the ring all-reduce
+# of uint32 sums, which is sufficient for all_reduce_perf and all programs that send from rank to rank. All-gather,
+# reduce-scatter, broadcast, reduce and several operations in a group (-m) need a GPU.
 #
 # NCCL_LIBRARY=FILE[:FILE...] replaces the search for the library.
 set -u
@@ -24,7 +24,7 @@ done
 run() { # program, arguments: leaves $status, and what was said in $work/out and $work/err
 	local program=$1
 	shift
-	timeout --kill-after=5 100 "$build/benchmarks/$program" --engine nccl --ranks 2 "$@" \
+	timeout --kill-after=5 900 "$build/benchmarks/$program" --engine nccl --ranks 2 "$@" \
 		>"$work/out" 2>"$work/err"
 	status=$?
 }
@@ -36,7 +36,7 @@ ends() { # description, status, pattern in what was said
 	fi
 }
 
-# Files that are no libraries stand in for what is missing.
+# Files that are not libraries replace the missing ones.
 mkdir "$work/none" "$work/part"
 : >"$work/none/libnccl.so.2"
 : >"$work/part/libcuda.so.1"
@@ -92,10 +92,16 @@ run sendrecv_perf --device 0 -b 8 -e 1M -f 32 -n 2
 good "sendrecv_perf: 2 ranks, verified" 4 N/A
 run alltoall_perf --device 0 -d half -b 64 -e 1M -f 32 -n 2
 good "alltoall_perf: 2 ranks, verified" 3 N/A
+for c in gather scatter hypercube; do
+	run ${c}_perf --device 0 -b 64 -e 1M -f 128 -n 2 -r -1
+	good "${c}_perf: 2 ranks, every root, verified" "$([ $c = hypercube ] && echo 3 || echo 6)" 0
+done
+run alltoallv_perf --device 0 -b 64 -e 1M -f 128 -n 2
+good "alltoallv_perf: 2 ranks, verified" 3 N/A
 run all_reduce_perf -b 8 -e 8
 ends "more ranks than GPUs: says what to do, exit 2" 2 'rank 1 needs GPU 1, and this host has 1; --device 0 lets'
 
-# A network that spoils data must not pass.
+# Data that the network corrupts must be detected.
 FAULTY_INNER=$build/src/.libs/libnccl-net-weft.so FAULTY_HOW=flip \
 	run all_reduce_perf --device 0 --plugin "$build/tests/bench/.libs/faulty_plugin.so" -d uint32 -b 4M -e 4M -n 1
 ends "spoilt data is found, exit 7" 7 '^# Out of bounds values : [1-9][0-9]* FAILED$'

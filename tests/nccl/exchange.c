@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A few batches of messages through a plugin, as NCCL's progress thread would send them: posted in
- * order, up to eight at once, into receives larger than the message. See exchange.h for what this
- * is not.
+ * A few batches of messages through a plugin, sent as by NCCL's progress thread: posted in order, up to eight at once,
+ * into receives larger than the message. See exchange.h for its limits.
  */
 #include "exchange.h"
 #include "table.h"
@@ -13,17 +12,17 @@
 #include <string.h>
 #include <time.h>
 
-#define HANDLE_BYTES     128
-#define DEPTH            8
-#define LARGEST_BYTES    ((size_t)1 << 20)
-#define SLACK_BYTES      4096 /* how much more than the message a receive offers */
-#define SLOT_BYTES       (LARGEST_BYTES + SLACK_BYTES)
-#define UNTOUCHED        0xee
-#define PATIENCE_S       60
-#define ADAPTER_MAX      ((size_t)1 << 30)
+#define HANDLE_BYTES	 128
+#define DEPTH		 8
+#define LARGEST_BYTES	 ((size_t)1 << 20)
+#define SLACK_BYTES	 4096 /* excess of a receive over its message */
+#define SLOT_BYTES	 (LARGEST_BYTES + SLACK_BYTES)
+#define UNTOUCHED	 0xee
+#define PATIENCE_S	 600
+#define ADAPTER_MAX	 ((size_t)1 << 30)
 #define ADAPTER_COLL_MAX ((size_t)1 << 29)
-#define RESULT_INTERNAL  3
-#define OPTIONAL_MARKER  ((void *)1) /* "completion is optional", in an irecv's request */
+#define RESULT_INTERNAL	 3
+#define OPTIONAL_MARKER	 ((void *)1) /* "completion is optional", in an irecv's request */
 
 static const size_t sizes[] = {0, 1, 127, 4096, 65536, LARGEST_BYTES};
 
@@ -60,7 +59,7 @@ static int fail(const char *what, int result)
 	return -1;
 }
 
-/* Polling is over when the network has been idle for too long. */
+/* Polling ends after a long time without progress. */
 static int still_patient(const struct link *l, const char *what)
 {
 	if (now_s() < l->deadline_s)
@@ -76,7 +75,7 @@ static void progressed(struct link *l)
 
 /* --- properties --- */
 
-/* Asks again, with other garbage in the memory that the plugin fills. */
+/* Queries again, with other garbage in the memory that the plugin fills. */
 static int check_repeat(const struct link *l, int dev, const struct table_props *a)
 {
 	struct table_props b;
@@ -90,13 +89,12 @@ static int check_repeat(const struct link *l, int dev, const struct table_props 
 	}
 	if (l->net->version == l->abi)
 		return 0;
-	if (a->force_flush || a->vprops_ndevs != 1 || a->vprops_dev0 != dev ||
-	    a->max_p2p_bytes != ADAPTER_MAX || a->max_coll_bytes != ADAPTER_COLL_MAX) {
+	if (a->force_flush || a->vprops_ndevs != 1 || a->vprops_dev0 != dev || a->max_p2p_bytes != ADAPTER_MAX ||
+	    a->max_coll_bytes != ADAPTER_COLL_MAX) {
 		fprintf(stderr,
 			"device %d: NCCL's adapter gives forceFlush %d, %d device(s) from %d on, "
 			"at most %zu bytes, at most %zu in a collective\n",
-			dev, a->force_flush, a->vprops_ndevs, a->vprops_dev0, a->max_p2p_bytes,
-			a->max_coll_bytes);
+			dev, a->force_flush, a->vprops_ndevs, a->vprops_dev0, a->max_p2p_bytes, a->max_coll_bytes);
 		return -1;
 	}
 	return 0;
@@ -109,13 +107,13 @@ static int check_device(const struct link *l, int dev)
 
 	if (rc)
 		return fail("getProperties", rc);
-	if (!p.name || !*p.name || !(p.ptr_support & 1) || p.speed_mbps <= 0 || p.max_comms < 1 ||
-	    p.max_recvs < 1 || p.net_device_type) {
+	if (!p.name || !*p.name || !(p.ptr_support & 1) || p.speed_mbps <= 0 || p.max_comms < 1 || p.max_recvs < 1 ||
+	    p.net_device_type) {
 		fprintf(stderr,
 			"device %d: name '%s', pointers %#x, %d Mbit/s, %d comms, %d receives, "
 			"device type %d\n",
-			dev, p.name ? p.name : "(none)", (unsigned int)p.ptr_support, p.speed_mbps,
-			p.max_comms, p.max_recvs, p.net_device_type);
+			dev, p.name ? p.name : "(none)", (unsigned int)p.ptr_support, p.speed_mbps, p.max_comms,
+			p.max_recvs, p.net_device_type);
 		return -1;
 	}
 	return check_repeat(l, dev, &p);
@@ -178,8 +176,7 @@ static int register_end(const struct link *l, struct end *e)
 	return rc ? fail("regMr", rc) : 0;
 }
 
-static int release_end(const struct link *l, struct end *e,
-		       int (*close_end)(const struct net_table *, void *))
+static int release_end(const struct link *l, struct end *e, int (*close_end)(const struct net_table *, void *))
 {
 	int rc = 0;
 
@@ -231,8 +228,7 @@ static int verify_slot(const struct link *l, int slot, size_t size, unsigned int
 
 		if (p[i] == want)
 			continue;
-		fprintf(stderr, "message %d of %zu bytes: byte %zu is %#x, not %#x\n", slot, size,
-			i, p[i], want);
+		fprintf(stderr, "message %d of %zu bytes: byte %zu is %#x, not %#x\n", slot, size, i, p[i], want);
 		return -1;
 	}
 	return 0;
@@ -240,9 +236,8 @@ static int verify_slot(const struct link *l, int slot, size_t size, unsigned int
 
 typedef int (*post_fn)(const struct net_table *, void *, void *, size_t, void *, void **);
 
-/* Posts the end's requests in order until the network takes no more for now. */
-static int post_some(struct link *l, struct end *e, post_fn post, const char *what, size_t size,
-		     void *initial_request)
+/* Posts the end's requests in order until the network accepts no more for now. */
+static int post_some(struct link *l, struct end *e, post_fn post, const char *what, size_t size, void *initial_request)
 {
 	while (e->posted < DEPTH) {
 		void *data = e->buf + (size_t)e->posted * SLOT_BYTES;
@@ -263,7 +258,7 @@ static int post_some(struct link *l, struct end *e, post_fn post, const char *wh
 	return 0;
 }
 
-/* Tests what was posted. Each finished request must report `size` bytes. */
+/* Tests the posted requests. Each completed one must report `size` bytes. */
 static int test_some(struct link *l, struct end *e, const char *what, size_t size)
 {
 	for (int slot = 0; slot < e->posted; slot++) {
@@ -294,7 +289,7 @@ static void reset_end(struct end *e)
 	e->posted = e->ndone = 0;
 }
 
-/* DEPTH messages of one size at once, into receives that are larger. */
+/* DEPTH messages of one size at once, into larger receives. */
 static int run_batch(struct link *l, size_t size, bool send_first, unsigned int salt)
 {
 	void *marker = l->net->version >= 9 ? OPTIONAL_MARKER : NULL;
@@ -319,12 +314,11 @@ static int run_batch(struct link *l, size_t size, bool send_first, unsigned int 
 	return 0;
 }
 
-/* A message that an int cannot hold safely is refused by NCCL's adapter, not handed on. */
+/* NCCL's adapter refuses a message above its limit and does not pass it on. */
 static int check_adapter_limits(struct link *l)
 {
 	void *request = NULL;
-	int rc = table_isend(l->net, l->tx.comm, l->tx.buf, ADAPTER_MAX + 1, l->tx.mhandle,
-			     &request);
+	int rc = table_isend(l->net, l->tx.comm, l->tx.buf, ADAPTER_MAX + 1, l->tx.mhandle, &request);
 
 	if (rc != RESULT_INTERNAL || request)
 		return fail("isend of more than 1 GiB", rc);
@@ -338,8 +332,7 @@ static int run_link(struct link *l, unsigned int salt, int *out_messages)
 {
 	const size_t nsizes = sizeof(sizes) / sizeof(sizes[0]);
 
-	if (check_devices(l) || connect_ends(l) || register_end(l, &l->tx) ||
-	    register_end(l, &l->rx))
+	if (check_devices(l) || connect_ends(l) || register_end(l, &l->tx) || register_end(l, &l->rx))
 		return -1;
 	for (size_t i = 0; i < nsizes; i++) {
 		if (run_batch(l, sizes[i], i % 2, salt + (unsigned int)i))
@@ -354,6 +347,6 @@ int exchange_run(const struct net_table *net, int abi, unsigned int salt, int *o
 	struct link l = {.net = net, .abi = abi};
 	int rc = run_link(&l, salt, out_messages);
 
-	/* A failed run leaves operations behind; closing then is not what is tested here. */
+	/* A failed run leaves operations outstanding; a close in that state is not under test here. */
 	return rc ? rc : link_close(&l);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * NCCL 2.28.9's kernels on the CPU. A thread for each direction of a send-receive, and for each channel of a ring;
- * protocol Simple. They take turns with NCCL's Progress thread by the same counters as on a GPU:
+ * NCCL 2.28.9's kernels on the CPU. One thread for each direction of a send-receive, and one for each channel of a
+ * ring; protocol Simple. They take turns with NCCL's Progress thread by the same counters as on a GPU:
  *
- *	sender     waits until head + 8 steps has room, fills the slot, says how long it is, raises tail
+ *	sender     waits until head + 8 steps has room, fills the slot, sets its length, raises tail
  *	receiver   waits until tail has come, empties the slot, raises head
  */
 #include "device.h"
@@ -101,14 +101,14 @@ _Static_assert(sizeof(struct batch) == 16, "NCCL's");
 _Static_assert(sizeof(struct p2p) == 48, "NCCL's");
 _Static_assert(sizeof(struct coll) == 96, "NCCL's");
 
-/* A piece of a kernel with a thread of its own. */
+/* A part of a kernel with a thread of its own. */
 struct job {
 	struct comm *comm;
-	struct conn *conn; /* of a send or receive */
+	struct conn *conn; /* connection of a send or receive */
 	bool sends;
 	char *data;
 	size_t bytes, chunk_bytes;
-	struct channel *channel; /* of a ring */
+	struct channel *channel; /* channel of a ring */
 	int channel_index;
 	struct coll coll;
 };
@@ -136,16 +136,16 @@ static void poke(uint64_t *counter, uint64_t v)
 	__atomic_store_n(counter, v, __ATOMIC_RELEASE);
 }
 
-/* Until the counter, `ahead` of what it says, has reached v; false if NCCL wants the kernel to end. */
+/* Waits until the counter plus `ahead` has reached v; false if NCCL aborts the kernel. */
 static bool reaches(const struct comm *comm, const uint64_t *counter, uint64_t ahead, uint64_t v)
 {
 	int looks = 0;
 
-	/* A sender's counter begins at -STEPS where NCCL gives it no slots yet: the sum wraps around. */
+	/* A sender's counter begins at -STEPS if NCCL has given it no slots yet: the sum wraps around. */
 	while (peek(counter) + ahead < v) {
 		if (*comm->abort)
 			return false;
-		/* There are more threads than cores, and NCCL's own poll. */
+		/* There are more threads than cores, and NCCL's own threads poll. */
 		if (++looks < PATIENCE)
 			sched_yield();
 		else
@@ -163,7 +163,7 @@ static char *slot(const struct conn *c)
 	return c->buffs[SIMPLE] + c->step % STEPS * (size_t)c->step_bytes;
 }
 
-/* The slot for the next `steps` steps of a send, or NULL to end. */
+/* The slot for the next `steps` steps of a send; NULL: abort. */
 static char *send_slot(const struct comm *comm, struct conn *c, uint64_t steps)
 {
 	return reaches(comm, c->head, STEPS, c->step + steps) ? slot(c) : NULL;
@@ -188,7 +188,7 @@ static void recv_done(struct conn *c, uint64_t steps)
 	poke(c->head, c->step);
 }
 
-/* One chunk is one step, and nothing to move is one empty chunk. */
+/* Each chunk is one step; an empty message is one empty chunk. */
 static void move(const struct job *j)
 {
 	size_t at = 0;
@@ -208,7 +208,7 @@ static void move(const struct job *j)
 	} while (at < j->bytes);
 }
 
-/* A ring at work on one chunk: `from` is NULL when nothing is received, `to` when nothing is sent. */
+/* One chunk of a ring: `from` is NULL if nothing is received, `to` if nothing is sent. */
 struct ring_step {
 	const struct comm *comm;
 	struct conn *from, *to;
@@ -267,7 +267,7 @@ static void ring_part(const struct coll *c, int channel, size_t *offset, size_t 
 	*chunk = grain * (!before ? c->grains_lo : channel == c->channel_hi ? c->grains_hi : c->grains_mid);
 }
 
-/* Steps of an operation begin on whole chunks. */
+/* The steps of an operation begin at whole chunks. */
 static uint64_t whole_chunks(uint64_t step)
 {
 	return (step + RING_STEPS * RING_SLICES - 1) / (RING_STEPS * RING_SLICES) * (RING_STEPS * RING_SLICES);
@@ -346,7 +346,10 @@ static size_t chunk_of(uint8_t v)
 	return v < 8 ? v : (size_t)(v % 8 + 8) << (v / 8 - 1);
 }
 
-/* Which of the parts of a message this channel carries: the channels' distance with its bits reversed. */
+/*
+ * The number of the part of a message carried by this channel: the channel's distance from the base with its bits
+ * reversed.
+ */
 static int part_of(const struct p2p *w, int channel)
 {
 	int delta = (channel - w->base) & (w->channels - 1), part = 0;
@@ -406,11 +409,10 @@ static int start_batches(const char *block, const struct args *a, const struct b
 		for (int bit = 0; bit < 64; bit++) {
 			size_t at = b->offset + (size_t)bit * bytes;
 
-			if (b->set >> bit & 1 &&
-			    start_work(a->comm, channel, b->type,
-				       a->storage == IN_ARGS ? block + at
-				       : a->storage == IN_FIFO ? a->work + (at & a->work_mask)
-							       : a->work + at))
+			if (b->set >> bit & 1 && start_work(a->comm, channel, b->type,
+							    a->storage == IN_ARGS   ? block + at
+							    : a->storage == IN_FIFO ? a->work + (at & a->work_mask)
+										    : a->work + at))
 				return -1;
 		}
 		if (!b->next_jump)
@@ -425,7 +427,7 @@ int kernel_launch(const void *args, size_t args_bytes, unsigned int blocks)
 	uint64_t channels = a->channel_mask;
 
 	(void)args_bytes;
-	kernel_wait(); /* a stream's kernels follow each other */
+	kernel_wait(); /* the kernels of a stream run in sequence */
 	for (unsigned int i = 0; i < blocks && channels; i++, channels &= channels - 1)
 		if (start_batches(args, a, &batches[i], __builtin_ctzll(channels)))
 			return -1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Finds the local functions of a libnccl.so.2 in its symbol table, and the function table of the
- * chosen network in a made-up communicator. See libnccl.h for what this is not for.
+ * Finds the local functions of a libnccl.so.2 in its symbol table, and the function table of the chosen network in a
+ * simulated communicator. See libnccl.h for its limits.
  */
 #include "libnccl.h"
 
@@ -23,7 +23,7 @@
 #define OLDEST_NATIVE 8
 #define NEWEST_NATIVE 12
 
-/* Far more than any release's communicator; untouched pages cost nothing. */
+/* Far larger than any release's communicator; untouched pages cost nothing. */
 #define COMM_BLOCK_BYTES ((size_t)64 << 20)
 
 /* The library file, mapped. */
@@ -60,7 +60,7 @@ static void image_close(struct elf_image *img)
 	munmap((void *)(uintptr_t)img->bytes, img->len_bytes);
 }
 
-/* The bytes of a range of the file, or NULL when the file ends before it does. */
+/* The bytes of a range of the file, or NULL if it exceeds the file. */
 static const void *image_at(const struct elf_image *img, uint64_t offset, uint64_t len_bytes)
 {
 	if (offset > img->len_bytes || len_bytes > img->len_bytes - offset)
@@ -68,7 +68,7 @@ static const void *image_at(const struct elf_image *img, uint64_t offset, uint64
 	return img->bytes + offset;
 }
 
-/* The section headers and their number, or NULL when the file is not a 64-bit ELF file with any. */
+/* The section headers and their number, or NULL if the file is no 64-bit ELF file with sections. */
 static const Elf64_Shdr *image_sections(const struct elf_image *img, size_t *out_n)
 {
 	const Elf64_Ehdr *eh = image_at(img, 0, sizeof(*eh));
@@ -93,7 +93,7 @@ static void match_symbol(struct wanted *want, const char *name, uintptr_t addres
 	}
 }
 
-/* Looks the wanted functions up in .symtab, which holds local symbols too; .dynsym does not. */
+/* Finds the wanted functions in .symtab, which holds local symbols too; .dynsym does not. */
 static bool find_symbols(const struct elf_image *img, uintptr_t load_address, struct wanted *want)
 {
 	size_t nsections = 0, i, j;
@@ -110,23 +110,20 @@ static bool find_symbols(const struct elf_image *img, uintptr_t load_address, st
 		strings_sh = &sections[sh->sh_link];
 		symbols = image_at(img, sh->sh_offset, sh->sh_size);
 		strings = image_at(img, strings_sh->sh_offset, strings_sh->sh_size);
-		if (!symbols || !strings || !strings_sh->sh_size ||
-		    strings[strings_sh->sh_size - 1])
+		if (!symbols || !strings || !strings_sh->sh_size || strings[strings_sh->sh_size - 1])
 			continue;
 		found = true;
 		for (j = 0; j < sh->sh_size / sizeof(*symbols); j++) {
-			if (ELF64_ST_TYPE(symbols[j].st_info) == STT_FUNC &&
-			    symbols[j].st_name < strings_sh->sh_size)
-				match_symbol(want, strings + symbols[j].st_name,
-					     load_address + symbols[j].st_value);
+			if (ELF64_ST_TYPE(symbols[j].st_info) == STT_FUNC && symbols[j].st_name < strings_sh->sh_size)
+				match_symbol(want, strings + symbols[j].st_name, load_address + symbols[j].st_value);
 		}
 	}
 	return found;
 }
 
 /*
- * The core speaks the newest version it looks for, whatever the release is called. The names stand
- * among its constants; the device code, most of the file, need not be read.
+ * The core uses the newest version that it looks for, whatever the release number. The names are among its constants;
+ * the device code, most of the file, is skipped.
  */
 static int newest_net_version(const struct elf_image *img)
 {
@@ -156,7 +153,7 @@ static int newest_net_version(const struct elf_image *img)
 	return newest;
 }
 
-/* Fills the functions from the file that lib->dl was loaded from. Returns as nccl_lib_open. */
+/* Sets the functions from the file of lib->dl. Returns like nccl_lib_open. */
 static int find_functions(struct nccl_lib *lib, const struct link_map *map)
 {
 	enum { LOAD_ONCE, LOAD, INIT, FINALIZE, UNLOAD, READ, WRITE };
@@ -218,14 +215,14 @@ int nccl_lib_open(struct nccl_lib *lib, const char *path)
 	if (rc)
 		return rc;
 	if (lib->native < OLDEST_NATIVE || lib->native > NEWEST_NATIVE) {
-		fprintf(stderr, "%s speaks version %d of the net interface, this test %d to %d\n",
-			path, lib->native, OLDEST_NATIVE, NEWEST_NATIVE);
+		fprintf(stderr, "%s speaks version %d of the net interface, this test %d to %d\n", path, lib->native,
+			OLDEST_NATIVE, NEWEST_NATIVE);
 		return 1;
 	}
 	return 0;
 }
 
-/* Whether a range lies inside one loaded segment that has all of the flags (PF_R, PF_X). */
+/* A range, and the test that it lies inside one loaded segment with all of the flags (PF_R, PF_X). */
 struct range {
 	uintptr_t start;
 	size_t len_bytes;
@@ -242,9 +239,8 @@ static int match_segment(struct dl_phdr_info *info, size_t size, void *arg)
 		const Elf64_Phdr *ph = &info->dlpi_phdr[i];
 		uintptr_t start = info->dlpi_addr + ph->p_vaddr;
 
-		if (ph->p_type == PT_LOAD && (ph->p_flags & r->flags) == r->flags &&
-		    r->start >= start && r->start - start < ph->p_memsz &&
-		    r->len_bytes <= ph->p_memsz - (r->start - start))
+		if (ph->p_type == PT_LOAD && (ph->p_flags & r->flags) == r->flags && r->start >= start &&
+		    r->start - start < ph->p_memsz && r->len_bytes <= ph->p_memsz - (r->start - start))
 			r->found = true;
 	}
 	return r->found;
@@ -273,7 +269,7 @@ static bool is_name(uintptr_t at)
 	return false;
 }
 
-/* A net table: a name, then functions, of which init to regMr are never absent. */
+/* A net table: a name, followed by functions, of which init to regMr are always present. */
 static bool is_net_table(uintptr_t at)
 {
 	const uintptr_t *entry = (const uintptr_t *)at;
@@ -327,8 +323,8 @@ static int open_network(struct nccl_lib *lib, struct nccl_comm *comm)
 
 int nccl_comm_open(struct nccl_lib *lib, struct nccl_comm *comm)
 {
-	void *block = mmap(NULL, COMM_BLOCK_BYTES, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *block = mmap(NULL, COMM_BLOCK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+			   -1, 0);
 
 	memset(comm, 0, sizeof(*comm));
 	if (block == MAP_FAILED) {
@@ -361,7 +357,7 @@ const char *nccl_comm_net_name(const struct nccl_comm *comm)
 	return *(const char *const *)comm->net.entries;
 }
 
-/* NCCL says `Loaded net plugin <name> (v<N>)` when it puts an adapter in front of a plugin. */
+/* NCCL logs `Loaded net plugin <name> (v<N>)` when it puts an adapter in front of a plugin. */
 static int abi_from_log(const char *name, const char *log_path)
 {
 	static const char words[] = "Loaded net plugin ";
@@ -389,9 +385,8 @@ int nccl_comm_abi(const struct nccl_comm *comm, const char *log_path)
 	static const char prefix[] = "ncclNetPlugin_v";
 	Dl_info info;
 
-	/* No adapter: the table in use is the object that the plugin exports. */
-	if (dladdr(comm->net.entries, &info) && info.dli_sname &&
-	    info.dli_saddr == comm->net.entries &&
+	/* No adapter: the table in use is an object exported by the plugin. */
+	if (dladdr(comm->net.entries, &info) && info.dli_sname && info.dli_saddr == comm->net.entries &&
 	    !strncmp(info.dli_sname, prefix, sizeof(prefix) - 1))
 		return atoi(info.dli_sname + sizeof(prefix) - 1);
 	return abi_from_log(nccl_comm_net_name(comm), log_path);

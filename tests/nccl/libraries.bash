@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
-# Where a libnccl.so.2 may be, one path in a line; not all of them exist. NCCL_LIBRARY=FILE[:FILE...] replaces the search.
+# Candidate paths of libnccl.so.2, one per line; not all exist. NCCL_LIBRARY=FILE[:FILE...] replaces the search.
 
 find_libraries() {
 	local dir

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lets an unmodified libnccl.so.2 load, choose, use and drop a net plugin on a machine without a
- * GPU, and prints what it did; tests/nccl/loader.t decides whether that is right. Which plugin NCCL
- * finds is up to the environment (NCCL_NET_PLUGIN, LD_LIBRARY_PATH), as in an application.
+ * Lets an unmodified libnccl.so.2 load, choose, use and drop a net plugin on a machine without a GPU, and prints the
+ * results; tests/nccl/loader.t judges them. The environment determines the plugin found by NCCL (NCCL_NET_PLUGIN,
+ * LD_LIBRARY_PATH), as in an application.
  */
 #include "exchange.h"
 #include "libnccl.h"
@@ -15,14 +15,13 @@
 
 enum { EXIT_CANNOT_DRIVE = 77, EXIT_USAGE = 2, MAX_COMMS = 16 };
 
-static const char help[] =
-	"usage: loader [options] LIBNCCL [LOG]\n"
-	"Runs the net plugin loader of LIBNCCL, a libnccl.so.2, and sends messages through the\n"
-	"plugin that it chooses. NCCL's log goes to the file LOG. Without LOG: version only.\n"
-	"  --rounds N   load, use and drop N times (default 1)\n"
-	"  --comms N    communicators at a time (default 1, at most 16)\n"
-	"  --help       this text\n"
-	"Exit: 0 done, 1 failed, 2 usage, 77 this library cannot be driven (reason on stderr).\n";
+static const char help[] = "usage: loader [options] LIBNCCL [LOG]\n"
+			   "Runs the net plugin loader of LIBNCCL, a libnccl.so.2, and sends messages through the\n"
+			   "plugin that it chooses. NCCL's log goes to the file LOG. Without LOG: version only.\n"
+			   "  --rounds N   load, use and drop N times (default 1)\n"
+			   "  --comms N    communicators at a time (default 1, at most 16)\n"
+			   "  --help       this text\n"
+			   "Exit: 0 done, 1 failed, 2 usage, 77 this library cannot be driven (reason on stderr).\n";
 
 struct options {
 	const char *lib;
@@ -47,7 +46,7 @@ static int count(const char *text, int max)
 	return errno || end == text || *end || n < 1 || n > max ? 0 : (int)n;
 }
 
-/* Returns -1 to go on, or the exit status. */
+/* Returns -1 to continue, or the exit status. */
 static int parse(int argc, char **argv, struct options *o)
 {
 	static const struct option longs[] = {
@@ -79,8 +78,8 @@ static int parse(int argc, char **argv, struct options *o)
 
 static void print_version(const struct nccl_lib *lib)
 {
-	printf("nccl %d.%d.%d, core speaks v%d\n", lib->version / 10000, lib->version / 100 % 100,
-	       lib->version % 100, lib->native);
+	printf("nccl %d.%d.%d, core speaks v%d\n", lib->version / 10000, lib->version / 100 % 100, lib->version % 100,
+	       lib->native);
 }
 
 static int use(const struct options *o, const struct nccl_comm *comm, int round, int number)
@@ -105,8 +104,8 @@ static int use(const struct options *o, const struct nccl_comm *comm, int round,
 }
 
 /*
- * Opens all communicators, then uses and closes one after the other: the later ones are used when
- * those that caused the loading are gone.
+ * Opens all communicators, then uses and closes one after the other: the later ones are used after the end of those
+ * that caused the loading.
  */
 static int run_round(const struct options *o, struct nccl_lib *lib, int round)
 {
@@ -132,10 +131,9 @@ int main(int argc, char **argv)
 	if (rc >= 0)
 		return rc;
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	/* Before the library's first look at them. */
-	if (o.log &&
-	    (setenv("NCCL_DEBUG", "INFO", 1) || setenv("NCCL_DEBUG_SUBSYS", "INIT,ENV,NET", 1) ||
-	     setenv("NCCL_DEBUG_FILE", o.log, 1))) {
+	/* Must happen before the library first reads them. */
+	if (o.log && (setenv("NCCL_DEBUG", "INFO", 1) || setenv("NCCL_DEBUG_SUBSYS", "INIT,ENV,NET", 1) ||
+		      setenv("NCCL_DEBUG_FILE", o.log, 1))) {
 		fprintf(stderr, "setenv: out of memory\n");
 		return 1;
 	}

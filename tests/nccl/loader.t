@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Real NCCL loads Weft: every libnccl.so.2 of this machine, unmodified, runs its own plugin loader
-# on every way to name the plugin. No GPU, and no network but loopback. See tests/nccl/libnccl.h for
-# how, and for what this does not show.
+# Real NCCL loads Weft: the plugin loader of every libnccl.so.2 of this machine, unmodified, is tested with every way to
+# name the plugin. It needs no GPU, and no network except loopback. tests/nccl/libnccl.h explains the method and its
+# limits.
 #
 # NCCL_LIBRARY=FILE[:FILE...] replaces the search for the library.
 
@@ -24,7 +24,7 @@ trap 'rm -rf "$tmp"' EXIT
 mkdir "$tmp/named" "$tmp/empty"
 ln -s "$plugin" "$tmp/named/libnccl-net-weft.so"
 
-# Nothing of the caller's NCCL configuration; loopback; no adapter that needs a whole communicator.
+# Excludes the caller's NCCL configuration; uses loopback; excludes adapters that need a whole communicator.
 for name in $(compgen -e NCCL_); do
 	[ "$name" = NCCL_LIBRARY ] || unset "$name"
 done
@@ -32,13 +32,13 @@ export NCCL_CONF_FILE=/dev/null NCCL_IB_DISABLE=1 NCCL_SOCKET_IFNAME=lo
 export WEFT_NICS=lo
 base_path=${LD_LIBRARY_PATH-}
 
-# What libfabric keeps for itself is no leak of Weft's; libfabric 1.17 forgets infos of its own.
+# Memory that libfabric keeps is not a leak of Weft; libfabric 1.17 leaks some of its own infos.
 if [ "${TEST_SANITIZER-}" = address ] && [ -z "${LSAN_OPTIONS-}" ]; then
 	printf 'leak:libfabric.so\nleak:libnccl.so\n' >"$tmp/lsan"
 	export LSAN_OPTIONS="suppressions=$tmp/lsan:print_suppressions=0"
 fi
 
-# A default plugin that every process of this machine would get.
+# Does this machine have a default plugin, which every process would get?
 system_has_default_plugin() {
 	local dir
 	grep -qs NCCL_NET_PLUGIN /etc/nccl.conf ||
@@ -49,8 +49,8 @@ system_has_default_plugin() {
 	return 1
 }
 
-# Runs the loader: rounds, communicators, a working directory, then VAR=value...; the value of
-# LD_LIBRARY_PATH is put before the caller's. Leaves out, err and log in $tmp, and $status.
+# Runs the loader. Arguments: rounds, communicators, a working directory, then VAR=value...; a value of LD_LIBRARY_PATH
+# is put before the caller's. Results: out, err and log in $tmp, and $status.
 run_loader() {
 	local rounds=$1 comms=$2 dir=$3 vars=() var
 	shift 3
@@ -61,14 +61,13 @@ run_loader() {
 		esac
 	done
 	: >"$tmp/log"
-	(cd "$dir" && exec env "${vars[@]}" timeout --kill-after=10 120 \
+	(cd "$dir" && exec env "${vars[@]}" timeout --kill-after=10 900 \
 		"$loader" --rounds "$rounds" --comms "$comms" "$nccl" "$tmp/log") \
 		>"$tmp/out" 2>"$tmp/err"
 	status=$?
 }
 
-# What the loader prints when it gets, in each round, the network given for it (the last one holds
-# for the rounds that follow).
+# The loader's output if each round uses the network given for it (the last one also for all later rounds).
 expected_output() { # rounds comms network...
 	local rounds=$1 comms=$2 round comm
 	shift 2
@@ -119,7 +118,7 @@ closed_times() { # description, times: that NCCL's log says it closed the plugin
 
 socket="Socket built-in"
 
-# The newest version of the interface that a release knows, of those that Weft has.
+# The newest version of the interface that both a release and Weft support.
 abi_of() { # release as a number
 	if (($1 < 22403)); then echo 8
 	elif (($1 < 22602)); then echo 9
@@ -135,8 +134,8 @@ since() {
 	if ((code >= a * 10000 + b * 100 + c)); then echo "$weft"; else echo "$socket"; fi
 }
 
-# A path, as opposed to a file name: not before 2.21.5, and not in 2.27.3, which opens nothing
-# verbatim that does not start with "lib".
+# A path instead of a file name is accepted from 2.21.5 on, except by 2.27.3, which opens only names that start with
+# "lib" verbatim.
 paths() {
 	if ((code == 22703)); then echo "$socket"; else since 2.21.5; fi
 }
@@ -164,7 +163,7 @@ name_forms() {
 	expect "list, missing and empty entries around" 1 1 "$list_form" \
 		NCCL_NET_PLUGIN=missing,,weft,libnccl-net-other.so LD_LIBRARY_PATH="$tmp/named"
 	expect "LD_LIBRARY_PATH alone" 1 1 "$weft" LD_LIBRARY_PATH="$libs"
-	# An empty value came to mean "none" when lists came.
+	# Since the release with lists, an empty value means "none".
 	empty_form=$weft
 	((code < 22703)) || empty_form=$socket
 	expect "empty" 1 1 "$empty_form" NCCL_NET_PLUGIN= LD_LIBRARY_PATH="$libs"
@@ -190,7 +189,7 @@ life_cycle() {
 		NCCL_NET_PLUGIN=weft LD_LIBRARY_PATH="$libs"
 	expect "two rounds, by path, the link in sight" 2 2 "$path_form" \
 		NCCL_NET_PLUGIN="$plugin" LD_LIBRARY_PATH="$libs"
-	# These forget the plugin's name when they close it, and look for libnccl-net.so only.
+	# These releases forget the plugin's name when they close it, and then search for libnccl-net.so only.
 	again=$path_form
 	((code >= 22803 && code < 23000)) && ! system_has_default_plugin && again=$socket
 	expect "two rounds, by path, no link in sight" 2 1 "$path_form|$again" \
@@ -199,7 +198,7 @@ life_cycle() {
 		"$path_form" NCCL_NET_PLUGIN="$plugin" NCCL_NET_PLUGIN_REF_COUNT=1
 }
 
-# Weft that must not be used says why, once, and NCCL goes on without it.
+# If Weft cannot be used, it reports the reason once, and NCCL continues without it.
 refusal() {
 	workdir=$tmp/empty
 	expected_output 2 2 "$socket" >"$tmp/expected"
@@ -208,7 +207,7 @@ refusal() {
 	report "NCCL $version: WEFT_PROVIDER=nonsense: one line on stderr, NCCL's own network"
 }
 
-# NCCL's own parser takes what Weft gives it by NCCL_TOPO_FILE for what it is, and would say no to another thing.
+# NCCL's own parser accepts Weft's NCCL_TOPO_FILE, and rejects a file of another version.
 topology() {
 	local given=$here/../topo/p4d-nccl.xml
 	"$builddir/tests/nccl/topology" "$nccl" "$given" "$tmp/read" 2>"$tmp/err"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An unmodified libnccl.so.2 at work without a GPU: ranks as processes of this host that count as hosts of their own,
- * so that everything crosses the network plugin. What a GPU would do is device.c's and kernels.c's work.
+ * An unmodified libnccl.so.2 at work without a GPU: the ranks are processes of this host that count as separate hosts,
+ * so that all data crosses the network plugin. device.c and kernels.c do the work of the GPUs.
  */
 #include "device.h"
 
@@ -18,14 +18,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EXIT_CANNOT_DRIVE = 77, EXIT_USAGE = 2, MAX_RANKS = 8, TIMEOUT_S = 60, ERROR_WAIT_S = 30 };
+enum { EXIT_CANNOT_DRIVE = 77, EXIT_USAGE = 2, MAX_RANKS = 8, TIMEOUT_S = 600, ERROR_WAIT_S = 30 };
 enum { NCCL_IN_PROGRESS = 7, NCCL_INT8 = 0, NCCL_UINT32 = 3, NCCL_SUM = 0 };
 
 struct unique_id {
 	char bytes[128];
 };
 
-/* What the ranks share: mapped before they part. */
+/* Data shared by the ranks: mapped before they fork. */
 static struct shared {
 	struct unique_id id;
 	_Atomic int ids, arrived[64];
@@ -53,8 +53,7 @@ static void *comm;
 	do {                                                                                                           \
 		int result_ = (call);                                                                                  \
 		if (result_) {                                                                                         \
-			fprintf(stderr, "rank %d: %s returned %d: %s\n", rank, #call, result_,                         \
-				nccl.last_error(NULL));                                                                \
+			fprintf(stderr, "rank %d: %s returned %d: %s\n", rank, #call, result_, nccl.last_error(NULL)); \
 			return -1;                                                                                     \
 		}                                                                                                      \
 	} while (0)
@@ -70,7 +69,7 @@ static void wait_ms(int ms)
 	nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000l}, NULL);
 }
 
-/* All ranks; a dead one shows by the alarm. */
+/* Waits for all ranks; if one is dead, the alarm ends the wait. */
 static void barrier(void)
 {
 	_Atomic int *arrived = &shared->arrived[barriers++];
@@ -90,7 +89,7 @@ static int open_comm(void)
 	while (atomic_load(&shared->ids) < comms)
 		wait_ms(1);
 	TRY(nccl.init(&comm, nranks, shared->id, rank));
-	barrier(); /* nobody needs this id any more */
+	barrier(); /* this id is no longer needed */
 	return 0;
 }
 
@@ -114,7 +113,7 @@ static int start_exchange(const struct buffers *b, size_t bytes)
 	return 0;
 }
 
-/* Everyone to everyone, oneself included; a byte behind each buffer is watched. */
+/* Every rank sends to every rank including itself; a byte behind each buffer is checked. */
 static int exchange(size_t bytes, int round)
 {
 	struct buffers b;
@@ -190,7 +189,7 @@ static int run_allreduce(void)
 	return 0;
 }
 
-/* Receives whose data never comes are under way when the communicator is aborted; then a new one works. */
+/* The communicator is aborted while receives without matching sends are in progress; then a new one works. */
 static int run_abort(void)
 {
 	static unsigned char never[MAX_RANKS][1 << 20];
@@ -216,7 +215,7 @@ static int run_abort(void)
 	return run_alltoall();
 }
 
-/* The last rank dies while data moves; the others must learn it from NCCL, and be able to abort. */
+/* The last rank dies during transfers; NCCL must report it to the others, and they must be able to abort. */
 static int run_kill(void)
 {
 	static unsigned char data[2][MAX_RANKS][4 << 20];
@@ -251,7 +250,7 @@ static int run_kill(void)
 	return 0;
 }
 
-/* 0; 77 where this NCCL is not the one that the kernels are of; else failed. */
+/* Returns 0; 77 if the emulated kernels do not belong to this NCCL; otherwise it failed. */
 static int load(const char *path)
 {
 	void *dl = dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -308,15 +307,49 @@ static int run_rank(const char *lib, int (*act)(void))
 	return 0;
 }
 
-/* Status of all ranks together; `victim` may be killed. */
+#define OTHERS_S 60 /* time that the other ranks have to end after one that has failed */
+
+static int rank_of(const pid_t *pids, pid_t pid)
+{
+	int r = 0;
+
+	while (r < nranks && pids[r] != pid)
+		r++;
+	return r;
+}
+
+/* A rank whose peer has failed may wait for ever: NCCL's kernels look at no error. */
+static void end_others(const pid_t *pids, const bool *ended)
+{
+	for (int r = 0; r < nranks; r++)
+		if (!ended[r])
+			kill(pids[r], SIGKILL);
+}
+
+/* The status of the first rank that failed, or 0; `victim` may be killed. */
 static int wait_for_ranks(const pid_t *pids, int victim)
 {
-	int result = 0;
+	bool ended[MAX_RANKS] = {false};
+	int result = 0, left = nranks, waited_ms = 0;
 
-	for (int r = 0; r < nranks; r++) {
-		int status;
+	while (left) {
+		int status, r;
+		pid_t pid = waitpid(-1, &status, result ? WNOHANG : 0);
 
-		waitpid(pids[r], &status, 0);
+		if (pid < 0)
+			break;
+		if (!pid) {
+			usleep(100000);
+			waited_ms += 100;
+			if (waited_ms == OTHERS_S * 1000)
+				end_others(pids, ended);
+			continue;
+		}
+		r = rank_of(pids, pid);
+		if (r == nranks)
+			continue;
+		ended[r] = true;
+		left--;
 		if (r == victim && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
 			continue;
 		if (WIFSIGNALED(status))
@@ -332,7 +365,10 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		int (*act)(void);
-	} acts[] = {{"alltoall", run_alltoall}, {"allreduce", run_allreduce}, {"abort", run_abort}, {"kill", run_kill},
+	} acts[] = {{"alltoall", run_alltoall},
+		    {"allreduce", run_allreduce},
+		    {"abort", run_abort},
+		    {"kill", run_kill},
 		    {"version", NULL}};
 	int (*act)(void) = NULL;
 	bool known = false;

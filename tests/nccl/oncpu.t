@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Real NCCL at work without a GPU: an unmodified libnccl.so.2 makes communicators, connects, registers, and moves data
-# through Weft, with everything that a GPU would do emulated. See tests/nccl/device.h for how.
+# Real NCCL without a GPU: an unmodified libnccl.so.2 makes communicators, connects, registers, and moves data through
+# Weft, while all work of the GPU is emulated. tests/nccl/device.h explains the method.
 #
 # NCCL_LIBRARY=FILE[:FILE...] replaces the search for the library.
 set -u
@@ -14,7 +14,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 build=${TEST_BUILDDIR:?run by make check}
 oncpu=$build/tests/nccl/oncpu
 weft=$build/src/.libs/libnccl-net-weft.so
-# This release forgets the plugin's name when it closes it, and then looks for the link beside it.
+# This release forgets the plugin's name when it closes it, and then searches for the link beside it.
 export LD_LIBRARY_PATH=$build/src/.libs${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 faulty=$build/tests/bench/.libs/faulty_plugin.so
 work=$(mktemp -d)
@@ -27,13 +27,13 @@ esac
 for name in $(compgen -e NCCL_); do
 	[ "$name" = NCCL_LIBRARY ] || unset "$name"
 done
-# What NCCL asks of CUDA is kept small, and the kernels that are emulated are the ones that it takes.
+# These settings keep NCCL's use of CUDA small and make it select the emulated kernels.
 export NCCL_CONF_FILE=/dev/null NCCL_IB_DISABLE=1 NCCL_SOCKET_IFNAME=lo WEFT_NICS=lo
 export NCCL_CUMEM_ENABLE=0 NCCL_CUMEM_HOST_ENABLE=0 NCCL_NVLS_ENABLE=0 NCCL_RAS_ENABLE=0 NCCL_MNNVL_ENABLE=0
 export NCCL_TOPO_FILE=$here/oncpu.xml NCCL_ALGO=ring NCCL_PROTO=simple
 export NCCL_DEBUG=INFO NCCL_DEBUG_SUBSYS=INIT,NET,P2P
 
-# The first library that can be driven; else why not.
+# The first library that can be used, else the reason.
 nccl='' reason='no libnccl.so.2 found; NCCL_LIBRARY=FILE names one'
 while read -r lib; do
 	[ -e "$lib" ] || continue
@@ -52,12 +52,12 @@ echo "# $nccl"
 
 run() { # plugin, ranks, what: leaves $status, and everything said in $work/out
 	: >"$work/out"
-	# Appending: NCCL and the ranks write by descriptors of their own.
-	NCCL_NET_PLUGIN=$1 timeout --kill-after=5 100 "$oncpu" "$nccl" "$2" "$3" >>"$work/out" 2>&1
+	# Output is appended, because NCCL and the ranks use separate descriptors.
+	NCCL_NET_PLUGIN=$1 timeout --kill-after=5 900 "$oncpu" "$nccl" "$2" "$3" >>"$work/out" 2>&1
 	status=$?
 }
 
-# Exit 0, and NCCL says that every rank used Weft, and nothing else.
+# Passes if the exit status is 0 and NCCL reports that all ranks used only Weft.
 works() { # description
 	local ranks=$2 used
 	used=$(grep -c 'Using network weft' "$work/out")
@@ -88,7 +88,7 @@ for ranks in 2 4; do
 		done)"
 done
 
-# By tagged messages instead of writes; and a network that spoils data must not pass.
+# Tagged messages instead of writes; and data that the network corrupts must be detected.
 WEFT_PROTOCOL=tagged run "$weft" 2 alltoall
 works "2 ranks: all-to-all by tagged messages" 2
 export NCCL_NET=faulty

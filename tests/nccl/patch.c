@@ -19,7 +19,7 @@ enum { PAGE_BYTES = 4096, THUNKS_BYTES = 64 << 10, THUNK_BYTES = 48 };
 
 static int unsupported_result;
 
-/* Whose call this library's user ran into. */
+/* Reports the unsupported call made by the library. */
 static int unsupported(const char *name)
 {
 	fprintf(stderr, "NCCL calls %s, which the stand-in for CUDA does not have\n", name);
@@ -35,7 +35,7 @@ static unsigned char *load(unsigned char *at, unsigned char rex, unsigned char o
 	return at + 2 + sizeof(v);
 }
 
-/* Jumps by way of rax, which carries no argument. */
+/* Jumps through rax, which carries no argument. */
 static unsigned char *jump(unsigned char *at, uintptr_t to)
 {
 	at = load(at, 0x48, 0xb8, to);
@@ -56,15 +56,14 @@ static int overwrite(uintptr_t function, uintptr_t to)
 	return 0;
 }
 
-/* A function that names itself; NULL when there is no room. */
+/* A function that reports its own name; NULL if there is no room. */
 static unsigned char *make_thunk(const char *name)
 {
 	static unsigned char *next, *end;
 	unsigned char *made;
 
 	if (!next) {
-		next = mmap(NULL, THUNKS_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC,
-			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		next = mmap(NULL, THUNKS_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (next == MAP_FAILED)
 			return NULL;
 		end = next + THUNKS_BYTES;
@@ -82,7 +81,7 @@ static bool is_runtime_call(const char *name)
 	return !strncmp(name, "cuda", 4) && isupper((unsigned char)name[4]);
 }
 
-/* 1: replaced, 0: not to be replaced. */
+/* 1: replaced, 0: not to be replaced, -1: failed. */
 static int replace(const char *name, uintptr_t at, const struct patch *patches)
 {
 	uintptr_t to = 0;
@@ -113,8 +112,8 @@ static int replace_all(const unsigned char *file, uintptr_t load_address, const 
 		for (size_t s = 0; s < sections[i].sh_size / sizeof(*symbols); s++) {
 			int done = ELF64_ST_TYPE(symbols[s].st_info) != STT_FUNC || !symbols[s].st_value
 					   ? 0
-					   : replace(names + symbols[s].st_name,
-						     load_address + symbols[s].st_value, patches);
+					   : replace(names + symbols[s].st_name, load_address + symbols[s].st_value,
+						     patches);
 
 			if (done < 0)
 				return -1;
@@ -138,8 +137,7 @@ int patch_library(void *dl, const struct patch *patches, int unsupported_is)
 	}
 	fd = open(map->l_name, O_RDONLY | O_CLOEXEC);
 	/* The file stays mapped: the thunks refer to its names. */
-	file = fd < 0 || fstat(fd, &st) ? MAP_FAILED
-					: mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	file = fd < 0 || fstat(fd, &st) ? MAP_FAILED : mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (fd >= 0)
 		close(fd);
 	if (file == MAP_FAILED) {

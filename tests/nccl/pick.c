@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How each release of NCCL picks a version of the net interface, done by hand: it asks the plugin's
- *library for the newest symbol it knows, then for older ones, and takes the first
- *(src/plugin/net.cc; src/misc/nccl_net.cc or src/net.cc in older ones). What is picked is then
- *started and used as that release's core would. loader.t does the same with real NCCL, of the
- *releases that are at hand.
+ * Choice of a net interface version by each release of NCCL, re-implemented: NCCL asks the plugin's library for the
+ * newest symbol that it knows, then for older ones, and takes the first one found (src/plugin/net.cc;
+ * src/misc/nccl_net.cc or src/net.cc in older releases). The chosen table is then started and used as by that release's
+ * core. loader.t does the same with the available releases of real NCCL.
  *
- *	pick PLUGIN NEWEST     NEWEST: the newest version that PLUGIN has to have
+ *	pick PLUGIN NEWEST     NEWEST: the newest version that PLUGIN must have
  */
 #include <dlfcn.h>
 #include <inttypes.h>
@@ -18,7 +17,7 @@
 #include "exchange.h"
 #include "table.h"
 
-/* The versions that a release knows. The last row is one that does not exist yet. */
+/* The versions known to each release. The last row is a future release. */
 static const struct {
 	const char *name;
 	int oldest, newest;
@@ -27,22 +26,21 @@ static const struct {
 	{"2.28.3 to 2.29.7", 6, 11}, {"2.30.3 and later", 6, 12}, {"to come", 8, 14},
 };
 
-typedef void (*logger_fn)(int level, unsigned long flags, const char *file, int line,
-			  const char *fmt, ...);
+typedef void (*logger_fn)(int level, unsigned long flags, const char *file, int line, const char *fmt, ...);
 typedef int (*init_v8)(logger_fn);
 typedef int (*init_v10)(logger_fn, void *profiler);
 typedef int (*init_v11)(void **ctx, uint64_t comm_id, void *config, logger_fn, void *profiler);
 typedef int (*finalize_v11)(void *ctx);
 
-enum { INIT = 1, IRECV_CONSUMED = 18, FINALIZE = 20 }; /* places in a table, of 8 bytes each */
+enum { INIT = 1, IRECV_CONSUMED = 18, FINALIZE = 20 }; /* indexes into a table of 8-byte entries */
 
-static const int may_be_null[] = {8 /* regMrDmaBuf */, 17 /* getDeviceMr */, IRECV_CONSUMED,
-				  19 /* makeVDevice */, 21 /* setNetAttr */};
+static const int may_be_null[] = {8 /* regMrDmaBuf */, 17 /* getDeviceMr */, IRECV_CONSUMED, 19 /* makeVDevice */,
+				  21 /* setNetAttr */};
 
 static int tests, failed;
 
-__attribute__((format(printf, 5, 6))) static void
-on_warn(int level, unsigned long flags, const char *file, int line, const char *fmt, ...)
+__attribute__((format(printf, 5, 6))) static void on_warn(int level, unsigned long flags, const char *file, int line,
+							  const char *fmt, ...)
 {
 	va_list ap;
 
@@ -77,7 +75,7 @@ static void *symbol(void *dl, const char *what, int version)
 	return dlsym(dl, name);
 }
 
-/* 0 when there is none. */
+/* Returns the version, 0 if there is none. */
 static int pick(void *dl, int oldest, int newest, const void **out_table)
 {
 	int v;
@@ -88,7 +86,7 @@ static int pick(void *dl, int oldest, int newest, const void **out_table)
 	return 0;
 }
 
-/* The first entry that NCCL would call without asking and that is missing, or -1. */
+/* The first missing entry that NCCL would call unconditionally, or -1. */
 static int hole(const struct net_table *t)
 {
 	int n = t->version == 8 ? 19 : t->version <= 10 ? 20 : 22;
@@ -96,11 +94,9 @@ static int hole(const struct net_table *t)
 	int e;
 
 	for (e = 0; e < n; e++) {
-		for (i = 0; i < sizeof(may_be_null) / sizeof(may_be_null[0]) && may_be_null[i] != e;
-		     i++)
+		for (i = 0; i < sizeof(may_be_null) / sizeof(may_be_null[0]) && may_be_null[i] != e; i++)
 			;
-		if (i == sizeof(may_be_null) / sizeof(may_be_null[0]) &&
-		    !((void *const *)t->entries)[e])
+		if (i == sizeof(may_be_null) / sizeof(may_be_null[0]) && !((void *const *)t->entries)[e])
 			return e;
 	}
 	return -1;
@@ -108,7 +104,7 @@ static int hole(const struct net_table *t)
 
 static int start(const struct net_table *t, void **out_ctx)
 {
-	int config = -1; /* the traffic class, which is all there is in it */
+	int config = -1; /* the traffic class, the only member */
 	void *entry = ((void *const *)t->entries)[INIT];
 
 	*out_ctx = NULL;
@@ -119,15 +115,14 @@ static int start(const struct net_table *t, void **out_ctx)
 	return ((init_v11)entry)(out_ctx, 0x1234, &config, on_warn, NULL);
 }
 
-/* As one communicator after the other: started, used, ended. */
+/* Two communicators in sequence: each is started, used, ended. */
 static int use(const struct net_table *t)
 {
 	int messages = 0, round;
 	void *ctx;
 
 	for (round = 1; round <= 2; round++) {
-		if (start(t, &ctx) || exchange_run(t, t->version, (unsigned int)round, &messages) ||
-		    !messages)
+		if (start(t, &ctx) || exchange_run(t, t->version, (unsigned int)round, &messages) || !messages)
 			return -1;
 		if (t->version >= 11 && ((finalize_v11)((void *const *)t->entries)[FINALIZE])(ctx))
 			return -1;
@@ -139,13 +134,12 @@ static void try_release(void *dl, size_t i, int best, unsigned *used)
 {
 	int expected = releases[i].newest < best ? releases[i].newest : best;
 	const void *entries = NULL;
-	struct net_table t = {.version =
-				      pick(dl, releases[i].oldest, releases[i].newest, &entries)};
+	struct net_table t = {.version = pick(dl, releases[i].oldest, releases[i].newest, &entries)};
 	int missing;
 
 	t.entries = entries;
-	report(t.version == expected, "NCCL %s, which knows v%d to v%d, picks v%d",
-	       releases[i].name, releases[i].oldest, releases[i].newest, t.version);
+	report(t.version == expected, "NCCL %s, which knows v%d to v%d, picks v%d", releases[i].name,
+	       releases[i].oldest, releases[i].newest, t.version);
 	if (!t.version || *used & 1u << t.version)
 		return;
 	*used |= 1u << t.version;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The differences between versions 8 and 12 of NCCL's net interface, and nothing else. Offsets 0 to
- * 144 hold the same entries in all of them.
+ * The differences between versions 8 and 12 of NCCL's net interface. The entries at offsets 0 to 144 are the same in
+ * all of them.
  */
 #include "table.h"
 
@@ -27,9 +27,9 @@ enum entry {
 	CLOSE_LISTEN,
 };
 
-#define TAG            0
+#define TAG	       0
 #define PTR_HOST       1
-#define RECV_SIZES     64 /* what NCCL passes to test */
+#define RECV_SIZES     64 /* number of sizes passed to test by NCCL */
 #define HAS_CTX(t)     ((t)->version >= 11)
 #define HAS_CONFIG(t)  ((t)->version == 10)
 #define HAS_SIZE_T(t)  ((t)->version >= 9)
@@ -51,8 +51,7 @@ typedef int (*isend_v9)(void *, void *, size_t, int tag, void *, void **);
 typedef int (*isend_v10)(void *, void *, size_t, int tag, void *, void *phandle, void **);
 typedef int (*irecv_v8)(void *, int n, void **, int *, int *tags, void **, void **);
 typedef int (*irecv_v9)(void *, int n, void **, size_t *, int *tags, void **, void **);
-typedef int (*irecv_v10)(void *, int n, void **, size_t *, int *tags, void **, void **phandles,
-			 void **);
+typedef int (*irecv_v10)(void *, int n, void **, size_t *, int *tags, void **, void **phandles, void **);
 typedef int (*test_fn)(void *, int *, int *);
 typedef int (*close_fn)(void *);
 
@@ -74,7 +73,7 @@ static void get(const unsigned char *raw, size_t offset, void *out, size_t len_b
 int table_props(const struct net_table *t, int dev, unsigned char fill, struct table_props *out)
 {
 	unsigned char raw[256];
-	size_t shift = t->version >= 9 ? 4 : 0;      /* v9 put forceFlush in at 28 + 4 */
+	size_t shift = t->version >= 9 ? 4 : 0;	     /* v9 inserted forceFlush at 28 + 4 */
 	size_t limits = t->version >= 12 ? 104 : 88; /* after vProps, which grew in v12 */
 	int rc;
 
@@ -138,8 +137,7 @@ int table_dereg(const struct net_table *t, void *comm, void *mhandle)
 	return ((dereg_fn)fn(t, DEREG_MR))(comm, mhandle);
 }
 
-int table_isend(const struct net_table *t, void *comm, void *data, size_t size, void *mhandle,
-		void **request)
+int table_isend(const struct net_table *t, void *comm, void *data, size_t size, void *mhandle, void **request)
 {
 	any_fn f = fn(t, ISEND);
 
@@ -150,8 +148,7 @@ int table_isend(const struct net_table *t, void *comm, void *data, size_t size, 
 	return ((isend_v8)f)(comm, data, (int)size, TAG, mhandle, request);
 }
 
-int table_irecv(const struct net_table *t, void *comm, void *data, size_t size, void *mhandle,
-		void **request)
+int table_irecv(const struct net_table *t, void *comm, void *data, size_t size, void *mhandle, void **request)
 {
 	any_fn f = fn(t, IRECV);
 	int tag = TAG, size_v8 = (int)size;

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Calls through a net function table in NCCL's own version of the interface, v8 to v12, with one
- * set of arguments. What a version lacks has the value its successor gives it by default.
+ * Calls through a net function table in NCCL's own version of the interface, v8 to v12, with one set of arguments. A
+ * property missing from a version has the default value of its successor.
  *
- * Every function returns a ncclResult_t and is otherwise the entry of the same name in
- * weft/nccl_net_v8.h. Contexts (v11) and profiler handles (v10) are passed as NULL, which is what a
- * network that came through the v8 adapter, or none of NCCL's own, looks at.
+ * Every function returns a ncclResult_t and otherwise equals the entry of the same name in weft/nccl_net_v8.h. Contexts
+ * (v11) and profiler handles (v10) are passed as NULL: networks behind the v8 adapter, and NCCL's own, ignore them.
  */
 #ifndef WEFT_TESTS_TABLE_H
 #define WEFT_TESTS_TABLE_H
@@ -37,7 +36,7 @@ struct table_props {
 };
 
 int table_devices(const struct net_table *t, int *out_n);
-/* The plugin gets memory full of `fill`, so that an entry it does not write can be seen. */
+/* The plugin gets memory full of `fill`, so that unwritten properties can be detected. */
 int table_props(const struct net_table *t, int dev, unsigned char fill, struct table_props *out);
 
 int table_listen(const struct net_table *t, int dev, void *handle, void **out_comm);
@@ -47,11 +46,9 @@ int table_accept(const struct net_table *t, void *listen_comm, void **out_comm);
 int table_reg_host(const struct net_table *t, void *comm, void *data, size_t size, void **out_mh);
 int table_dereg(const struct net_table *t, void *comm, void *mhandle);
 
-/* v8 takes an int for size; sizes above 2^31 - 1 are for later tables only. */
-int table_isend(const struct net_table *t, void *comm, void *data, size_t size, void *mhandle,
-		void **request);
-int table_irecv(const struct net_table *t, void *comm, void *data, size_t size, void *mhandle,
-		void **request);
+/* v8 has an int for size; sizes above 2^31 - 1 are for later tables only. */
+int table_isend(const struct net_table *t, void *comm, void *data, size_t size, void *mhandle, void **request);
+int table_irecv(const struct net_table *t, void *comm, void *data, size_t size, void *mhandle, void **request);
 int table_test(const struct net_table *t, void *request, int *out_done, int *out_size);
 
 int table_close_send(const struct net_table *t, void *comm);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * topology LIBNCCL IN OUT: an unmodified libnccl.so.2 reads the topology file IN, as it does for NCCL_TOPO_FILE, and
- * writes what it understood to OUT. Exit: 0 done, 1 NCCL refused it, 2 usage, 77 this library can't be driven.
+ * writes its parsed form to OUT. Exit: 0 done, 1 NCCL refused it, 2 usage, 77 this library can't be used.
  */
 #include "libnccl.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libefa's binary interface as its callers see it, whatever release of the header is installed: structures
- * only ever grew, and every call tells the size that its caller knows.
+ * libefa's binary interface as seen by callers built with any release of the header: structures only ever grew, and
+ * every call passes the size known to its caller.
  */
 #ifndef WEFT_TESTS_SOFTEFA_ABI_H
 #define WEFT_TESTS_SOFTEFA_ABI_H
@@ -69,7 +69,7 @@ struct soft_efadv_mr_attr {
 	uint16_t ic_id_validity, recv_ic_id, rdma_read_ic_id, rdma_recv_ic_id;
 };
 
-/* The names under which callers find them. */
+/* The exported names for callers. */
 int efadv_query_device(struct ibv_context *context, struct soft_efadv_device_attr *attr, uint32_t bytes);
 int efadv_query_ah(struct ibv_ah *ah, struct soft_efadv_ah_attr *attr, uint32_t bytes);
 int efadv_query_mr(struct ibv_mr *mr, struct soft_efadv_mr_attr *attr, uint32_t bytes);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The clock of this process in virtual time, among those of the others.
+ * The clock of this process in virtual time, among the clocks of the others.
  *
- * What moves it is looking: a poll that finds nothing takes LOOK_NS. No packet takes less than LATENCY_NS, so a process
- * may be that far ahead of the slowest other and miss nothing, and no further: then its looks take no time until the
- * other has come along. So the clocks, in one file of the common directory, run together, and the real speed of a
- * process does not matter (a conservative simulation, as textbooks call it).
+ * A clock advances by polls: a poll without a result takes LOOK_NS. No packet takes less than LATENCY_NS, so a process
+ * can be that far ahead of the slowest other without missing a packet. At that limit its polls take no time until the
+ * other has caught up. So the clocks, in one file of the common directory, advance together, and the real speed of a
+ * process does not matter (a conservative simulation, in textbook terms).
  *
- * One that sleeps is not waited for. When it is back, its clock is set to the others'. One that is awake and does not
- * look may wait for a write, of which its memory tells: see soft_time_tick.
+ * A sleeping process is not waited for. When it wakes, its clock is set to those of the others. A process that is awake
+ * but does not call the device may be waiting for a write by reading its memory: see soft_time_tick.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -23,24 +23,24 @@
 #include "softefa.h"
 
 #define SEATS	    256
-#define SLEEPS_NS   (5 * 1000 * 1000)	 /* one that is behind for so long, in real time, and asleep, is away ... */
-#define PATIENCE_NS (10000000000ll)	 /* ... and so is one that does not look for so long */
-#define MEMORY_NS   (1000 * 1000)	 /* one that works for so long and does not look at a queue looks at its memory */
+#define SLEEPS_NS   (5 * 1000 * 1000)  /* a process this far behind, in real time, and asleep is away ... */
+#define PATIENCE_NS (10000000000ll)    /* ... and so is one that has not polled for this long */
+#define MEMORY_NS   (10 * 1000 * 1000) /* a program working for this long without a call is reading its memory */
 
 struct seat {
-	_Alignas(64) atomic_int thread; /* of the last look; 0: free */
+	_Alignas(64) atomic_int thread; /* thread of the last poll; 0: free */
 	atomic_bool away;
 	atomic_int_fast64_t ns;
 };
 
 static struct seat alone, *seats, *own = &alone;
-static atomic_int_fast64_t limit_ns; /* so far the others let us go when we last saw */
-static atomic_int_fast64_t held_ns;  /* since when they do not, in real time; 0: they do */
-static atomic_int_fast64_t awake_ns; /* when one that holds us was last seen awake, in real time */
-static atomic_uint looks; /* ever */
+static atomic_int_fast64_t limit_ns; /* limit set by the other clocks when last read */
+static atomic_int_fast64_t held_ns;  /* real time since when the limit holds us; 0: it does not */
+static atomic_int_fast64_t awake_ns; /* real time at which a process that holds us was last seen awake */
+static atomic_uint calls;	     /* the program's calls of the device so far */
 static pthread_mutex_t join_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* The state of a thread, as in /proc/N/stat; 0: there is none. */
+/* The state of a thread, as in /proc/N/stat; 0: there is no such thread. */
 static char state_of(int thread)
 {
 	char path[32], text[128] = "", *end;
@@ -90,7 +90,7 @@ void soft_clock_join(void)
 		seats = at == MAP_FAILED ? NULL : at;
 		s = seats ? claim() : NULL;
 		if (s) {
-			s->away = true; /* until it does something, when it takes the others' time */
+			s->away = true; /* until its first action, which sets its clock to those of the others */
 			s->ns = alone.ns;
 			own = s;
 		}
@@ -155,11 +155,11 @@ static void sit(void)
 	soft_clock_here();
 }
 
-/* How far the others let us go. */
+/* The limit set by the other clocks. */
 static int64_t limit(void)
 {
 	int64_t ahead = soft_setup.latency_ns > soft_setup.look_ns ? soft_setup.latency_ns : soft_setup.look_ns;
-	int64_t least = soft_time_now(); /* and not further, since one may come back */
+	int64_t least = soft_time_now(); /* and no further, since a process may come back */
 	struct seat *s;
 
 	for (s = seats; own != &alone && s < seats + SEATS; s++)
@@ -175,7 +175,7 @@ static bool asleep(const struct seat *s)
 	return !state || strchr("SDTZ", state);
 }
 
-/* Somebody is behind. Is it one that is not to be waited for? */
+/* Another process is behind: marks it as away if it should not be waited for. */
 static void held_up(int64_t next)
 {
 	int64_t now = soft_time_real_ns();
@@ -199,20 +199,30 @@ bool soft_clock_held(void)
 	return held_ns;
 }
 
-/* What this process has had of the processors. */
-static int64_t work_ns(void)
+static int64_t cpu_ns(clockid_t whose)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	clock_gettime(whose, &t);
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* CPU time used by the program: without the calling thread, which works for the device. */
+static int64_t work_ns(void)
+{
+	return cpu_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
+void soft_time_called(void)
+{
+	atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed);
 }
 
 void soft_time_tick(int64_t early)
 {
 	static int64_t worked;
 	static unsigned seen;
-	unsigned now = atomic_load_explicit(&looks, memory_order_relaxed);
+	unsigned now = atomic_load_explicit(&calls, memory_order_relaxed);
 	int64_t work = work_ns(), most;
 
 	if (!worked || now != seen) {
@@ -231,7 +241,7 @@ void soft_time_looks(void)
 
 	if (!soft_setup.timed)
 		return;
-	atomic_fetch_add_explicit(&looks, 1, memory_order_relaxed);
+	soft_time_called();
 	sit();
 	if (own != &alone && next > limit_ns)
 		limit_ns = limit();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The device's contract, by verbs calls: what the hardware enforces and stand-ins forget. Both ends are NICs of
- * this process. The device is linked in, so that its settings can be changed between tests.
+ * The device's contract, by verbs calls: rules enforced by the hardware and often missed by stand-ins. Both ends are
+ * NICs of this process. The device is linked in, so that its settings can be changed between tests.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -18,9 +18,9 @@
 
 #include "softefa/softefa.h"
 
-#define QKEY	0x1234
-#define BYTES	(4u << 20)
-#define LIMIT_US 20000000
+#define QKEY	 0x1234
+#define BYTES	 (4u << 20)
+#define LIMIT_US 300000000 /* limit for a hang; on an idle machine every step takes less than a second */
 
 struct end {
 	struct ibv_context *context;
@@ -28,16 +28,16 @@ struct end {
 	struct ibv_cq_ex *cq;
 	struct ibv_qp *qp;
 	struct ibv_qp_ex *ex;
-	struct ibv_ah *to; /* the other end */
+	struct ibv_ah *to; /* address handle of the other end */
 	struct ibv_mr *mr;
 	char *memory;
 	union ibv_gid gid;
 };
 
-/* [0] acts, [1] is acted upon. */
+/* [0] is the initiator, [1] the target. */
 struct pair {
 	struct end e[2];
-	uint32_t to_qpn; /* of [1] */
+	uint32_t to_qpn; /* queue pair number of [1] */
 };
 
 static char dir[] = "/tmp/softefa-contract-XXXXXX";
@@ -58,10 +58,16 @@ static void to_state(struct ibv_qp *qp, enum ibv_qp_state state, uint8_t rnr_ret
 static void make_qp(struct end *e, uint16_t flags)
 {
 	struct ibv_qp_init_attr_ex attr = {
-		.send_cq = ibv_cq_ex_to_cq(e->cq), .recv_cq = ibv_cq_ex_to_cq(e->cq),
-		.cap = {.max_send_wr = 16, .max_recv_wr = 8, .max_send_sge = 2, .max_recv_sge = 3,
+		.send_cq = ibv_cq_ex_to_cq(e->cq),
+		.recv_cq = ibv_cq_ex_to_cq(e->cq),
+		.cap = {.max_send_wr = 16,
+			.max_recv_wr = 8,
+			.max_send_sge = 2,
+			.max_recv_sge = 3,
 			.max_inline_data = 32},
-		.qp_type = IBV_QPT_DRIVER, .sq_sig_all = 1, .pd = e->pd,
+		.qp_type = IBV_QPT_DRIVER,
+		.sq_sig_all = 1,
+		.pd = e->pd,
 		.comp_mask = IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_SEND_OPS_FLAGS,
 		.send_ops_flags = IBV_QP_EX_WITH_SEND | IBV_QP_EX_WITH_RDMA_READ | IBV_QP_EX_WITH_RDMA_WRITE |
 				  IBV_QP_EX_WITH_RDMA_WRITE_WITH_IMM,
@@ -209,7 +215,7 @@ static uint64_t at(const struct end *e)
 	return (uintptr_t)e->memory;
 }
 
-/* True if the device has written a line with this text since the last call. */
+/* True if the device has written a log line with this text since the last call. */
 static bool logged(const char *text)
 {
 	static long seen;
@@ -253,7 +259,7 @@ static void test_send(void **state)
 	close_pair(&p);
 }
 
-/* Every byte in place before the completion, once, whatever the order and however often packets come. */
+/* Every byte is in place before the completion, exactly once, whatever the order and repetition of packets. */
 static void test_write(void **state)
 {
 	struct pair p;
@@ -268,7 +274,7 @@ static void test_write(void **state)
 		for (i = 0; i < bytes; i++)
 			p.e[0].memory[i] = (char)(i * 31 + i / 8760 + k);
 		assert_int_equal(post_write(&p, at(&p.e[0]), at(&p.e[1]), bytes, p.e[1].mr->rkey, true), 0);
-		/* Immediate data consume a receive; until there is one the sender is told to wait. */
+		/* Immediate data consume a receive; without one, the sender must wait. */
 		usleep(1000);
 		assert_false(poll_one(&p.e[1], &wc));
 		assert_int_equal(post_recv(&p.e[1], 1, 5), 0);
@@ -303,7 +309,7 @@ static void test_unsolicited(void **state)
 	close_pair(&p);
 }
 
-/* A finished read looks like a send, as libefa reports it. */
+/* A completed read is reported as a send, as by libefa. */
 static void test_read(void **state)
 {
 	struct pair p;
@@ -332,7 +338,7 @@ static void expect_send_error(struct pair *p, enum soft_status status, const cha
 		assert_true(logged(line));
 }
 
-/* Memory can be registered for what it is mapped for. */
+/* Memory can be registered only with the access rights of its mapping. */
 static void test_pinning(void **state)
 {
 	struct pair p;
@@ -390,9 +396,9 @@ static void test_remote_memory(void **state)
 	post_write(&p, at(&p.e[0]), at(&p.e[1]), 100, deaf->rkey, false);
 	expect_send_error(&p, SOFT_BAD_ADDRESS, "not registered for this access");
 	ibv_dereg_mr(deaf);
-	/* Not one byte was written. */
+	/* No byte was written. */
 	assert_int_equal(p.e[1].memory[0], 0);
-	/* A region that is gone has no key, nor has one in its place the same. */
+	/* A deregistered region has no valid key, and a region in its place has a different one. */
 	ibv_dereg_mr(p.e[1].mr);
 	p.e[1].mr = ibv_reg_mr(p.e[1].pd, p.e[1].memory, BYTES, IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_LOCAL_WRITE);
 	post_write(&p, at(&p.e[0]), at(&p.e[1]), 100, key, false);
@@ -407,7 +413,7 @@ static void test_strangers(void **state)
 
 	(void)state;
 	open_pair(&p, 64, 0, 7);
-	/* RDMA wants the initiator to be known at the target, messages do not. */
+	/* RDMA requires that the target knows the initiator; messages do not. */
 	ibv_destroy_ah(p.e[1].to);
 	p.e[1].to = NULL;
 	post_write(&p, at(&p.e[0]), at(&p.e[1]), 100, p.e[1].mr->rkey, false);
@@ -416,12 +422,12 @@ static void test_strangers(void **state)
 	post_send(&p, at(&p.e[0]), 100, p.e[0].mr->lkey);
 	assert_int_equal(next(&p.e[1]).slid, SOFT_NO_AH);
 	assert_int_equal(next(&p.e[0]).status, IBV_WC_SUCCESS);
-	/* A queue pair that has gone. */
+	/* A destroyed queue pair. */
 	ibv_destroy_qp(p.e[1].qp);
 	post_send(&p, at(&p.e[0]), 100, p.e[0].mr->lkey);
 	expect_send_error(&p, SOFT_NO_QP, NULL);
 	make_qp(&p.e[1], 0);
-	/* Nobody at all. */
+	/* An unused address. */
 	nobody = p.e[1].gid;
 	nobody.raw[9] = 99;
 	ibv_destroy_ah(p.e[0].to);
@@ -445,7 +451,7 @@ static void test_receivers(void **state)
 	expect_send_error(&p, SOFT_RECV_SHORT, "longer than the posted receive");
 	close_pair(&p);
 
-	/* With 7 it waits for ever. */
+	/* With 7 it retries forever. */
 	open_pair(&p, 64, 0, 7);
 	post_send(&p, at(&p.e[0]), 100, p.e[0].mr->lkey);
 	usleep(50000);
@@ -491,7 +497,7 @@ static void test_queues(void **state)
 		next(&p.e[0]);
 	for (i = 0; i < 8; i++)
 		next(&p.e[1]);
-	/* A queue of 16 that nobody reads keeps 16. */
+	/* An unread queue of 16 keeps 16. */
 	for (i = 0; i < 20; i++)
 		post_send(&p, (uintptr_t)text, 1, p.e[0].mr->lkey);
 	for (got = 0; poll_one(&p.e[0], &wc); got++)
@@ -537,7 +543,7 @@ static void test_generations(void **state)
 	close_pair(&p);
 }
 
-/* A dma-buf is memory behind a file descriptor, addressed from wherever its owner says. */
+/* A dma-buf is memory behind a file descriptor, at an address chosen by its owner. */
 static void test_dmabuf(void **state)
 {
 	const uint64_t iova = 0x7000000000ull;
@@ -597,7 +603,7 @@ static struct soft_context *device_of(const struct end *e)
 	return soft_context_of(e->context);
 }
 
-/* A message gets through. */
+/* Checks that a message gets through. */
 static void expect_traffic(struct pair *p)
 {
 	assert_int_equal(post_recv(&p->e[1], 10, 1), 0);
@@ -614,7 +620,7 @@ static void expect_link(const struct end *e, enum ibv_port_state state)
 	assert_int_equal(port.state, state);
 }
 
-/* What is on its way when a link goes down for good ends in error, as the hardware says it. */
+/* When a link goes down permanently, operations in flight end with the hardware's error. */
 static void test_down(void **state)
 {
 	struct pair p;
@@ -629,7 +635,7 @@ static void test_down(void **state)
 	close_pair(&p);
 }
 
-/* Of one that comes up again in time nobody notices anything, whichever end's it is. */
+/* A link that comes up again in time, at either end, causes no error. */
 static void test_up_again(void **state)
 {
 	struct pair p;
@@ -661,7 +667,7 @@ static void test_up_again(void **state)
 }
 
 /*
- * A write that was given up while the link was down may arrive when it is up again; not where its region or its queue
+ * A write that was given up while the link was down may arrive when it is up again, but not if its region or its queue
  * pair has gone by then.
  */
 static void test_ghosts(void **state)
@@ -699,7 +705,7 @@ static void test_ghosts(void **state)
 	soft_setup.ghost_percent = 0;
 }
 
-/* A dead device takes requests and says nothing more; its peers see it as one that does not answer. */
+/* A dead device accepts requests and completes none; its peers see an unresponsive device. */
 static void test_dead(void **state)
 {
 	struct pair p;
@@ -729,7 +735,10 @@ static void test_dead(void **state)
 	close_pair(&p);
 }
 
-/* Virtual time goes on for a program that looks at its memory only, and not beyond what it waits for. */
+/*
+ * Virtual time advances for a program that only reads its memory, but not beyond the traffic in flight: the write and,
+ * one latency later, its acknowledgement. A program that is not scheduled between the two sees the clock at the second.
+ */
 static void test_memory_only(void **state)
 {
 	int64_t limit = soft_now_us() + LIMIT_US, began;
@@ -745,7 +754,7 @@ static void test_memory_only(void **state)
 	assert_int_equal(post_write(&p, at(&p.e[0]), at(&p.e[1]), 1, p.e[1].mr->rkey, false), 0);
 	while (!*(volatile char *)p.e[1].memory)
 		assert_true(soft_now_us() < limit);
-	assert_in_range(soft_time_now() - began, 50000, 52000);
+	assert_in_range(soft_time_now() - began, 50000, 2 * 52000);
 	soft_setup.timed = false;
 	close_pair(&p);
 }
@@ -768,7 +777,7 @@ static void test_shared_nic(void **state)
 		packet.stamp = start + i * each;
 		assert_in_range(soft_time_arrive(c, &packet) - packet.stamp, 0, 5);
 	}
-	/* One that comes amid them is not behind them all. */
+	/* A packet that arrives among them does not wait for all of them. */
 	assert_in_range(soft_time_arrive(c, &small) - small.stamp, 0, 300);
 	for (i = 1; i <= 100; i++) {
 		packet.stamp = start + i * each;
@@ -807,16 +816,16 @@ static int clean(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_send),	    cmocka_unit_test(test_write),
-		cmocka_unit_test(test_unsolicited), cmocka_unit_test(test_read),
-		cmocka_unit_test(test_pinning),	    cmocka_unit_test(test_local_memory), cmocka_unit_test(test_remote_memory),
-		cmocka_unit_test(test_strangers),   cmocka_unit_test(test_receivers),
-		cmocka_unit_test(test_queues),	    cmocka_unit_test(test_states),
-		cmocka_unit_test(test_generations), cmocka_unit_test(test_dmabuf),
-		cmocka_unit_test(test_events),	    cmocka_unit_test(test_down),
-		cmocka_unit_test(test_up_again),    cmocka_unit_test(test_ghosts),
-		cmocka_unit_test(test_memory_only), cmocka_unit_test(test_shared_nic),
-		cmocka_unit_test(test_dead),
+		cmocka_unit_test(test_send),	      cmocka_unit_test(test_write),
+		cmocka_unit_test(test_unsolicited),   cmocka_unit_test(test_read),
+		cmocka_unit_test(test_pinning),	      cmocka_unit_test(test_local_memory),
+		cmocka_unit_test(test_remote_memory), cmocka_unit_test(test_strangers),
+		cmocka_unit_test(test_receivers),     cmocka_unit_test(test_queues),
+		cmocka_unit_test(test_states),	      cmocka_unit_test(test_generations),
+		cmocka_unit_test(test_dmabuf),	      cmocka_unit_test(test_events),
+		cmocka_unit_test(test_down),	      cmocka_unit_test(test_up_again),
+		cmocka_unit_test(test_ghosts),	      cmocka_unit_test(test_memory_only),
+		cmocka_unit_test(test_shared_nic),    cmocka_unit_test(test_dead),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# What a message costs the device, by its size: work requests, doorbells, completions and bytes on the wire, of both
-# processes together, counted by the software EFA device as the difference of two runs. Run by make softefa-counts, which
-# prints the table of docs/performance.md. COUNT_PLUGINS: plugins' shared objects (Weft); COUNT_RAW=0 leaves out raw
-# libfabric; COUNT_SIZES.
+# The costs of a message on the device, by size: work requests, doorbells, completions and bytes on the network, of both
+# processes together, counted by the software EFA device as the difference of two runs. make softefa-counts runs it and
+# prints the table of docs/performance.md. COUNT_PLUGINS: shared objects of other plugins; COUNT_RAW=0 omits raw
+# libfabric; COUNT_SIZES: the sizes.
 set -eu
 cd "${TEST_BUILDDIR:?run by make softefa-counts}"
 tmp=$(mktemp -d)
@@ -12,7 +12,7 @@ mkdir "$tmp/dir"
 export SOFTEFA_DIR=$tmp/dir SOFTEFA_SYSFS=$tmp/sys SOFTEFA_GENERATION=${SOFTEFA_GENERATION-1}
 export WEFT_PROVIDER=${WEFT_PROVIDER-efa} WEFT_NICS='rdma*' FI_EFA_USE_DEVICE_RDMA=1
 
-# Messages, bytes, options -> requests, doorbells, completions, bytes on the wire
+# Messages, bytes, options -> requests, doorbells, completions, bytes on the network.
 run() {
 	local n=$1 bytes=$2
 	shift 2
@@ -27,7 +27,7 @@ run() {
 		END { print wrs, bells, done, bytes }'
 }
 
-# What one message more costs.
+# The costs of one additional message.
 each() { # bytes, options
 	local bytes=$1 few=100 many=500
 	shift

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Completion queues. As with the hardware a queue that overflows loses completions for ever. A poll shows one
- * completion, which stays readable until the next poll, also after the poll has ended.
+ * Completion queues. As with the hardware, an overflowing queue permanently loses completions. A poll shows one
+ * completion, which stays readable until the next poll, even after the poll has ended.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -55,7 +55,7 @@ void soft_cq_add(struct soft_cq *cq, const struct soft_completion *done)
 		cq->overrun = true;
 		return;
 	}
-	/* In the order of virtual time, where there is one. */
+	/* In the order of virtual time, if it is on. */
 	for (i = cq->count++; i && slot(cq, i - 1)->stamp > done->stamp; i--)
 		*slot(cq, i) = *slot(cq, i - 1);
 	*slot(cq, i) = *done;
@@ -129,6 +129,7 @@ static void end_poll(struct ibv_cq_ex *ibv)
 	(void)ibv;
 }
 
+/* clang-format off */
 static enum ibv_wc_opcode read_opcode(struct ibv_cq_ex *ibv) { return cq_of(ibv)->now.opcode; }
 static uint32_t read_vendor_err(struct ibv_cq_ex *ibv) { return cq_of(ibv)->now.status; }
 static uint32_t read_byte_len(struct ibv_cq_ex *ibv) { return cq_of(ibv)->now.bytes; }
@@ -138,13 +139,14 @@ static uint32_t read_src_qp(struct ibv_cq_ex *ibv) { return cq_of(ibv)->now.src_
 static uint32_t read_slid(struct ibv_cq_ex *ibv) { return cq_of(ibv)->now.ah; }
 static uint8_t read_sl(struct ibv_cq_ex *ibv) { (void)ibv; return 0; }
 static uint8_t read_path_bits(struct ibv_cq_ex *ibv) { (void)ibv; return 0; }
+/* clang-format on */
 
 static unsigned read_wc_flags(struct ibv_cq_ex *ibv)
 {
 	return cq_of(ibv)->now.has_imm ? IBV_WC_WITH_IMM : 0;
 }
 
-/* The device tells the source only when it has no address handle for it. */
+/* The device reports the source's GID only if it has no address handle for it. */
 static int read_sgid(struct soft_efadv_cq *efadv, union ibv_gid *sgid)
 {
 	struct soft_cq *cq = soft_owner(efadv, struct soft_cq, efadv);
@@ -164,11 +166,21 @@ struct ibv_cq_ex *soft_cq_create(struct ibv_context *context, struct ibv_cq_init
 {
 	struct soft_context *c = soft_context_of(context);
 	const struct ibv_cq_ex table = {
-		.context = context, .channel = attr->channel, .cq_context = attr->cq_context,
-		.start_poll = start_poll, .next_poll = next_poll, .end_poll = end_poll,
-		.read_opcode = read_opcode, .read_vendor_err = read_vendor_err, .read_byte_len = read_byte_len,
-		.read_imm_data = read_imm_data, .read_qp_num = read_qp_num, .read_src_qp = read_src_qp,
-		.read_wc_flags = read_wc_flags, .read_slid = read_slid, .read_sl = read_sl,
+		.context = context,
+		.channel = attr->channel,
+		.cq_context = attr->cq_context,
+		.start_poll = start_poll,
+		.next_poll = next_poll,
+		.end_poll = end_poll,
+		.read_opcode = read_opcode,
+		.read_vendor_err = read_vendor_err,
+		.read_byte_len = read_byte_len,
+		.read_imm_data = read_imm_data,
+		.read_qp_num = read_qp_num,
+		.read_src_qp = read_src_qp,
+		.read_wc_flags = read_wc_flags,
+		.read_slid = read_slid,
+		.read_sl = read_sl,
 		.read_dlid_path_bits = read_path_bits,
 	};
 	struct soft_cq *cq;
@@ -233,7 +245,7 @@ SOFT_EXPORT struct soft_efadv_cq *efadv_cq_from_ibv_cq_ex(struct ibv_cq_ex *ibv)
 	return &cq_of(ibv)->efadv;
 }
 
-/* The queue's memory is not laid out as the hardware's: callers must poll by the calls. */
+/* The queue's memory layout differs from the hardware's: callers must poll by the calls. */
 SOFT_EXPORT int efadv_query_cq(struct ibv_cq *cq, void *attr, uint32_t bytes)
 {
 	(void)cq, (void)attr, (void)bytes;
@@ -295,7 +307,7 @@ SOFT_EXPORT struct ibv_comp_channel *ibv_create_comp_channel(struct ibv_context 
 	fcntl(ends[1], F_SETFL, O_NONBLOCK);
 	channel->context = context;
 	channel->fd = ends[0];
-	channel->refcnt = ends[1]; /* no caller may read it, so it keeps the other end */
+	channel->refcnt = ends[1]; /* never read by callers, so it can hold the other end */
 	return channel;
 }
 

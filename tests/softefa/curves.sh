@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# A simulation: latency and bandwidth, one way and both, from 8 B to 64 MiB of a Weft channel over the four NICs of a p5's
-# first GPU, and of raw libfabric over one of them, in the software EFA device's virtual time. Run by make softefa-curves;
-# prints the tables of docs/performance.md. What SOFTEFA_* sets is kept: SOFTEFA_NICS, SOFTEFA_LATENCY_NS, SOFTEFA_RATE.
-# CURVE_VERSUS: another plugin's shared object, on all NICs, instead of raw libfabric, and for collectives of CURVE_RANKS (8)
-# processes, too. WEFT_PROVIDER: efa or efa-direct.
+# A simulation: latency and bandwidth, one way and both ways, from 8 B to 64 MiB, of a Weft comm over the four NICs of a
+# p5's first GPU, and of raw libfabric over one of them, in the virtual time of the software EFA device. make
+# softefa-curves runs it; it prints the tables of docs/performance.md. SOFTEFA_NICS, SOFTEFA_LATENCY_NS and SOFTEFA_RATE
+# are used if set. CURVE_VERSUS: the shared object of another plugin, on all NICs, in place of raw libfabric; it is also
+# compared in collectives of CURVE_RANKS (8) processes. WEFT_PROVIDER: efa or efa-direct.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 cd "${TEST_BUILDDIR:?run by make softefa-curves}"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The list of devices, open and close, what they say of themselves; and the thread that moves packets while
- * the program does not call: one-sided traffic needs nobody at its target.
+ * The list of devices, open and close, their attributes; and the thread that moves packets while the program makes no
+ * calls: one-sided traffic needs no activity at its target.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,16 +14,16 @@
 
 #undef ibv_query_port
 
-#define TICK_NS	      300000
-#define FILES_TICKS   300 /* between two writings of the counters' files */
+#define TICK_NS	    300000
+#define FILES_TICKS 300 /* ticks between two updates of the counter files */
 
 static struct soft_device devices[SOFT_NICS_MAX];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* The opened devices; the lock is taken before any context's. */
+/* The opened devices; this lock is taken before any context's. */
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct soft_context *contexts;
-static int64_t early_ns; /* the first write that is on its way, in virtual time; the ticker's */
+static int64_t early_ns; /* time of the first write in flight, in virtual time; the ticker's */
 static bool ticking;
 static pthread_t ticker;
 
@@ -37,13 +37,15 @@ void soft_contexts_each(void (*f)(struct soft_context *c))
 	pthread_mutex_unlock(&list_lock);
 }
 
-/* Nobody waits for a context that is busy: its own caller moves it. */
+/* A busy context is skipped: its own caller makes progress. */
 static void move(struct soft_context *c)
 {
 	int64_t early;
 
-	if (pthread_mutex_trylock(&c->lock))
+	if (pthread_mutex_trylock(&c->lock)) {
+		soft_time_called();
 		return;
+	}
 	soft_progress(c);
 	early = soft_setup.timed && !c->inherited && !c->closed && !c->dead ? soft_rx_early(c) : INT64_MAX;
 	early_ns = early < early_ns ? early : early_ns;
@@ -72,8 +74,8 @@ static void *tick(void *unused)
 }
 
 /*
- * A child process has none of this. Its parent's devices go on; what the child closes, if it does, must leave
- * no trace in memory or files that the parent and its peers share, and the lock on a port is the parent's.
+ * A child process inherits none of this. Its parent's devices go on; a close by the child must leave no trace in memory
+ * or files shared by the parent and its peers, and the lock on a port is the parent's.
  */
 static void forget(void)
 {
@@ -91,7 +93,7 @@ static void forget(void)
 	ticking = false;
 }
 
-/* Link-local, as the hardware's; the host number makes processes look like machines. */
+/* Link-local, like the hardware's; the host number makes processes look like machines. */
 static void set_gid(struct soft_device *d)
 {
 	const uint32_t host = soft_setup.host;
@@ -130,8 +132,8 @@ static void make_devices(void)
 		snprintf(d->ibv.dev_name, sizeof(d->ibv.dev_name), "uverbs%d", i);
 		snprintf(d->ibv.dev_path, sizeof(d->ibv.dev_path), "%s/class/infiniband_verbs/uverbs%d",
 			 soft_sysfs_path(), i);
-		snprintf(d->ibv.ibdev_path, sizeof(d->ibv.ibdev_path), "%s/class/infiniband/%s",
-			 soft_sysfs_path(), d->ibv.name);
+		snprintf(d->ibv.ibdev_path, sizeof(d->ibv.ibdev_path), "%s/class/infiniband/%s", soft_sysfs_path(),
+			 d->ibv.name);
 		set_gid(d);
 	}
 	pthread_atfork(NULL, NULL, forget);
@@ -179,8 +181,13 @@ static int query_port(struct ibv_context *context, uint8_t port, struct ibv_port
 	uint64_t lane_mbps = c->device->nic->speed_mbps / 4;
 	struct ibv_port_attr attr = {
 		.state = soft_port_is_down(c) ? IBV_PORT_DOWN : IBV_PORT_ACTIVE,
-		.max_mtu = IBV_MTU_4096, .active_mtu = IBV_MTU_4096, .gid_tbl_len = 1,
-		.max_msg_sz = soft_setup.mtu, .pkey_tbl_len = 1, .max_vl_num = 1, .phys_state = 5,
+		.max_mtu = IBV_MTU_4096,
+		.active_mtu = IBV_MTU_4096,
+		.gid_tbl_len = 1,
+		.max_msg_sz = soft_setup.mtu,
+		.pkey_tbl_len = 1,
+		.max_vl_num = 1,
+		.phys_state = 5,
 		.active_width = 2, /* four lanes */
 	};
 
@@ -223,9 +230,12 @@ SOFT_EXPORT int ibv_query_device(struct ibv_context *context, struct ibv_device_
 SOFT_EXPORT int efadv_query_device(struct ibv_context *context, struct soft_efadv_device_attr *attr, uint32_t bytes)
 {
 	const struct soft_efadv_device_attr full = {
-		.max_sq_wr = SOFT_SEND_DEPTH, .max_rq_wr = SOFT_RECV_DEPTH,
-		.max_sq_sge = SOFT_SEND_SGES, .max_rq_sge = SOFT_RECV_SGES,
-		.inline_buf_size = SOFT_INLINE, .device_caps = soft_setup.caps,
+		.max_sq_wr = SOFT_SEND_DEPTH,
+		.max_rq_wr = SOFT_RECV_DEPTH,
+		.max_sq_sge = SOFT_SEND_SGES,
+		.max_rq_sge = SOFT_RECV_SGES,
+		.inline_buf_size = SOFT_INLINE,
+		.device_caps = soft_setup.caps,
 		.max_rdma_size = soft_setup.caps & SOFT_CAP_READ ? SOFT_RDMA_MAX : 0,
 	};
 
@@ -244,13 +254,6 @@ SOFT_EXPORT int efadv_get_max_rq_depth(struct ibv_context *context, void *attr, 
 {
 	(void)context, (void)attr, (void)bytes;
 	return SOFT_RECV_DEPTH / SOFT_RECV_SGES;
-}
-
-SOFT_EXPORT void *efadv_create_comp_cntr(struct ibv_context *context, void *attr, void *efa, uint32_t bytes)
-{
-	(void)context, (void)attr, (void)efa, (void)bytes;
-	errno = EOPNOTSUPP;
-	return NULL;
 }
 
 SOFT_EXPORT int ibv_query_gid(struct ibv_context *context, uint8_t port, int index, union ibv_gid *gid)
@@ -318,7 +321,7 @@ SOFT_EXPORT struct ibv_context *ibv_open_device(struct ibv_device *device)
 	return &c->verbs.context;
 }
 
-/* What replies to others are still to be sent; everything of ours ended with its queue pair. */
+/* Frees pending replies to others; all operations of our own ended with their queue pairs. */
 static void free_ops(struct soft_context *c)
 {
 	uint32_t i;
@@ -329,8 +332,8 @@ static void free_ops(struct soft_context *c)
 }
 
 /*
- * A provider may close its devices when the process ends, while another thread still polls: real queues stay mapped
- * then, and so does this. True: it is to stay.
+ * A provider may close its devices at the end of the process while another thread still polls. Real queues stay mapped
+ * then, and so do these. True: it must stay.
  */
 static bool still_used(struct soft_context *c)
 {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Links that go down, for a moment or for ever, and NICs that die, under libfabric and under Weft: a short outage is not
-# noticed, a long one ends in an error that says what is wrong, and nothing waits for ever.
+# Links that go down, for a moment or permanently, and NICs that die, under libfabric and under Weft: short outages are
+# ridden out, long ones end in an error that names the cause, and no process waits forever.
 # shellcheck disable=SC2086 # several options in one variable
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -28,7 +28,7 @@ passes() { # description, assignments and command
 	fi
 }
 
-# All ranks end, in error, with Weft's word for the cause; `timeout` has not ended them.
+# Passes if all ranks end with an error and Weft's message of the cause, before `timeout` ends them.
 fails() { # description, what is said, assignments and command
 	local what=$1 words=$2 out rc
 	shift 2
@@ -48,8 +48,8 @@ passes "a short outage, Weft by tagged messages" $brief SOFTEFA_GENERATION=0 $su
 passes "a short outage, Weft by writes" $brief SOFTEFA_GENERATION=1 WEFT_PROTOCOL=rma FI_EFA_USE_DEVICE_RDMA=1 \
 	$suite --only 'data/[!l]*' --only memory/parts
 
-# Of what was under way it may be a message that fails, or the word of a receive.
-lost='\(failed\|nothing reaches the peer any more\) ('
+# Either a message in flight or a clear-to-send may fail.
+lost='\(failed\|messages to the peer are lost\|could not be delivered\) ('
 for generation in 0 1; do
 	export SOFTEFA_GENERATION=$generation
 	fails "generation $generation: a link goes down for ever" "$lost" SOFTEFA_LINK=0:100 $all_reduce
@@ -58,7 +58,7 @@ for generation in 0 1; do
 	fails "generation $generation: the NICs die" WEFT_NIC_TIMEOUT WEFT_NIC_TIMEOUT=1 SOFTEFA_KILL=0:100 $all_reduce
 done
 
-# One of two ranks loses its NIC, while it sends and receives. The other one's NIC may not notice, but its rank does.
+# One of two ranks loses its NIC while it sends and receives. The other rank detects this even if its NIC does not.
 if out=$(softefa WEFT_NIC_TIMEOUT=1 MASTER_ADDR=127.0.0.1 MASTER_PORT=$((20000 + RANDOM % 12000)) WORLD_SIZE=2 bash -c "
 	RANK=0 $all_reduce & SOFTEFA_KILL=0:100 RANK=1 $all_reduce; one=\$?; wait \$!; zero=\$?
 	echo \"# ended with \$zero and \$one\"; [ \$zero -gt 0 ] && [ \$one -gt 0 ]" 2>&1) && grep -q WEFT_NIC_TIMEOUT <<<"$out"; then
@@ -67,7 +67,7 @@ else
 	bad "one rank's NIC dies: both end" "$out"
 fi
 
-# One of a device's four NICs: the others go on, but the messages have a part on each.
+# One of a device's four NICs dies: the others still work, but each message has a stripe on every NIC.
 softefa_machine p5.48xlarge 0
 fails "one of four rails dies" WEFT_NIC_TIMEOUT WEFT_NIC_TIMEOUT=1 SOFTEFA_KILL=2:100 $all_reduce
 fails "the link of one of four rails goes down" "$lost" SOFTEFA_LINK=2:100 $all_reduce

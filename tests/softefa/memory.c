@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Protection domains, memory regions, address handles. A key names a slot and how often the slot was used. */
+/* Protection domains, memory regions, address handles. A key identifies a slot and the number of its uses. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +11,16 @@
 #define SLOT_BITS 18 /* of the 24 bits of a key */
 
 #undef ibv_reg_mr
+
+/* For tests (tests/elastic): the regions of this process that are registered now. */
+static atomic_long registered;
+
+SOFT_EXPORT long softefa_registrations(void);
+
+SOFT_EXPORT long softefa_registrations(void)
+{
+	return atomic_load(&registered);
+}
 
 SOFT_EXPORT struct ibv_pd *ibv_alloc_pd(struct ibv_context *context)
 {
@@ -40,7 +50,7 @@ SOFT_EXPORT int ibv_dealloc_pd(struct ibv_pd *ibv)
 	return 0;
 }
 
-/* Puts a region into a free slot and gives it keys. */
+/* Puts a region into a free slot and assigns its keys. */
 static int mr_enter(struct soft_context *c, struct soft_mr *mr)
 {
 	static atomic_uint uses;
@@ -84,10 +94,11 @@ static bool may_touch(uintptr_t at, int how)
 	return !madvise((void *)(at / page * page), page, how);
 }
 
-/* Whether the device could pin the memory, as far as its ends and a kernel from 5.14 on tell. */
+/* True if the device could pin the memory, as far as its ends and a kernel from 5.14 on can show. */
 static bool pinnable(void *addr, size_t length, unsigned access)
 {
-	int how = access & (IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE) ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
+	int how =
+		access & (IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE) ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
 
 	return (may_touch((uintptr_t)addr, how) && may_touch((uintptr_t)addr + length - 1, how)) ||
 	       !may_touch((uintptr_t)&soft_setup, how);
@@ -102,7 +113,7 @@ static struct ibv_mr *mr_new(struct ibv_pd *pd, void *addr, size_t length, uint6
 
 	if (soft_port_refuses(c))
 		return NULL;
-	/* What the hardware cannot do is refused unless it is marked as optional. */
+	/* Flags that the hardware does not support are refused unless marked as optional. */
 	if (!length || (access & ~(known | IBV_ACCESS_OPTIONAL_RANGE))) {
 		soft_count(c, REG_MR_ERR, 1);
 		soft_log("registering %zu bytes with access 0x%x: the device has no such access", length, access);
@@ -133,6 +144,7 @@ static struct ibv_mr *mr_new(struct ibv_pd *pd, void *addr, size_t length, uint6
 		errno = -err;
 		return NULL;
 	}
+	atomic_fetch_add(&registered, 1);
 	return &mr->ibv;
 }
 
@@ -147,8 +159,8 @@ SOFT_EXPORT struct ibv_mr *ibv_reg_mr(struct ibv_pd *pd, void *addr, size_t leng
 	return mr_new(pd, addr, length, (uintptr_t)addr, (unsigned)access);
 }
 
-SOFT_EXPORT struct ibv_mr *ibv_reg_dmabuf_mr(struct ibv_pd *pd, uint64_t offset, size_t length, uint64_t iova,
-					     int fd, int access)
+SOFT_EXPORT struct ibv_mr *ibv_reg_dmabuf_mr(struct ibv_pd *pd, uint64_t offset, size_t length, uint64_t iova, int fd,
+					     int access)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE), before = offset % page;
 	struct soft_mr *mr;
@@ -181,13 +193,14 @@ SOFT_EXPORT int ibv_dereg_mr(struct ibv_mr *ibv)
 	if (mr->mapping)
 		munmap(mr->mapping, mr->mapping_bytes);
 	free(mr);
+	atomic_fetch_sub(&registered, 1);
 	return 0;
 }
 
 SOFT_EXPORT int efadv_query_mr(struct ibv_mr *mr, struct soft_efadv_mr_attr *attr, uint32_t bytes)
 {
 	(void)mr;
-	/* Nothing is known about the way into the memory, as in a virtual machine with one interconnect. */
+	/* The interconnect to the memory is unknown, as in a virtual machine with one interconnect. */
 	memset(attr, 0, bytes < sizeof(*attr) ? bytes : sizeof(*attr));
 	return 0;
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two processes exchange verified messages over libfabric, whatever the provider, with nothing of Weft:
+ * Two processes exchange verified messages over libfabric, with any provider and without any code of Weft:
  *   pingpong [--provider P] [--domain NAME] [--fabric NAME] [--count N] [--bytes N]... [--tagged | --write]
  *            [--kill N]
- * Each direction sends a message and waits for the other's. --write moves them by RMA write with immediate
- * data. With --kill, which means --tagged, the second process kills itself after N messages, and the first prints
- * the error that it gets instead of a completion. A peer that only waits hears nothing of a death, so the first
- * sends a small message now and then while it waits. Exit status 0: all arrived as they should, or the error came.
+ * Each direction sends a message and waits for the other's. --write transfers them by RMA write with immediate data.
+ * With --kill, which implies --tagged, the second process kills itself after N messages, and the first prints the
+ * resulting error completion. A peer that only waits does not notice a death, so the first sends a small message now
+ * and then while it waits. Exit status 0: all messages arrived correctly, or the error came.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -31,7 +31,7 @@
 #include <rdma/fi_tagged.h>
 
 #define ADDR_BYTES 64
-#define LIMIT_S	   60
+#define LIMIT_S	   600
 
 enum mode { MODE_MSG, MODE_TAGGED, MODE_WRITE };
 
@@ -44,7 +44,7 @@ static struct {
 	unsigned kill_after;
 } want = {.provider = "efa", .count = 20};
 
-/* What the other side needs to know. */
+/* Data needed by the other side. */
 struct hello {
 	char addr[ADDR_BYTES];
 	size_t addr_bytes;
@@ -62,11 +62,11 @@ struct side {
 	fi_addr_t peer;
 	struct hello theirs;
 	bool child;
-	char *memory; /* what is sent, then what is received */
+	char *memory; /* the send buffer, followed by the receive buffer */
 	size_t room;
 	unsigned sent, received;
 	struct fi_context2 tx, rx[2], probe;
-	bool probing; /* it is on its way */
+	bool probing; /* a probe is in flight */
 };
 
 static void fail(const char *what, int err)
@@ -124,7 +124,7 @@ static void open_side(struct side *s)
 	must("fi_mr_reg", fi_mr_reg(s->domain, s->memory, 2 * s->room, access, 0, 0, 0, &s->mr, NULL));
 }
 
-/* Addresses go over a socket pair. */
+/* Exchanges addresses over a socket pair. */
 static void meet(struct side *s, int fd)
 {
 	struct hello mine = {.addr_bytes = ADDR_BYTES, .base = (uintptr_t)rx_memory(s), .key = fi_mr_key(s->mr)};
@@ -138,12 +138,12 @@ static void meet(struct side *s, int fd)
 		fail("meeting", -EPIPE);
 	if (fi_av_insert(s->av, s->theirs.addr, 1, &s->peer, 0, NULL) != 1)
 		fail("fi_av_insert", -FI_EINVAL);
-	/* Nobody starts before both know each other. */
+	/* Both sides start only once each knows the other. */
 	if (write(fd, &ready, 1) != 1 || read(fd, &ready, 1) != 1)
 		fail("meeting", -EPIPE);
 }
 
-/* Reads the queue once. False: an error completion came, which was printed. */
+/* Reads the queue once. False: an error completion came and was printed. */
 static bool progress(struct side *s)
 {
 	struct fi_cq_data_entry done[8];
@@ -169,7 +169,7 @@ static bool progress(struct side *s)
 	return true;
 }
 
-/* A message that nobody receives: it has a tag of its own. */
+/* A message without a matching receive: it has a tag of its own. */
 static void probe(struct side *s)
 {
 	ssize_t err;
@@ -256,7 +256,7 @@ static bool recv_one(struct side *s, size_t bytes, unsigned round)
 	return true;
 }
 
-/* The messages; true if all came. */
+/* Exchanges the messages; true if all arrived. */
 static bool exchange(struct side *s)
 {
 	unsigned round = 0, i;
@@ -265,9 +265,8 @@ static bool exchange(struct side *s)
 	post_recv(s, want.sizes[0]);
 	for (k = 0; k < want.size_count; k++)
 		for (i = 0; i < want.count; i++, round++) {
-			size_t bytes = want.sizes[k], next = i + 1 < want.count || k + 1 == want.size_count
-								     ? bytes
-								     : want.sizes[k + 1];
+			size_t bytes = want.sizes[k],
+			       next = i + 1 < want.count || k + 1 == want.size_count ? bytes : want.sizes[k + 1];
 
 			if (s->child && want.kill_after && round == want.kill_after)
 				kill(getpid(), SIGKILL);
@@ -308,7 +307,7 @@ static int run(bool child, int fd)
 	meet(&s, fd);
 	all = exchange(&s);
 	if (all) {
-		/* The provider's own last packets need this side, until the other has finished too. */
+		/* The provider's own last packets need this side until the other has finished, too. */
 		if (write(fd, &bye, 1) != 1)
 			fail("parting", -EPIPE);
 		while (recv(fd, &bye, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN)
@@ -330,10 +329,11 @@ static void usage(void)
 
 static void parse(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"provider", 1, NULL, 'p'}, {"domain", 1, NULL, 'd'}, {"fabric", 1, NULL, 'f'},
-		{"count", 1, NULL, 'c'},    {"bytes", 1, NULL, 'b'},  {"tagged", 0, NULL, 't'},
-		{"write", 0, NULL, 'w'},    {"kill", 1, NULL, 'k'},   {NULL, 0, NULL, 0}};
+	static const struct option options[] = {{"provider", 1, NULL, 'p'}, {"domain", 1, NULL, 'd'},
+						{"fabric", 1, NULL, 'f'},   {"count", 1, NULL, 'c'},
+						{"bytes", 1, NULL, 'b'},    {"tagged", 0, NULL, 't'},
+						{"write", 0, NULL, 'w'},    {"kill", 1, NULL, 'k'},
+						{NULL, 0, NULL, 0}};
 	int o;
 
 	while ((o = getopt_long(argc, argv, "", options, NULL)) >= 0) {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ports: how opened devices find each other. Below the common directory each GID has a directory, in it
+ * Ports: the meeting points of opened devices. Each GID has a directory below the common directory, with
  *   p<pid>-<n>/        a port: one opened device of one process
- *   p<pid>-<n>/page    its page; its process holds a lock on it, so that the kernel tells when it is gone
- *   p<pid>-<n>/ring-*  rings that others have made to send to it (wire.c)
- *   qp<number>         a link to the port that has this queue pair
+ *   p<pid>-<n>/page    its page; its process holds a lock on it, which the kernel releases at the end of the process
+ *   p<pid>-<n>/ring-*  rings made by others to send to it (wire.c)
+ *   qp<number>         a link to the port of this queue pair
  */
 #include <dirent.h>
 #include <errno.h>
@@ -55,7 +55,7 @@ bool soft_file_is_locked(int fd)
 	return fcntl(fd, F_OFD_GETLK, &lock) || lock.l_type != F_UNLCK;
 }
 
-/* True if the port in this directory has a living process. */
+/* True if the port in this directory belongs to a living process. */
 static bool port_lives(const char *path)
 {
 	char page[256];
@@ -183,7 +183,7 @@ int soft_port_open(struct soft_context *c)
 	snprintf(fresh, sizeof(fresh), "%s/%s/.new-%d-%u", soft_setup.dir, gid, (int)getpid(), n);
 	snprintf(page, sizeof(page), "%s/page", fresh);
 	c->port.lock_fd = -1;
-	/* Somebody who tidies up may remove a directory that is still empty. */
+	/* A concurrent sweep may remove a directory that is still empty. */
 	for (turn = 0, err = -ENOENT; err == -ENOENT && turn < 10; turn++) {
 		snprintf(path, sizeof(path), "%s/%s", soft_setup.dir, gid);
 		err = make_dir(soft_setup.dir);
@@ -198,7 +198,7 @@ int soft_port_open(struct soft_context *c)
 	if (!err) {
 		c->port.page->gid = c->device->gid;
 		c->port.page->magic = SOFT_MAGIC;
-		/* Seen by others only once it is locked, or they would take it for dead. */
+		/* Visible to others only once it is locked; otherwise they would take it for dead. */
 		if (fcntl(c->port.lock_fd, F_OFD_SETLK, &lock) || rename(fresh, path))
 			err = -errno;
 	}
@@ -218,7 +218,7 @@ void soft_port_leave(struct soft_context *c)
 	if (!c->inherited) {
 		remove_port(path);
 		*strrchr(path, '/') = 0;
-		rmdir(path); /* the last one */
+		rmdir(path); /* succeeds for the last port only */
 	}
 	if (c->port.lock_fd >= 0)
 		close(c->port.lock_fd);
@@ -308,4 +308,3 @@ void soft_port_release(struct soft_context *c, uint32_t qpn)
 	soft_qp_path(&c->device->gid, qpn, path);
 	unlink(path);
 }
-

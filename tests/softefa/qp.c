@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Queue pairs: their life, their receives, and requests posted as lists. wr.c has those built call by call. */
+/* Queue pairs: their life, their receives, and requests posted as lists. wr.c has the requests built call by call. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +22,8 @@ struct soft_qp *soft_qp_find(struct soft_context *c, uint32_t qpn)
 }
 
 /*
- * Claims a number nobody has: the low byte is unique in the context, for programs that use it as an index,
- * the high one is random, so that a restarted process does not get its forerunner's mail.
+ * Claims an unused number: the low byte is unique in the context, for programs that use it as an index; the high byte
+ * is random, so that a restarted process does not get its predecessor's messages.
  */
 static int claim_number(struct soft_context *c, struct soft_qp *qp)
 {
@@ -132,7 +132,8 @@ SOFT_EXPORT struct ibv_qp *efadv_create_qp_ex(struct ibv_context *context, struc
 	uint16_t flags = efa && bytes >= offsetof(struct soft_efadv_qp_attr, sl) ? efa->flags : 0;
 	struct ibv_qp *qp;
 
-	if (flags & ~SOFT_QP_UNSOLICITED || (efa && bytes >= sizeof(*efa) && efa->wr_flags & ~(uint64_t)SOFT_WR_HINTS) ||
+	if (flags & ~SOFT_QP_UNSOLICITED ||
+	    (efa && bytes >= sizeof(*efa) && efa->wr_flags & ~(uint64_t)SOFT_WR_HINTS) ||
 	    (flags & SOFT_QP_UNSOLICITED && !(soft_setup.caps & SOFT_CAP_UNSOLICITED))) {
 		errno = EOPNOTSUPP;
 		return NULL;
@@ -188,7 +189,7 @@ SOFT_EXPORT struct soft_efadv_qp *efadv_qp_from_ibv_qp_ex(struct ibv_qp_ex *ibv)
 	return &qp->efadv;
 }
 
-/* The queues' memory is not laid out as the hardware's: callers must post by the calls. */
+/* The queues' memory layout differs from the hardware's: callers must post by the calls. */
 SOFT_EXPORT int efadv_query_qp_wqs(struct ibv_qp *qp, void *sq, void *rq, uint32_t bytes)
 {
 	(void)qp, (void)sq, (void)rq, (void)bytes;
@@ -201,18 +202,22 @@ SOFT_EXPORT int ibv_query_qp_data_in_order(struct ibv_qp *qp, enum ibv_wr_opcode
 	return 0;
 }
 
-/* The states may only follow each other as the hardware allows. */
+/* True if the hardware allows this change of state. */
 static bool may_become(enum ibv_qp_state from, enum ibv_qp_state to)
 {
-	return to == IBV_QPS_RESET || to == IBV_QPS_ERR || from == to || (from == IBV_QPS_RESET && to == IBV_QPS_INIT) ||
-	       (from == IBV_QPS_INIT && to == IBV_QPS_RTR) || (from == IBV_QPS_RTR && to == IBV_QPS_RTS) ||
-	       (from == IBV_QPS_SQD && to == IBV_QPS_RTS) || (from == IBV_QPS_RTS && to == IBV_QPS_SQD);
+	return to == IBV_QPS_RESET || to == IBV_QPS_ERR || from == to ||
+	       (from == IBV_QPS_RESET && to == IBV_QPS_INIT) || (from == IBV_QPS_INIT && to == IBV_QPS_RTR) ||
+	       (from == IBV_QPS_RTR && to == IBV_QPS_RTS) || (from == IBV_QPS_SQD && to == IBV_QPS_RTS) ||
+	       (from == IBV_QPS_RTS && to == IBV_QPS_SQD);
 }
 
 static void flush_recvs(struct soft_qp *qp)
 {
-	struct soft_completion done = {.qp = qp, .qpn = qp->ibv.qp_base.qp_num, .status = SOFT_FLUSHED,
-				       .opcode = IBV_WC_RECV, .ah = SOFT_NO_AH};
+	struct soft_completion done = {.qp = qp,
+				       .qpn = qp->ibv.qp_base.qp_num,
+				       .status = SOFT_FLUSHED,
+				       .opcode = IBV_WC_RECV,
+				       .ah = SOFT_NO_AH};
 
 	for (; qp->recv_count; qp->recv_count--) {
 		done.wr_id = qp->recvs[qp->recv_head].wr_id;
@@ -339,7 +344,7 @@ int soft_qp_post_send(struct ibv_qp *ibv, struct ibv_send_wr *wr, struct ibv_sen
 			err = qp->batch_error;
 		if (!err)
 			continue;
-		/* Those before it are posted all the same. */
+		/* The requests before it are still posted. */
 		*bad = wr;
 		qp->batch_error = 0;
 		soft_qp_drop(qp, before);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the environment asks for; log lines; dice. */
+/* Settings from the environment; log lines; dice. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -16,13 +16,13 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static atomic_uint_fast64_t rolls[DICE_KINDS];
 
 /*
- * The generations EFA v1 to v4: the part id, what they can do and their NICs' speed. Real programs must ask
- * for capabilities and never judge by the id; here the table is how the hardware came to be.
+ * The generations EFA v1 to v4: part id, capabilities and NIC speed. Real programs must query the capabilities and
+ * never judge by the id; this table lists the hardware as it was released.
  */
 static const struct {
 	uint32_t part_id, caps;
 	uint64_t speed_mbps;
-	uint64_t latency_ns; /* one way, of a small message; public figures are given in docs/softefa.md */
+	uint64_t latency_ns; /* one-way latency of a small message; public figures are in docs/softefa.md */
 } generations[] = {
 	{0xefa0, SOFT_CAP_READ | SOFT_CAP_RNR_RETRY | SOFT_CAP_SGID, 100000, 10000},
 	{0xefa1, SOFT_CAP_READ | SOFT_CAP_RNR_RETRY | SOFT_CAP_SGID | SOFT_CAP_WRITE | SOFT_CAP_UNSOLICITED, 100000,
@@ -103,8 +103,8 @@ static void get_nics(void)
 
 	if (!value) {
 		soft_setup.nic_count = 1;
-		soft_setup.nics[0] = (struct soft_nic){
-			.device = 6, .speed_mbps = generations[soft_setup.generation].speed_mbps};
+		soft_setup.nics[0] =
+			(struct soft_nic){.device = 6, .speed_mbps = generations[soft_setup.generation].speed_mbps};
 		return;
 	}
 	do {
@@ -122,7 +122,7 @@ static void get_nics(void)
 	} while (*end);
 }
 
-/* "1:2:3" into n numbers or fewer, of which the first is a NIC's; the others stay. */
+/* Parses "1:2:3" into at most n numbers, the first of which is a NIC's; missing ones keep their values. */
 static struct soft_nic *parse_fault(const char *at, const char *end, uint64_t *out, int n)
 {
 	const char *stop;
@@ -161,7 +161,7 @@ static void get_faults(const char *name, int numbers, const char *wants)
 	} while (*end);
 }
 
-/* Per NIC; without SOFTEFA_TIME all of it stays 0. */
+/* Per NIC; all stay 0 without SOFTEFA_TIME. */
 static void get_time(void)
 {
 	soft_setup.timed = get_number("TIME", 0, 1, 0);
@@ -208,7 +208,7 @@ void soft_setup_load(void)
 	pthread_once(&once, load);
 }
 
-/* One write, so that lines of several processes do not mix. */
+/* A single write, so that lines of several processes do not mix. */
 void soft_log(const char *format, ...)
 {
 	static atomic_uint lines;

@@ -1,22 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# For scripts that run programs on the software EFA device: source it after tap.bash, in the build directory.
+# For scripts that run programs on the software EFA device. Source it after tap.bash, in the build directory.
 
 softefa_so=$PWD/tests/softefa/.libs/libsoftefa.so
 softefa_machines=$(cd "$(dirname "${BASH_SOURCE[0]}")/../topo/machines" && pwd)
 
-# Why nothing can run on the device here, or nothing.
+# The libfabric of the tests, and the providers that it loads from files.
+softefa_libfabric() {
+	local library
+	library=$(ldd tests/softefa/.libs/pingpong tests/softefa/pingpong 2>/dev/null |
+		awk '/libfabric/ { print $3; exit }')
+	echo "$library"
+	find "$(dirname "$library")/libfabric" -name '*-fi.so' 2>/dev/null
+}
+
+# Prints the reason if the device is unusable here.
 softefa_missing() {
 	if [ ! -e "$softefa_so" ]; then
 		echo "built without the headers of libibverbs"
 	elif [ "${TEST_SANITIZER-}" = thread ]; then
 		echo "ThreadSanitizer and a preloaded library do not go together"
-	elif ! ldd tests/softefa/.libs/pingpong tests/softefa/pingpong 2>/dev/null | grep -q libefa; then
+	elif ! softefa_libfabric | xargs ldd 2>/dev/null | grep -q libefa; then
 		echo "libfabric has no efa provider"
 	fi
 }
 
-# Ends the script unless the device can be used; else gives it a directory and a log of its own, and softefa.
+# Ends the script if the device is unusable; else gives the script a directory, a log and the function softefa.
 softefa_need() {
 	local why
 	why=$(softefa_missing)
@@ -32,18 +41,19 @@ softefa_need() {
 		SOFTEFA_LOSS SOFTEFA_DUPLICATE SOFTEFA_DEAD_MS SOFTEFA_KILL SOFTEFA_SYSFS SOFTEFA_MTU \
 		SOFTEFA_TIME SOFTEFA_LATENCY_NS SOFTEFA_LOOK_NS SOFTEFA_RATE
 	softefa_preload=$softefa_so
-	# The address sanitizer's library wants to be the first.
+	# The address sanitizer's library must be the first.
 	[ "${TEST_SANITIZER-}" != address ] ||
 		softefa_preload="$(${TEST_CC:-cc} -print-file-name=libasan.so) $softefa_so"
 }
 
-# Runs a command, which may start with assignments, on the device.
+# Runs a command on the device; assignments may precede the command.
 softefa() {
 	: >"$SOFTEFA_LOG"
-	env LD_PRELOAD="$softefa_preload" FI_PROVIDER=efa timeout 120 env "$@"
+	env LD_PRELOAD="$softefa_preload" FI_PROVIDER=efa timeout 1200 env "$@"
 }
 
-# A machine of tests/topo: its tree for Weft, and its NICs, or those of one of Weft's devices, for the software device.
+# Uses a machine of tests/topo: its tree for Weft, and all its NICs, or those of one of Weft's devices, for the software
+# device.
 softefa_machine() { # name, device (all)
 	export WEFT_TOPOLOGY=$softefa_machines/$1.xml
 	# "  NIC 0000:4f:00.0  rdmap79s0, 100 Gb/s  -> device 0"

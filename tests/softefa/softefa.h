@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The software EFA device: a shared object that takes the place of libibverbs and libefa, so that libfabric's
- * own efa provider finds EFA devices on a machine that has none, between the processes of that machine. Its
- * manual is docs/softefa.md. This header is shared by its files; nobody else needs it.
+ * The software EFA device: a shared object that takes the place of libibverbs and libefa, so that libfabric's own efa
+ * provider finds EFA devices on a machine without any and uses them between the processes of that machine.
+ * docs/softefa.md is the manual. This header is for the device's own files only.
  *
  * The rooms, each of which may call those above it:
- *   setup.c     what the environment asks for; log lines; dice
- *   clocks.c    this process's clock in virtual time, among the others'
- *   time.c      what traffic takes of virtual time; the clock that the program sees
- *   port.c      ports: opened devices as others see them, by files
+ *   setup.c     settings from the environment; log lines; dice
+ *   clocks.c    this process's clock in virtual time, among the clocks of the others
+ *   time.c      virtual time taken by traffic; the clock as seen by the program
+ *   port.c      ports: opened devices as seen by others, through files
  *   wire.c      peers, and rings of packets between ports in shared memory
  *   sysfs.c     the files that describe the devices, and their counters
  *   memory.c    protection domains, memory regions, address handles
  *   cq.c        completion queues
  *   srd_*.c     the transport: messages become packets in any order, and completions
  *   qp.c        queue pairs and work requests
- *   device.c    the list of devices, open and close, the thread that moves what nobody waits for
+ *   absent.c    calls for objects that the device does not support
+ *   device.c    the list of devices, open and close, the thread that moves packets while no call does
  *
- * One lock, the context's, covers all that belongs to an opened device. Functions below want it held unless
- * they say otherwise. No lock is shared between processes: a killed one cannot stop another.
+ * A single lock, the context's, covers all parts of an opened device. The functions below require it unless they say
+ * otherwise. No lock is shared between processes: a killed process cannot stop another.
  */
 #ifndef WEFT_TESTS_SOFTEFA_H
 #define WEFT_TESTS_SOFTEFA_H
@@ -45,16 +46,16 @@
 #define SOFT_AHS	1024
 #define SOFT_MRS	262144
 #define SOFT_RDMA_MAX	(1u << 30)
-#define SOFT_WINDOW	64 /* the most packets or messages among which one is chosen */
+#define SOFT_WINDOW	64 /* largest number of packets or messages among which one is chosen */
 #define SOFT_NO_AH	0xffff
 
 #define SOFT_EXPORT __attribute__((visibility("default")))
 /* The structure of type `type` whose member `member` is at ptr. */
-#define soft_owner(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define soft_owner(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 /* ---- setup.c ---- */
 
-/* The device's status codes: what ends up in a completion's vendor error. */
+/* The device's status codes, reported as a completion's vendor error. */
 enum soft_status {
 	SOFT_OK = 0,
 	SOFT_FLUSHED = 1,
@@ -75,23 +76,23 @@ enum soft_status {
 struct soft_nic {
 	unsigned domain, bus, device, function;
 	uint64_t speed_mbps;
-	uint64_t kill_after; /* work requests until it is dead; 0: never */
-	uint64_t down_after, down_ms; /* ... until its link goes down, and for how long; 0: for ever */
+	uint64_t kill_after;	      /* work requests before it dies; 0: never */
+	uint64_t down_after, down_ms; /* work requests before its link goes down, and the duration; 0: forever */
 };
 
 struct soft_setup {
-	char dir[96]; /* where processes meet */
-	const char *sysfs; /* NULL: a private place */
+	char dir[96];	   /* the common directory of all processes */
+	const char *sysfs; /* NULL: a private directory */
 	uint32_t host;
 	unsigned generation;
 	uint32_t part_id;
 	uint32_t caps; /* EFADV_DEVICE_ATTR_CAPS_* */
 	uint32_t mtu;
 	uint64_t seed;
-	unsigned window; /* of reordering; 1: in order */
+	unsigned window; /* window of reordering; 1: in order */
 	unsigned rnr_percent, loss_percent, duplicate_percent, ghost_percent;
 	uint64_t dead_ms;
-	bool timed; /* virtual time, with the three that follow */
+	bool timed; /* virtual time is on, with the three settings that follow */
 	int64_t latency_ns, request_ns, look_ns;
 	struct soft_nic nics[SOFT_NICS_MAX];
 	int nic_count;
@@ -102,10 +103,10 @@ extern struct soft_setup soft_setup;
 /* Reads SOFTEFA_*, once. On a bad value: one line on stderr, then abort. Any thread. */
 void soft_setup_load(void);
 
-/* One line for people, on stderr or in $SOFTEFA_LOG; the first 50 of a process. Any thread. */
+/* Prints one line on stderr or into $SOFTEFA_LOG; only the first 50 of a process. Any thread. */
 void soft_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Independent streams of chance. Each depends on the seed, the process's host number and how often it was asked. */
+/* Independent random streams. Each depends on the seed, the process's host number and the number of earlier rolls. */
 enum soft_dice { DICE_ORDER, DICE_RNR, DICE_LOSS, DICE_DUPLICATE, DICE_GHOST, DICE_NAME, DICE_KINDS };
 uint64_t soft_roll(enum soft_dice dice, uint64_t below);
 bool soft_percent(enum soft_dice dice, unsigned percent);
@@ -115,6 +116,7 @@ int64_t soft_now_us(void);
 /* ---- counters: kept per context, written to files by sysfs.c ---- */
 
 /* In the order of the names in sysfs.c. */
+/* clang-format off */
 enum soft_counter {
 	TX_BYTES, TX_PKTS, RX_BYTES, RX_PKTS, RX_DROPS,
 	SEND_BYTES, SEND_WRS, RECV_BYTES, RECV_WRS,
@@ -122,7 +124,7 @@ enum soft_counter {
 	RDMA_WRITE_WRS, RDMA_WRITE_BYTES, RDMA_WRITE_WR_ERR, RDMA_WRITE_RECV_BYTES,
 	RETRANS_BYTES, RETRANS_PKTS, RETRANS_TIMEOUT_EVENTS, UNRESPONSIVE_REMOTE_EVENTS,
 	IMPAIRED_REMOTE_CONN_EVENTS,
-	/* The hardware has no such files. They compare programs, and show that faults take place. */
+	/* Not among the hardware's files. They compare programs, and show that faults take place. */
 	DOORBELLS, COMPLETIONS, OVERTAKEN, NOT_READY,
 	PORT_COUNTERS,
 	/* of the device rather than its port */
@@ -130,34 +132,35 @@ enum soft_counter {
 	ALLOC_PD_ERR, CREATE_QP_ERR, CREATE_CQ_ERR, REG_MR_ERR, ALLOC_UCONTEXT_ERR, CREATE_AH_ERR, MMAP_ERR,
 	SOFT_COUNTERS
 };
+/* clang-format on */
 
 /* ---- port.c, wire.c ---- */
 
 enum soft_packet_type {
-	PACKET_PAD, /* nothing: the rest of the ring's memory */
+	PACKET_PAD, /* padding: the rest of the ring's memory */
 	PACKET_SEND,
-	PACKET_DATAGRAM, /* a send that nobody acknowledges */
+	PACKET_DATAGRAM, /* a send without an acknowledgement */
 	PACKET_WRITE,
-	PACKET_READ,	 /* a request */
+	PACKET_READ, /* a request */
 	PACKET_READ_DATA,
 	PACKET_ACK,
-	PACKET_CANCEL, /* nothing more of this message will come */
+	PACKET_CANCEL, /* no more packets of this message will come */
 };
 
 enum { PACKET_HAS_IMM = 1, PACKET_REPEATED = 2 };
 
-/* What goes over the wire, before `len` bytes of payload. */
+/* Header of a packet, before `len` bytes of payload. */
 struct soft_packet {
 	uint8_t type, flags, status, spare;
 	uint16_t src_qpn, dst_qpn;
 	uint32_t len;
 	uint32_t imm;
-	uint64_t id;	 /* of the message at its sender, or at the reader */
-	uint64_t addr;	 /* of the message's first byte at the target */
-	uint64_t offset; /* of this payload in the message */
+	uint64_t id;	 /* id of the message at its sender, or of the read at the reader */
+	uint64_t addr;	 /* address of the message's first byte at the target */
+	uint64_t offset; /* offset of this payload in the message */
 	uint64_t total;
 	uint32_t rkey, qkey;
-	int64_t stamp; /* in virtual time: when its last byte arrives */
+	int64_t stamp; /* arrival time of its last byte, in virtual time */
 };
 _Static_assert(sizeof(struct soft_packet) == 64, "rings keep packets on 64-byte boundaries");
 
@@ -165,123 +168,128 @@ struct soft_page;
 struct soft_ring;
 struct soft_pending;
 
-/* Another port, or our own: what we send it and what it sends us. Kept until the context closes. */
+/* Another port, or our own: our packets to it and its packets to us. Kept until the context closes. */
 struct soft_peer {
 	struct soft_peer *next;
 	char name[96]; /* below soft_setup.dir */
 	union ibv_gid gid;
 	struct soft_page *page; /* NULL before the first send to it */
-	int lock_fd;	/* -1: a port of this process */
+	int lock_fd;		/* -1: a port of this process */
 	struct soft_ring *in, *out;
 	size_t in_bytes, out_bytes;
-	bool hopeless; /* we cannot reach it: no shared memory */
-	STAILQ_HEAD(, soft_pending) backlog; /* packets that found no room */
-	unsigned flying;  /* operations of ours that wait for it */
+	bool hopeless;			     /* unreachable: no shared memory */
+	STAILQ_HEAD(, soft_pending) backlog; /* packets that found no room in the ring */
+	unsigned flying;		     /* our operations that wait for it */
 	bool responded;
-	bool gone;	  /* nothing from or to it will ever move again */
-	bool reported;	  /* its silence has been logged */
-	int64_t silent_us; /* since when it is gone, or its link or ours down; 0: it is there */
-	LIST_HEAD(, soft_partial) partials; /* its writes that have arrived in part */
+	bool gone;			    /* no packet from or to it will ever move again */
+	bool reported;			    /* its silence has been logged */
+	int64_t silent_us;		    /* time since when it is gone, or its link or ours down; 0: it is present */
+	LIST_HEAD(, soft_partial) partials; /* its writes that have partly arrived */
 };
 
-/* What others know of a context. */
+/* The part of a context that is visible to others. */
 struct soft_port {
 	char name[96];
 	struct soft_page *page;
 	int lock_fd;
-	uint32_t seen; /* the page's count of new rings that we have looked at */
+	uint32_t seen; /* the page's count of rings, as far as they have been accepted */
 };
 
 struct soft_context;
 
-/* Makes the context visible to others. 0 or negative errno, said. */
+/* Makes the context visible to others. Returns 0 or a negative errno, logged. */
 int soft_port_open(struct soft_context *c);
-/* Others see it no more. */
+/* Hides it from others. */
 void soft_port_leave(struct soft_context *c);
-/* Accepts a half-opened one. */
+/* Accepts a half-opened port. */
 void soft_port_close(struct soft_context *c);
 /* True while the context's link is down. */
 bool soft_port_is_down(const struct soft_context *c);
-/* For so many milliseconds; 0: for ever. What is on its way to it stays on its way. */
+/* Takes the link down for so many milliseconds; 0: forever. Packets in flight to it stay in flight. */
 void soft_port_down(struct soft_context *c, uint64_t ms);
-/* The device falls silent: it takes requests and never completes one, and refuses all else. */
+/* The device falls silent: it accepts requests but completes none, and refuses all other calls. */
 void soft_port_die(struct soft_context *c);
-/* True, and errno EIO, for anything that is asked of a dead device. Without the lock. */
+/* True, with errno EIO, for any call on a dead device. Without the lock. */
 bool soft_port_refuses(const struct soft_context *c);
 
-/* Claims a number; -EEXIST when somebody alive has it. */
+/* Claims a number; -EEXIST if a living process has it. */
 int soft_port_claim(struct soft_context *c, uint32_t qpn);
 void soft_port_release(struct soft_context *c, uint32_t qpn);
 
 /*
- * The peer that has this queue pair, or NULL: *out_known tells whether its device exists at all. Looks up
- * names in the file system on first use only.
+ * The peer with this queue pair, or NULL; *out_known tells whether its device exists at all. Looks up names in the file
+ * system on first use only.
  */
 struct soft_peer *soft_peer_find(struct soft_context *c, const union ibv_gid *gid, uint32_t qpn, bool *out_known);
-/* True when nothing from or to this peer will ever move again. A system call. */
+/* True if no packet from or to this peer will ever move again. A system call. */
 bool soft_peer_is_gone(const struct soft_peer *p);
 /* True while its link is down. */
 bool soft_peer_is_down(const struct soft_peer *p);
 void soft_peers_free(struct soft_context *c);
-/* Accepts rings that others have made for us. */
+/* Accepts rings made by others for us. */
 void soft_peers_accept(struct soft_context *c);
 
 /*
- * Room for a packet with len bytes after it in the ring to the peer, or NULL: full. What is written there is
- * on its way after soft_ring_push. Neither is for packets that answer others: soft_reply never fails.
+ * Room for a packet with len bytes after it in the ring to the peer; NULL if it is full. soft_ring_push sends the
+ * packet written there. Neither is for replies: soft_reply never fails.
  */
 struct soft_packet *soft_ring_room(struct soft_context *c, struct soft_peer *p, size_t len);
 void soft_ring_push(struct soft_context *c, struct soft_peer *p, const struct soft_packet *packet);
 void soft_reply(struct soft_context *c, struct soft_peer *p, const struct soft_packet *packet);
-/* Sends what soft_reply had to keep. */
+/* Sends the replies kept by soft_reply. */
 void soft_backlog_run(struct soft_context *c, struct soft_peer *p);
 
 /* The next packet from a peer, or NULL. It stays until soft_ring_pop. */
 struct soft_packet *soft_ring_peek(struct soft_peer *p);
 void soft_ring_pop(struct soft_peer *p, const struct soft_packet *packet);
-/* All that we have sent and the peer has not yet seen is given up; and whether the next packet from it has been. */
+/*
+ * Gives up all packets that we have sent and the peer has not yet seen. The other: true if the next packet from the
+ * peer has been given up.
+ */
 void soft_ring_void(struct soft_peer *p);
 bool soft_ring_is_void(const struct soft_peer *p);
 
-/* Removes what killed processes have left in the common directory. */
+/* Removes the remains of killed processes from the common directory. */
 void soft_dir_sweep(void);
 void soft_tree_remove(const char *path);
-/* Makes a file and locks it until the process ends. A descriptor, or -1 and errno. */
+/* Creates a file and locks it until the process ends. Returns a descriptor, or -1 and errno. */
 int soft_lock_file(const char *path);
 
-/* ---- clocks.c: this process's clock, in ns of virtual time; without that it stands at 0 ---- */
+/* ---- clocks.c: this process's clock, in ns of virtual time; stands at 0 if virtual time is off ---- */
 
-/* From then on it runs with the others'. */
+/* From then on, the clock advances with the others. */
 void soft_clock_join(void);
-/* In a child process: it is not the parent's. */
+/* Called in a child process, which does not use the parent's clock. */
 void soft_clock_forked(void);
 int64_t soft_time_now(void);
 void soft_time_reach(int64_t stamp);
-/* The process does something; if it was away, its clock is first set to the others'. Any thread. */
+/* The process is active; if it was away, its clock is first set to those of the others. Any thread. */
 void soft_clock_here(void);
-/* Whether it waits for another process, which is behind. Any thread. */
+/* True while it waits for another process that is behind. Any thread. */
 bool soft_clock_held(void);
-/* It looks for completions and finds none, which takes a little. Any thread. */
+/* A poll has found no completion, which takes a little time. Any thread. */
 void soft_time_looks(void);
+/* The program calls the device, so it does not read its memory only. Any thread. */
+void soft_time_called(void);
 
 /*
- * Called by the ticker. A program that looks at no queue may look at its memory, for a write that would be there at `early`
- * (INT64_MAX: none is on its way): then its time goes on.
+ * Called by the ticker. A program that works without calling the device may read its memory instead, for a write that
+ * arrives at `early` (INT64_MAX: none is in flight): its time then advances.
  */
 void soft_time_tick(int64_t early);
 
-/* ---- time.c: what traffic takes of virtual time; without it all stamps are 0 ---- */
+/* ---- time.c: virtual time taken by traffic; all stamps are 0 if virtual time is off ---- */
 
-/* The process got or does something. */
+/* The process gets or does something. */
 void soft_time_acts(void);
-/* A request that was posted then: when the NIC takes it. */
+/* The time at which the NIC takes a request posted at `posted`. */
 int64_t soft_time_start(struct soft_context *c, int64_t posted);
-/* A packet with `bytes` of payload of a request that started then: its stamp. */
+/* The stamp of a packet with `bytes` of payload, of a request that started at `start`. */
 int64_t soft_time_leave(struct soft_context *c, int64_t start, uint64_t bytes);
-/* A packet is here: when it is in place. */
+/* The time at which an arrived packet is in place. */
 int64_t soft_time_arrive(struct soft_context *c, const struct soft_packet *packet);
 void soft_time_free(struct soft_context *c);
-/* CLOCK_MONOTONIC as it really is. */
+/* The real CLOCK_MONOTONIC. */
 int64_t soft_time_real_ns(void);
 
 /* ---- memory.c ---- */
@@ -293,7 +301,7 @@ struct soft_pd {
 struct soft_mr {
 	struct ibv_mr ibv;
 	uint64_t iova;
-	char *base; /* of our own mapping for a dma-buf, else of the application's memory */
+	char *base; /* our own mapping for a dma-buf, otherwise the application's memory */
 	unsigned access;
 	void *mapping; /* NULL: not a dma-buf */
 	size_t mapping_bytes;
@@ -311,8 +319,8 @@ struct soft_ah_slot {
 };
 
 /*
- * The memory behind [addr, addr + len) of a region with that key, which must allow `access` (0: reading by
- * the device itself) and belong to pd (NULL: any). NULL if there is none; *out_why then says so in words.
+ * The memory behind [addr, addr + len) of the region with that key, which must allow `access` (0: reads by the device
+ * itself) and belong to pd (NULL: any). NULL if there is none, with the reason in *out_why.
  */
 char *soft_mr_resolve(struct soft_context *c, const struct ibv_pd *pd, uint32_t key, uint64_t addr, uint64_t len,
 		      unsigned access, const char **out_why);
@@ -340,26 +348,26 @@ struct soft_cq {
 	struct soft_completion *ring;
 	uint32_t size, head, count; /* size: a power of two */
 	bool overrun, armed;
-	struct soft_completion now; /* what a poll shows */
+	struct soft_completion now; /* the completion shown by a poll */
 };
 
-/* Queues a completion; one too many is lost and said. cq NULL: nothing. */
+/* Queues a completion; if the queue is full, the completion is lost and that is logged. cq NULL: no effect. */
 void soft_cq_add(struct soft_cq *cq, const struct soft_completion *done);
-/* Forgets the completions of a queue pair that goes away. */
+/* Drops the completions of a destroyed queue pair. */
 void soft_cq_purge(struct soft_cq *cq, const struct soft_qp *qp);
-/* Through the context's table (create_cq_ex); takes the lock. */
+/* Called through the context's table (create_cq_ex); takes the lock. */
 struct ibv_cq_ex *soft_cq_create(struct ibv_context *context, struct ibv_cq_init_attr_ex *attr);
 int soft_cq_poll(struct ibv_cq *cq, int count, struct ibv_wc *wc);
 int soft_cq_arm(struct ibv_cq *cq, int solicited_only);
 
-/* ---- srd_tx.c: what we send; srd_rx.c: what arrives ---- */
+/* ---- srd_tx.c: outgoing traffic; srd_rx.c: incoming traffic ---- */
 
 enum soft_op_kind { OP_SEND, OP_WRITE, OP_READ, OP_READ_REPLY };
 
-/* A message in flight, or a read of somebody else's that we answer. */
+/* A message in flight, or our answer to a read by a peer. */
 struct soft_op {
 	TAILQ_ENTRY(soft_op) link; /* in one of the context's lists */
-	TAILQ_HEAD(soft_ops, soft_op) *list;
+	TAILQ_HEAD(soft_ops, soft_op) * list;
 	uint64_t id;
 	enum soft_op_kind kind;
 	struct soft_qp *qp; /* NULL: a reply */
@@ -374,38 +382,38 @@ struct soft_op {
 	char data[SOFT_INLINE];
 	uint64_t len, remote_addr;
 	uint32_t rkey;
-	unsigned tries; /* after receiver not ready */
-	int64_t due_us; /* not before, while it rests */
+	unsigned tries;		  /* number of retries after "receiver not ready" */
+	int64_t due_us;		  /* earliest time to send, while it rests */
 	int64_t start_ns, end_ns; /* in virtual time; the end: as far as it is known */
-	uint64_t got;	/* of a read */
-	uint64_t remote_id; /* of a reply: the reader's */
-	/* Its packets: those in `window` have had their turn in the count but are not yet sent. */
+	uint64_t got;		  /* bytes received by a read */
+	uint64_t remote_id;	  /* of a reply: the reader's id */
+	/* Its packets: those in `window` are counted in `next` but not yet sent. */
 	uint32_t packets, next, windowed;
 	uint32_t window[SOFT_WINDOW];
 };
 
-/* Zeroed but for its number; NULL without memory. */
+/* Zeroed except its id; NULL without memory. */
 struct soft_op *soft_op_new(struct soft_context *c);
-/* The operation with that id, or NULL when it is over. */
+/* The operation with that id, or NULL once it is over. */
 struct soft_op *soft_op_find(struct soft_context *c, uint64_t id);
-/* Checks and starts it; errors become completions. op->gid and dst_qpn say where to. */
+/* Checks and starts it; errors become completions. op->gid and dst_qpn are the destination. */
 void soft_op_start(struct soft_context *c, struct soft_op *op);
-/* Its end: a completion, unless it is a reply. Frees it. */
+/* Ends it with a completion, unless it is a reply. Frees it. */
 void soft_op_finish(struct soft_context *c, struct soft_op *op, enum soft_status status);
-/* Waits, then sends everything again. */
+/* Waits, then sends all of it again. */
 void soft_op_again(struct soft_context *c, struct soft_op *op, int64_t after_us);
-/* Ends or forgets the operations of a queue pair. */
+/* Ends or drops the operations of a queue pair. */
 void soft_ops_flush(struct soft_context *c, struct soft_qp *qp, bool complete);
 void soft_tx_run(struct soft_context *c);
-/* Looks for peers that have gone, now and then. */
+/* Checks now and then for peers that have gone. */
 void soft_tx_watch(struct soft_context *c);
 
 void soft_rx_run(struct soft_context *c);
-/* In virtual time, when the first write is in place that the program may wait for by looking at its memory; INT64_MAX: none. */
+/* In virtual time: arrival of the first write that the program may detect by reading its memory; INT64_MAX: none. */
 int64_t soft_rx_early(struct soft_context *c);
 void soft_partials_free(struct soft_peer *p);
 
-/* Moves everything that can move. */
+/* Moves all packets that can move. */
 void soft_progress(struct soft_context *c);
 
 /* ---- qp.c ---- */
@@ -420,7 +428,7 @@ struct soft_qp {
 	struct ibv_qp_ex ibv;
 	struct soft_efadv_qp efadv;
 	struct soft_context *context;
-	struct soft_qp *next; /* of the context */
+	struct soft_qp *next; /* next queue pair of the context */
 	bool datagram, unsolicited;
 	enum ibv_qp_state state;
 	uint32_t qkey, rnr_retry;
@@ -440,19 +448,19 @@ int soft_qp_post_send(struct ibv_qp *qp, struct ibv_send_wr *wr, struct ibv_send
 int soft_qp_post_recv(struct ibv_qp *qp, struct ibv_recv_wr *wr, struct ibv_recv_wr **bad);
 /* wr.c: the calls between wr_start and wr_complete */
 void soft_qp_fill_wr(struct ibv_qp_ex *qp);
-/* Forgets the requests of the batch but the first `keep`. */
+/* Drops the requests of the batch except the first `keep`. */
 void soft_qp_drop(struct soft_qp *qp, unsigned keep);
 
 /* ---- sysfs.c ---- */
 
-/* Makes the tree for all NICs, once, and names it in SYSFS_PATH. 0 or negative errno, said. */
+/* Creates the tree for all NICs, once, and puts its path into SYSFS_PATH. Returns 0 or a negative errno, logged. */
 int soft_sysfs_make(void);
 /* Writes the counters of all contexts to their files. Takes no context's lock. */
 void soft_sysfs_update(void);
-/* A closed context's counts stay in its device's files. */
+/* Keeps the counts of a closed context in its device's files. */
 void soft_sysfs_keep(const struct soft_context *c);
 const char *soft_sysfs_path(void);
-/* A device's name, as the kernel makes it of the place. */
+/* A device's name, derived from its PCI address as by the kernel. */
 void soft_nic_name(const struct soft_nic *nic, char *out, size_t bytes);
 
 /* ---- device.c ---- */
@@ -465,12 +473,12 @@ struct soft_device {
 };
 
 struct soft_context {
-	struct soft_context *next; /* of the process */
+	struct soft_context *next; /* next context of the process */
 	struct soft_device *device;
 	pthread_mutex_t lock;
-	bool inherited; /* by a fork: a dead copy of the parent's */
-	bool closed;	/* with queues that are still used: nothing moves any more */
-	atomic_bool dead; /* soft_port_die */
+	bool inherited;	  /* inherited by a fork: an unused copy of the parent's */
+	bool closed;	  /* closed with queues still in use: no more progress */
+	atomic_bool dead; /* set by soft_port_die */
 	struct soft_port port;
 	struct soft_peer *peers;
 	struct soft_route *routes;
@@ -479,14 +487,14 @@ struct soft_context {
 	struct soft_mr **mrs;
 	uint32_t mr_room, mr_next;
 	struct soft_ah_slot ahs[SOFT_AHS];
-	struct soft_op **ops; /* by the low bits of their id */
+	struct soft_op **ops; /* indexed by the low bits of their id */
 	uint32_t op_room, op_free;
 	uint64_t op_serial;
 	struct soft_ops sending, resting, waiting;
 	int64_t watched_us;
 	uint64_t posted;
-	int64_t request_ns, tx_ns; /* in virtual time: busy until then */
-	struct soft_calendar *calendar; /* when it receives, in virtual time; NULL: it has not yet */
+	int64_t request_ns, tx_ns;	/* in virtual time: end of the busy period */
+	struct soft_calendar *calendar; /* reception times, in virtual time; NULL before the first */
 	atomic_uint_fast64_t counts[SOFT_COUNTERS];
 	struct verbs_context verbs;
 };
@@ -501,7 +509,7 @@ static inline void soft_count(struct soft_context *c, enum soft_counter what, ui
 	atomic_fetch_add_explicit(&c->counts[what], n, memory_order_relaxed);
 }
 
-/* The opened devices of this process, for sysfs.c: calls f for each under the list's lock. */
+/* For sysfs.c: calls f for each opened device of this process, under the list's lock. */
 void soft_contexts_each(void (*f)(struct soft_context *c));
 
 #endif

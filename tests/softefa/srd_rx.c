@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What arrives. A message is acknowledged, with its status, once it is wholly in place; only then does its
- * completion appear. Nothing is assumed about the order of packets or messages.
+ * Incoming traffic. A message is acknowledged, with its status, once it is completely in place; only then does its
+ * completion appear. The order of packets and messages is arbitrary.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "softefa.h"
 
-#define RNR_WAIT_US 100 /* at first; each time twice as long, six times */
-#define GRH_BYTES   40 /* before a datagram's payload */
+#define RNR_WAIT_US 100 /* first wait; doubles each time, up to six times */
+#define GRH_BYTES   40	/* before a datagram's payload */
 
-/* A write of which some packets have arrived. */
+/* A partly arrived write. */
 struct soft_partial {
 	LIST_ENTRY(soft_partial) link;
 	uint64_t id, got;
@@ -32,8 +32,8 @@ static struct soft_partial *partial_find(struct soft_peer *p, uint64_t id)
 	struct soft_partial *one;
 
 	LIST_FOREACH(one, &p->partials, link)
-		if (one->id == id)
-			break;
+	if (one->id == id)
+		break;
 	return one;
 }
 
@@ -50,15 +50,18 @@ static void partial_forget(struct soft_peer *p, uint64_t id)
 static void acknowledge(struct soft_context *c, struct soft_peer *p, const struct soft_packet *to,
 			enum soft_status status)
 {
-	const struct soft_packet packet = {.type = PACKET_ACK, .status = (uint8_t)status, .id = to->id,
-					   .src_qpn = to->dst_qpn, .dst_qpn = to->src_qpn,
+	const struct soft_packet packet = {.type = PACKET_ACK,
+					   .status = (uint8_t)status,
+					   .id = to->id,
+					   .src_qpn = to->dst_qpn,
+					   .dst_qpn = to->src_qpn,
 					   .stamp = to->stamp + soft_setup.latency_ns};
 
 	soft_count(c, NOT_READY, status == SOFT_RNR);
 	soft_reply(c, p, &packet);
 }
 
-/* The queue pair that takes this packet, or NULL. */
+/* The queue pair addressed by this packet, or NULL. */
 static struct soft_qp *target(struct soft_context *c, const struct soft_packet *packet)
 {
 	struct soft_qp *qp = soft_qp_find(c, packet->dst_qpn);
@@ -68,7 +71,7 @@ static struct soft_qp *target(struct soft_context *c, const struct soft_packet *
 	return qp->datagram == (packet->type == PACKET_DATAGRAM) ? qp : NULL;
 }
 
-/* Copies into a list of pieces from `offset` of them on; NULL if all went well, else why not. */
+/* Copies into a list of buffers from their byte `offset` on; returns NULL on success, otherwise the reason. */
 static const char *scatter(struct soft_context *c, struct soft_qp *qp, const struct ibv_sge *sge, int sges,
 			   uint64_t offset, const char *from, uint64_t len)
 {
@@ -105,7 +108,7 @@ static uint64_t recv_bytes(const struct soft_recv *r)
 	return bytes;
 }
 
-/* The oldest posted receive, taken; NULL: there is none. */
+/* Takes the oldest posted receive; NULL: there is none. */
 static struct soft_recv *take_recv(struct soft_qp *qp)
 {
 	struct soft_recv *r = qp->recv_count ? &qp->recvs[qp->recv_head] : NULL;
@@ -120,15 +123,21 @@ static struct soft_recv *take_recv(struct soft_qp *qp)
 static struct soft_completion arrival(struct soft_context *c, struct soft_qp *qp, const struct soft_peer *p,
 				      const struct soft_packet *packet)
 {
-	struct soft_completion done = {
-		.qp = qp, .qpn = qp->ibv.qp_base.qp_num, .src_qpn = packet->src_qpn, .opcode = IBV_WC_RECV,
-		.bytes = (uint32_t)packet->total, .imm = packet->imm, .has_imm = packet->flags & PACKET_HAS_IMM,
-		.ah = soft_ah_number(c, &p->gid), .gid = p->gid, .stamp = packet->stamp};
+	struct soft_completion done = {.qp = qp,
+				       .qpn = qp->ibv.qp_base.qp_num,
+				       .src_qpn = packet->src_qpn,
+				       .opcode = IBV_WC_RECV,
+				       .bytes = (uint32_t)packet->total,
+				       .imm = packet->imm,
+				       .has_imm = packet->flags & PACKET_HAS_IMM,
+				       .ah = soft_ah_number(c, &p->gid),
+				       .gid = p->gid,
+				       .stamp = packet->stamp};
 
 	return done;
 }
 
-/* A send: its status for the sender. */
+/* Handles a send; returns its status for the sender. */
 static enum soft_status take_send(struct soft_context *c, struct soft_peer *p, const struct soft_packet *packet)
 {
 	uint64_t prefix = packet->type == PACKET_DATAGRAM ? GRH_BYTES : 0;
@@ -163,7 +172,7 @@ static enum soft_status take_send(struct soft_context *c, struct soft_peer *p, c
 	return why ? SOFT_BAD_STATUS : SOFT_OK;
 }
 
-/* What both kinds of RDMA request must fulfil; *out_qp and, for bytes > 0, *out_memory. */
+/* Checks common to both kinds of RDMA request; sets *out_qp and, for bytes > 0, *out_memory. */
 static enum soft_status admit(struct soft_context *c, struct soft_peer *p, const struct soft_packet *packet,
 			      unsigned access, uint64_t offset, uint64_t bytes, struct soft_qp **out_qp,
 			      char **out_memory)
@@ -185,8 +194,8 @@ static enum soft_status admit(struct soft_context *c, struct soft_peer *p, const
 	}
 	if (!bytes)
 		return SOFT_OK;
-	*out_memory = soft_mr_resolve(c, (*out_qp)->ibv.qp_base.pd, packet->rkey, packet->addr + offset, bytes,
-				      access, &why);
+	*out_memory =
+		soft_mr_resolve(c, (*out_qp)->ibv.qp_base.pd, packet->rkey, packet->addr + offset, bytes, access, &why);
 	if (*out_memory)
 		return SOFT_OK;
 	soft_log("%s: RDMA to key 0x%x at 0x%llx, %llu bytes: %s", c->device->ibv.name, packet->rkey,
@@ -194,7 +203,7 @@ static enum soft_status admit(struct soft_context *c, struct soft_peer *p, const
 	return SOFT_BAD_ADDRESS;
 }
 
-/* A whole write is in place: its immediate data, if it has any. */
+/* A write is completely in place: delivers its immediate data, if any. */
 static enum soft_status write_done(struct soft_context *c, struct soft_qp *qp, struct soft_peer *p,
 				   const struct soft_packet *packet)
 {
@@ -203,7 +212,10 @@ static enum soft_status write_done(struct soft_context *c, struct soft_qp *qp, s
 
 	soft_count(c, RDMA_WRITE_RECV_BYTES, packet->total);
 	if (!done.has_imm) {
-		/* Whoever looks at the memory knows from now on; mostly it is that late anyway: too_early. */
+		/*
+		 * The program can see the write in its memory from now on; too_early has usually waited for this time
+		 * already.
+		 */
 		soft_time_reach(packet->stamp);
 		return SOFT_OK;
 	}
@@ -226,7 +238,7 @@ static void take_write(struct soft_context *c, struct soft_peer *p, const struct
 	struct soft_qp *qp;
 	char *to = NULL;
 
-	/* Bounds are checked for the whole, before its first byte is written. */
+	/* Bounds are checked for the whole write, before its first byte is written. */
 	if (!one && packet->flags & PACKET_REPEATED)
 		return;
 	if (!one)
@@ -352,7 +364,7 @@ static void take(struct soft_context *c, struct soft_peer *p, struct soft_packet
 	}
 }
 
-/* A write without immediate data can be seen as soon as it is whole. */
+/* A write without immediate data is visible as soon as it is complete. */
 static bool too_early(const struct soft_packet *packet)
 {
 	return packet->stamp > soft_time_now() && packet->type == PACKET_WRITE && !(packet->flags & PACKET_HAS_IMM) &&

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What we send. A message is an operation; its packets leave in any order, and those of several operations
- * are mixed: each time one of the first `window` operations that can send is chosen, and one of the first
- * `window` of its packets. An operation is in one of three lists: sending, resting (until its time has come)
- * or waiting for its acknowledgement. Every id is used once; answers to operations that are over find nothing.
+ * Outgoing traffic. A message is an operation; its packets leave in any order, mixed with those of other operations:
+ * each step chooses one of the first `window` operations that can send, and one of its first `window` packets. An
+ * operation is in one of three lists: sending, resting (until its time has come) or waiting for its acknowledgement.
+ * Every id is used once; answers to completed operations match nothing.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,11 +11,11 @@
 
 #include "softefa.h"
 
-#define SLOT_BITS   20
-#define WATCH_US    5000
+#define SLOT_BITS 20
+#define WATCH_US  5000
 
-/* Not in every <sys/queue.h>: the body may remove op. */
-#define FOREACH_SAFE(op, list, later) \
+/* Missing from some <sys/queue.h>. The body may remove op. */
+#define FOREACH_SAFE(op, list, later)                                                                                  \
 	for ((op) = TAILQ_FIRST(list); (op) && ((later) = TAILQ_NEXT(op, link), 1); (op) = (later))
 
 struct soft_op *soft_op_new(struct soft_context *c)
@@ -72,11 +72,10 @@ static void op_free(struct soft_context *c, struct soft_op *op)
 	free(op);
 }
 
-/* If the target may hold a part of the message, it should forget it. */
+/* Makes the target drop any partly received message. */
 static void op_cancel(struct soft_context *c, const struct soft_op *op)
 {
-	const struct soft_packet packet = {
-		.type = PACKET_CANCEL, .id = op->id, .src_qpn = (uint16_t)op->src_qpn};
+	const struct soft_packet packet = {.type = PACKET_CANCEL, .id = op->id, .src_qpn = (uint16_t)op->src_qpn};
 
 	if (op->kind == OP_WRITE && op->peer && op->next)
 		soft_reply(c, op->peer, &packet);
@@ -84,10 +83,13 @@ static void op_cancel(struct soft_context *c, const struct soft_op *op)
 
 void soft_op_finish(struct soft_context *c, struct soft_op *op, enum soft_status status)
 {
-	/* As libefa reports it: a finished read looks like a send. */
-	struct soft_completion done = {
-		.qp = op->qp, .wr_id = op->wr_id, .status = status, .ah = SOFT_NO_AH, .stamp = op->end_ns,
-		.opcode = op->kind == OP_WRITE ? IBV_WC_RDMA_WRITE : IBV_WC_SEND};
+	/* As with libefa, a completed read is reported as a send. */
+	struct soft_completion done = {.qp = op->qp,
+				       .wr_id = op->wr_id,
+				       .status = status,
+				       .ah = SOFT_NO_AH,
+				       .stamp = op->end_ns,
+				       .opcode = op->kind == OP_WRITE ? IBV_WC_RDMA_WRITE : IBV_WC_SEND};
 
 	if (status != SOFT_OK) {
 		op_cancel(c, op);
@@ -131,9 +133,9 @@ void soft_ops_flush(struct soft_context *c, struct soft_qp *qp, bool complete)
 	}
 }
 
-/* The local memory of one piece of an operation, or NULL, said. */
-static char *local_memory(struct soft_context *c, const struct soft_op *op, const struct ibv_sge *sge,
-			  uint64_t at, uint64_t len)
+/* The local memory of one buffer of an operation; NULL, logged, if it is invalid. */
+static char *local_memory(struct soft_context *c, const struct soft_op *op, const struct ibv_sge *sge, uint64_t at,
+			  uint64_t len)
 {
 	const char *why = NULL;
 	char *memory = soft_mr_resolve(c, op->qp ? op->qp->ibv.qp_base.pd : NULL, sge->lkey, sge->addr + at, len,
@@ -177,7 +179,7 @@ static void count_request(struct soft_context *c, const struct soft_op *op)
 	soft_count(c, bytes[op->kind], op->len);
 }
 
-/* The device's faults that come with a certain request. */
+/* Applies the device's faults that are tied to a number of requests. */
 static void fail_in_time(struct soft_context *c)
 {
 	const struct soft_nic *nic = c->device->nic;
@@ -248,7 +250,7 @@ static bool gather(struct soft_context *c, const struct soft_op *op, uint64_t of
 	return true;
 }
 
-/* Takes one of the packets that are still to be sent. */
+/* Takes one of the unsent packets. */
 static uint32_t take_packet(struct soft_context *c, struct soft_op *op)
 {
 	uint32_t i, packet;
@@ -293,7 +295,7 @@ static void fill(const struct soft_op *op, uint32_t i, struct soft_packet *out)
 	out->qkey = op->qkey;
 }
 
-/* Puts packet i of the operation into the ring. False: it has ended, in error. */
+/* Puts packet i of the operation into the ring. False: the operation has ended with an error. */
 static bool send_packet(struct soft_context *c, struct soft_op *op, uint32_t i, uint8_t flags)
 {
 	struct soft_packet *packet = soft_ring_room(c, op->peer, packet_bytes(op, i));
@@ -313,12 +315,12 @@ static bool send_packet(struct soft_context *c, struct soft_op *op, uint32_t i, 
 	return true;
 }
 
-/* Sends one packet of an operation that has room for it. */
+/* Sends one packet of an operation; the ring has room for it. */
 static void op_step(struct soft_context *c, struct soft_op *op)
 {
 	uint32_t i;
 
-	/* A lost packet is one that comes later; the others of the operation come later with it. */
+	/* A lost packet comes later, and so do the other packets of its operation. */
 	if (soft_percent(DICE_LOSS, soft_setup.loss_percent)) {
 		soft_count(c, RETRANS_PKTS, 1);
 		soft_count(c, RETRANS_BYTES, sizeof(struct soft_packet) + packet_bytes(op, 0));
@@ -351,7 +353,8 @@ static struct soft_op *choose(struct soft_context *c)
 	struct soft_op *op, *able[SOFT_WINDOW];
 	unsigned i, n = 0;
 
-	TAILQ_FOREACH(op, &c->sending, link) {
+	TAILQ_FOREACH(op, &c->sending, link)
+	{
 		if (!op->peer->silent_us && soft_ring_room(c, op->peer, soft_setup.mtu))
 			able[n++] = op;
 		if (n == soft_setup.window)
@@ -370,14 +373,15 @@ void soft_tx_run(struct soft_context *c)
 
 	if (!TAILQ_EMPTY(&c->resting)) {
 		now = soft_now_us();
-		FOREACH_SAFE(op, &c->resting, later) {
+		FOREACH_SAFE(op, &c->resting, later)
+		{
 			if (op->due_us > now)
 				continue;
 			if (op->peer) {
 				op_move(op, &c->sending);
 			} else {
-				soft_log("%s: no device answers at the address of queue pair %u",
-					 c->device->ibv.name, op->dst_qpn);
+				soft_log("%s: no device answers at the address of queue pair %u", c->device->ibv.name,
+					 op->dst_qpn);
 				soft_op_finish(c, op, SOFT_UNREACHABLE);
 			}
 		}
@@ -389,8 +393,8 @@ void soft_tx_run(struct soft_context *c)
 }
 
 /*
- * Ends everything that waits for a peer that does not answer. It may still be read from: if it is there again in time it
- * waits for the answer.
+ * Ends all operations that wait for an unresponsive peer. Its reads stay open: if it responds again in time, it still
+ * gets its answers.
  */
 static void give_up(struct soft_context *c, struct soft_peer *p)
 {

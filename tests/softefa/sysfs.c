@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The files that describe the devices, below $SOFTEFA_SYSFS/<host number> or a private directory that goes with
- * the process, and named to everybody by $SYSFS_PATH:
+ * The files that describe the devices, below $SOFTEFA_SYSFS/<host number> or a private directory that exists as long as
+ * the process; $SYSFS_PATH tells every library its path:
  *   class/infiniband_verbs/abi_version
  *   class/infiniband/<name>/...            a link to devices/pci.../infiniband/<name>
  *   devices/pci.../{vendor,device,driver,numa_node,p2p}
@@ -18,6 +18,7 @@
 
 #include "softefa.h"
 
+/* clang-format off */
 static const char *const names[SOFT_COUNTERS] = {
 	"tx_bytes", "tx_pkts", "rx_bytes", "rx_pkts", "rx_drops",
 	"send_bytes", "send_wrs", "recv_bytes", "recv_wrs",
@@ -30,11 +31,12 @@ static const char *const names[SOFT_COUNTERS] = {
 	"alloc_pd_err", "create_qp_err", "create_cq_err", "reg_mr_err", "alloc_ucontext_err",
 	"create_ah_err", "mmap_err",
 };
+/* clang-format on */
 
-static char root[128]; /* "": nothing made yet */
-static pid_t owner;    /* whose the private directory is; 0: it is not private */
+static char root[128]; /* "": not created yet */
+static pid_t owner;    /* owner of the private directory; 0: it is not private */
 static pthread_mutex_t files_lock = PTHREAD_MUTEX_INITIALIZER;
-/* Of contexts that are closed, and what the files say. */
+/* Counts of closed contexts, and the counts in the files. */
 static uint64_t kept[SOFT_NICS_MAX][SOFT_COUNTERS], sum[SOFT_NICS_MAX][SOFT_COUNTERS],
 	written[SOFT_NICS_MAX][SOFT_COUNTERS];
 
@@ -55,7 +57,7 @@ void soft_nic_name(const struct soft_nic *nic, char *out, size_t bytes)
 		snprintf(out, bytes, "rdma%sp%us%u", domain, nic->bus, nic->device);
 }
 
-/* Makes a directory and those above it. */
+/* Creates a directory and its parents. */
 static int make_dirs(char *path)
 {
 	char *at;
@@ -69,7 +71,7 @@ static int make_dirs(char *path)
 	return mkdir(path, 0755) && errno != EEXIST ? -errno : 0;
 }
 
-/* Writes a file below the root, making the directories on its way. */
+/* Writes a file below the root and creates its parent directories. */
 static int put(const char *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static int put(const char *text, const char *format, ...)
 {
@@ -129,8 +131,9 @@ static int make_nic(const struct soft_nic *nic)
 	err = err ? err : put("\n", "%s/p2p", pci);
 	err = err ? err : put_link("bus/pci/drivers/efa", "%s/driver", pci);
 	for (i = 0; i < SOFT_COUNTERS; i++)
-		err = err ? err : put("0\n", "%s/infiniband/%s%s/hw_counters/%s", pci, name,
-				      i < PORT_COUNTERS ? "/ports/1" : "", names[i]);
+		err = err ? err
+			  : put("0\n", "%s/infiniband/%s%s/hw_counters/%s", pci, name,
+				i < PORT_COUNTERS ? "/ports/1" : "", names[i]);
 	err = err ? err : put_link(pci, "%s/infiniband/%s/device", pci, name);
 	snprintf(target, sizeof(target), "%s/infiniband/%s", pci, name);
 	return err ? err : put_link(target, "class/infiniband/%s", name);
@@ -142,7 +145,7 @@ static void unmake(void)
 		soft_tree_remove(root);
 }
 
-/* A directory of this process alone. Others remove those that nobody holds a lock in. */
+/* A directory of this process alone. Other processes remove such directories once no lock is held in them. */
 static int make_private(void)
 {
 	char fresh[128], lock[160];
@@ -214,7 +217,7 @@ static void write_counter(int nic, int i)
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;
-	/* Counts only grow, and so do their texts: readers never see half a number. */
+	/* Counts only grow, and so do their texts: a reader never sees a partial number. */
 	used = snprintf(text, sizeof(text), "%llu\n", (unsigned long long)sum[nic][i]);
 	if (pwrite(fd, text, (size_t)used, 0) == used)
 		written[nic][i] = sum[nic][i];

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Virtual time: what the traffic would have taken on NICs of a given speed, however slow this machine is. Off unless
- * SOFTEFA_TIME asks for it; it then only adds stamps, and delays nothing. The program sees it as CLOCK_MONOTONIC.
+ * Virtual time: the time that the traffic would have taken on NICs of a given speed, however slow this machine is. It
+ * is off unless SOFTEFA_TIME turns it on; it then only adds stamps, and delays nothing. The program sees it as
+ * CLOCK_MONOTONIC.
  *
- * The process has a clock (clocks.c), and sees nothing that is in its future: no completion, and no write without
- * immediate data, of which it could learn by looking at its memory. A request starts at the clock of its post, but not
- * before the NIC has taken the one before. Its packets leave one after the other at the NIC's speed, are under way for
- * the latency, and arrive one after the other at the target's speed. The last one makes the stamp of the target's
- * completion, and the acknowledgement that of the sender's, a latency later.
+ * The process has a clock (clocks.c), and sees nothing from its future: no completion, and no write without immediate
+ * data, which it could detect by reading its memory. A request starts at the clock of its post, but not before the NIC
+ * has taken the previous one. Its packets leave one after the other at the NIC's speed, take the latency to arrive, and
+ * are received one after the other at the target's speed. The last one determines the stamp of the target's completion,
+ * and its acknowledgement that of the sender's, one latency later.
  */
 #include <dlfcn.h>
 #include <stdlib.h>
@@ -17,13 +18,14 @@
 
 #define SECOND_NS INT64_C(1000000000)
 
-static atomic_int_fast64_t acted_ns; /* when the process last got or did something, in real time */
+static atomic_int_fast64_t acted_ns; /* real time of the process's last activity */
 
 void soft_time_acts(void)
 {
 	if (!soft_setup.timed)
 		return;
 	soft_clock_here();
+	soft_time_called();
 	atomic_store_explicit(&acted_ns, soft_time_real_ns(), memory_order_relaxed);
 }
 
@@ -32,7 +34,7 @@ static int64_t later(int64_t a, int64_t b)
 	return a > b ? a : b;
 }
 
-/* How long a packet with so many bytes of payload keeps a NIC busy. */
+/* The time for which a packet with `bytes` of payload keeps a NIC busy. */
 static int64_t busy_ns(const struct soft_context *c, uint64_t bytes)
 {
 	return (int64_t)((bytes + sizeof(struct soft_packet)) * 8000 / c->device->nic->speed_mbps);
@@ -55,23 +57,23 @@ int64_t soft_time_leave(struct soft_context *c, int64_t start, uint64_t bytes)
 }
 
 /*
- * What a NIC receives, in slots of time. Packets of several peers are handled in another order than that of their
- * stamps: each waits for those that came before it, as far as they are known.
+ * Packets received by a NIC, in slots of time. Packets of several peers are not handled in the order of their stamps:
+ * each waits for the known packets with earlier stamps.
  */
 #define SLOT_NS	  256
 #define SLOTS	  16384
-#define LOOK_BACK 256 /* what was left over before is reckoned no more */
+#define LOOK_BACK 256 /* slots looked back; older leftovers are ignored */
 
 struct slot {
 	int64_t number;
-	int64_t work_ns, left_ns; /* what came then, and what was left over at its end */
+	int64_t work_ns, left_ns; /* work that arrived in the slot, and work left over at its end */
 };
 
 struct soft_calendar {
 	struct slot slots[SLOTS];
 };
 
-/* A packet whose last bit comes then, and which takes so long. When it is in place. */
+/* The time at which a packet is in place whose last bit arrives at `stamp` and that takes `takes`. */
 static int64_t book(struct soft_calendar *calendar, int64_t stamp, int64_t takes)
 {
 	int64_t n, at, left = 0;
@@ -133,7 +135,7 @@ int64_t soft_time_real_ns(void)
 	return (int64_t)t.tv_sec * SECOND_NS + t.tv_nsec;
 }
 
-/* How long the program has waited for its timers in vain, since nothing more came: then they run in real time. */
+/* Time spent waiting for timers while no traffic came: they then run in real time. */
 static int64_t waited_ns(void)
 {
 	static atomic_int_fast64_t asked_ns, waited;
@@ -146,7 +148,7 @@ static int64_t waited_ns(void)
 	return waited;
 }
 
-/* In place of libc's. */
+/* Replaces libc's. */
 SOFT_EXPORT int clock_gettime(clockid_t id, struct timespec *out)
 {
 	int64_t ns;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Peers and rings. A ring has one writer and one reader. It keeps whole packets in the order in which they were
- * put there; disorder is made by the sender, in srd_tx.c. The writer makes the ring, as a file in its peer's
- * port; the reader maps and unlinks it.
+ * Peers and rings. A ring has one writer and one reader. It keeps whole packets in their order of writing; reordering
+ * is done by the sender, in srd_tx.c. The writer creates the ring, as a file in its peer's port; the reader maps and
+ * unlinks it.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -21,9 +21,9 @@ struct soft_ring {
 	atomic_uint magic; /* set last */
 	char from[96];
 	union ibv_gid gid;
-	_Alignas(64) atomic_uint_fast64_t head; /* bytes ever written */
-	atomic_uint_fast64_t void_before; /* requests before this position have been given up */
-	_Alignas(64) atomic_uint_fast64_t tail; /* bytes ever read */
+	_Alignas(64) atomic_uint_fast64_t head; /* total bytes written */
+	atomic_uint_fast64_t void_before;	/* requests before this position have been given up */
+	_Alignas(64) atomic_uint_fast64_t tail; /* total bytes read */
 	_Alignas(64) char data[RING_BYTES];
 };
 
@@ -99,7 +99,7 @@ static struct soft_peer *peer_get(struct soft_context *c, const char *name, cons
 	return p;
 }
 
-/* Makes the ring by which we send to p, once. */
+/* Creates our ring to p, once. */
 static bool peer_reach(struct soft_context *c, struct soft_peer *p)
 {
 	struct soft_ring *ring;
@@ -115,8 +115,7 @@ static bool peer_reach(struct soft_context *c, struct soft_peer *p)
 		return false;
 	}
 	soft_gid_text(&c->device->gid, gid);
-	snprintf(path, sizeof(path), "%s/%s/ring-%s-%s", soft_setup.dir, p->name, gid,
-		 strrchr(c->port.name, '/') + 1);
+	snprintf(path, sizeof(path), "%s/%s/ring-%s-%s", soft_setup.dir, p->name, gid, strrchr(c->port.name, '/') + 1);
 	ring = soft_file_map(path, sizeof(*ring), NULL);
 	if (!ring) {
 		p->hopeless = true;
@@ -220,7 +219,7 @@ void soft_peers_accept(struct soft_context *c)
 		snprintf(path, sizeof(path), "%s/%.255s", base, e->d_name);
 		ring = soft_file_map(path, 0, NULL);
 		if (!ring)
-			continue; /* its maker is at it still, and will tell */
+			continue; /* its creator is not finished, and will announce it */
 		p = atomic_load(&ring->magic) == SOFT_MAGIC ? peer_get(c, ring->from, &ring->gid) : NULL;
 		if (!p || p->in) {
 			munmap(ring, sizeof(*ring));
@@ -243,7 +242,7 @@ static struct soft_packet *ring_at(struct soft_ring *ring, uint64_t position)
 	return (struct soft_packet *)(void *)&ring->data[position % RING_BYTES];
 }
 
-/* Room for a packet, whatever waits in the backlog. */
+/* Room for a packet, regardless of the backlog. */
 static struct soft_packet *room(struct soft_peer *p, size_t len)
 {
 	uint64_t head = atomic_load_explicit(&p->out->head, memory_order_relaxed);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests built call by call, between wr_start, which takes the context's lock, and wr_complete or wr_abort.
- * The first mistake of a batch refuses all of it, as in libefa.
+ * Requests built call by call, between wr_start, which takes the context's lock, and wr_complete or wr_abort. The first
+ * error of a batch refuses the whole batch, as in libefa.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -59,7 +59,7 @@ static struct soft_op *add(struct ibv_qp_ex *ibv, enum soft_op_kind kind)
 	return op;
 }
 
-/* The request that is being built. */
+/* The request under construction. */
 static struct soft_op *current(struct ibv_qp_ex *ibv)
 {
 	struct soft_qp *qp = qp_of(ibv);
@@ -121,8 +121,9 @@ static void wr_set_sge_list(struct ibv_qp_ex *ibv, size_t count, const struct ib
 	if (!op)
 		return;
 	if (count > (op->kind == OP_SEND ? SOFT_SEND_SGES : 1)) {
-		fail(qp_of(ibv), EINVAL, op->kind == OP_SEND ? "a send has more than 2 segments"
-							     : "an RDMA request has more than one segment");
+		fail(qp_of(ibv), EINVAL,
+		     op->kind == OP_SEND ? "a send has more than 2 segments"
+					 : "an RDMA request has more than one segment");
 		return;
 	}
 	op->sges = (int)count;
@@ -151,8 +152,9 @@ static void wr_set_inline_data_list(struct ibv_qp_ex *ibv, size_t count, const s
 	op->len = 0;
 	for (i = 0; i < count; i++) {
 		if (op->kind != OP_SEND || op->len + list[i].length > SOFT_INLINE) {
-			fail(qp_of(ibv), EINVAL, op->kind == OP_SEND ? "more than 32 bytes of inline data"
-								     : "inline data in an RDMA request");
+			fail(qp_of(ibv), EINVAL,
+			     op->kind == OP_SEND ? "more than 32 bytes of inline data"
+						 : "inline data in an RDMA request");
 			return;
 		}
 		if (list[i].length)

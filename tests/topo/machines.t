@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Every machine in machines/: NAME.xml is hwloc's file, NAME.expected what weft-info --topology must make of it, after
-# comments on where the layout is from. Then the fault provider presents the machine's NICs, hwloc its tree, and the
-# plugin must make the same devices, in whatever order the NICs come. On one of them verified data move over every
-# device and rail. A new machine is two more files: weft-info --save-topology writes the first.
+# Every machine in machines/: NAME.xml is hwloc's file; NAME.expected is the expected output of weft-info --topology,
+# after comments on the origin of the layout. Then the fault provider presents the machine's NICs, hwloc presents its
+# tree, and the plugin must make the same devices, whatever the order of the NICs. On one machine verified data move
+# over every device and rail. A new machine needs two files, of which weft-info --save-topology writes the first.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/check/tap.bash
@@ -14,7 +14,7 @@ trap 'rm -rf "$tmp"' EXIT
 use_fault_provider
 get=tests/bench/net_perf_json
 
-# The tree, and from "Devices" on the devices without the two blanks before each.
+# The tree; from "Devices" on, the devices without their two leading blanks.
 draw() { # file
 	src/weft-info --topology --from "$1" >"$tmp/drawing" 2>"$tmp/err" || cat "$tmp/err"
 	sed '1,/^Devices/d; s/^  //' "$tmp/drawing"
@@ -27,7 +27,7 @@ machine() { # drawn before: sets what stands for it
 	export FAULT_NICS
 }
 
-# "DEVICE RAILS MBPS" lines
+# Lines "DEVICE RAILS MBPS".
 devices() {
 	local i n
 	src/weft-info --json >"$tmp/json" 2>"$tmp/err" || cat "$tmp/err"
@@ -49,6 +49,17 @@ for file in "$here"/machines/*.xml; do
 	none "$name, the other way round" "$(diff <(echo "$expected") <(devices))"
 done
 
+# The file of a user: a speed that is no number, or no speed, counts as unknown (10 Gb/s).
+none "a speed of nonsense is unknown" "$(
+	for mbps in -200000 99999999999 junk 1e5 ' 7' ''; do
+		sed "0,/\"WeftMbps\" value=\"[0-9]*\"/s//\"WeftMbps\" value=\"$mbps\"/" \
+			"$here/machines/mixed-speeds.xml" >"$tmp/given.xml"
+		grep -qF "\"WeftMbps\" value=\"$mbps\"" "$tmp/given.xml" || echo "'$mbps' is not in the file"
+		draw "$tmp/given.xml" >"$tmp/got"
+		grep -q '^ *NIC 0000:10:01.0  mlx5_0  -> device 0$' "$tmp/drawing" || echo "'$mbps': $(grep mlx5_0 "$tmp/drawing")"
+		grep -q '^0  310 Gb/s' "$tmp/got" || echo "'$mbps': $(head -n 1 "$tmp/got")"
+	done)"
+
 p5=$here/machines/p5.48xlarge.xml
 draw "$p5" >"$tmp/got"
 machine "$p5"
@@ -65,7 +76,7 @@ none "p6e-gb200: NICs that are not for GPUs are left out" "$(
 		grep '; no GPU')"
 none "WEFT_RAILS=1: each NIC is a device" "$(WEFT_RAILS=1 devices | awk '$2 != 1' ; [ "$(WEFT_RAILS=1 devices | wc -l)" = 32 ] || echo not 32)"
 none "WEFT_RAILS=2: twice as many devices of two" "$(WEFT_RAILS=2 devices | awk '$2 != 2'; [ "$(WEFT_RAILS=2 devices | wc -l)" = 16 ] || echo not 16)"
-# Half of its devices are on each socket; what this machine has of that is for tests/unit/near.
+# Half of the devices are on each socket. tests/unit/near tests memory on this machine's own nodes.
 devices >"$tmp/list"
 none "p5.48xlarge: four devices on either NUMA node" "$(for i in {0..7}; do
 	node=$($get "$tmp/json" devices "$i" numa_node)
@@ -92,7 +103,7 @@ none "--from what is no machine is an error" "$(echo '<topology' >"$tmp/broken"
 		rc=$?
 		[ $rc = 2 ] && grep -q "$file is not a file that hwloc can read" "$tmp/out" || echo "$rc: $(<"$tmp/out")"
 	done)"
-# What NCCL is told: on a p4d, four bridges of a NIC and two GPUs, two on each node.
+# Weft's topology for NCCL: on a p4d, four bridges with a NIC and two GPUs each, two bridges on each node.
 none "p4d.24xlarge: NCCL's file is NCCL's form" "$(src/weft-info --nccl-topology --from "$here/machines/p4d.24xlarge.xml" |
 	diff "$here/p4d-nccl.xml" -)"
 none "where the tree has bridges, NCCL is told nothing" "$(
@@ -112,9 +123,9 @@ none "... not on another" "$(given A=1; given WEFT_PLATFORM=p5.48xlarge; given W
 echo mine >"$tmp/mine"
 none "... not in place of the user's" "$(given WEFT_NCCL_TOPOLOGY=on NCCL_TOPO_FILE="$tmp/mine" | grep -vx mine)"
 none "weft-info says so" "$(
-	WEFT_NCCL_TOPOLOGY=on src/weft-info | grep -q 'belong together: NCCL is told' || echo no
-	WEFT_NCCL_TOPOLOGY=off src/weft-info | grep -q 'belong together: NCCL is not told (WEFT' || echo no
-	NCCL_TOPO_FILE=x src/weft-info | grep -q 'belong together: NCCL is not told, since' || echo no)"
+	WEFT_NCCL_TOPOLOGY=on src/weft-info | grep -q 'belong together: they are shown to NCCL' || echo no
+	WEFT_NCCL_TOPOLOGY=off src/weft-info | grep -q 'belong together: they are not shown to NCCL (WEFT' || echo no
+	NCCL_TOPO_FILE=x src/weft-info | grep -q 'belong together: they are not shown to NCCL, which' || echo no)"
 draw "$p5" >"$tmp/got"
 machine "$p5"
 if WEFT_TOPOLOGY=$tmp/none src/weft-info 2>&1 | grep -q "WEFT_TOPOLOGY=.*is not a file"; then

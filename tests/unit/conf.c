@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* conf: every row of the parameter table, and reading it. */
+/* conf: every row of the parameter table, and its loading. */
 #include "unit/unit.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@ static enum param_origin origins[CONF_MAX];
 static struct conf conf;
 static char why[768];
 
-/* Whatever WEFT_ variables the test was started with must not decide its result. */
+/* WEFT_ variables in the test's own environment must not affect its result. */
 static int clear_environment(void **state)
 {
 	char name[128];
@@ -29,8 +29,7 @@ static int clear_environment(void **state)
 			continue;
 		}
 		name[0] = 0;
-		strncat(name, *env,
-			strcspn(*env, "=") < sizeof(name) ? strcspn(*env, "=") : sizeof(name) - 1);
+		strncat(name, *env, strcspn(*env, "=") < sizeof(name) ? strcspn(*env, "=") : sizeof(name) - 1);
 		unsetenv(name);
 	}
 	log_set_sink(NULL);
@@ -82,7 +81,7 @@ static size_t bytes_of(const struct param *p)
 	return p->type == PARAM_TEXT ? PARAM_TEXT_BYTES : sizeof(int64_t);
 }
 
-/* No two values overlap, all lie inside the struct, and no field is without a row. */
+/* No two values overlap, all lie inside the struct, and every field has a row. */
 static void values_lie_apart(void **state)
 {
 	size_t i, j, total = 0;
@@ -96,8 +95,7 @@ static void values_lie_apart(void **state)
 		for (j = 0; j < i; j++) {
 			const struct param *b = &conf_table[j];
 
-			assert_true(a->offset + bytes_of(a) <= b->offset ||
-				    b->offset + bytes_of(b) <= a->offset);
+			assert_true(a->offset + bytes_of(a) <= b->offset || b->offset + bytes_of(b) <= a->offset);
 		}
 	}
 	assert_int_equal(total, sizeof(struct conf));
@@ -118,6 +116,10 @@ static void defaults_and_bounds_are_consistent(void **state)
 		if (p->type == PARAM_TEXT) {
 			assert_true(strlen(p->value) < PARAM_TEXT_BYTES);
 			assert_null(p->min);
+			continue;
+		}
+		if (p->word) {
+			assert_string_equal(p->value, p->word);
 			continue;
 		}
 		if (read_number(p, p->value, &value))
@@ -160,8 +162,7 @@ static void loads_defaults(void **state)
 	for (i = 0; i < conf_count; i++) {
 		assert_int_equal(origins[i], PARAM_FROM_DEFAULT);
 		param_value_text(&conf_table[i], &conf, text, sizeof(text));
-		assert_string_equal(text,
-				    conf_table[i].value); /* the table writes the shortest form */
+		assert_string_equal(text, conf_table[i].value); /* the table uses the shortest form */
 	}
 	assert_string_equal(conf.provider, "auto");
 	assert_string_equal(conf.nics, "");
@@ -196,7 +197,7 @@ static void loads_the_environment(void **state)
 	assert_int_equal(origins[0], PARAM_FROM_ENVIRONMENT);
 }
 
-/* Just outside each bound, and plain nonsense, for every row that has bounds or choices. */
+/* Values just outside each bound, and nonsense, for every row with bounds or choices. */
 static void refuses_values_out_of_bounds(void **state)
 {
 	size_t i;
@@ -218,6 +219,32 @@ static void refuses_values_out_of_bounds(void **state)
 		}
 		unsetenv(conf_table[i].name);
 		assert_int_equal(conf_load(&conf, origins, why, sizeof(why)), 0);
+	}
+}
+
+static void refuses_values_that_do_not_go_together(void **state)
+{
+	static const struct {
+		const char *depth, *buffers;
+		bool good;
+	} rows[] = {
+		{"512", "4096", false}, {"512", "257", false},	{"512", "256", true},
+		{"256", "128", true},	{"8192", "4096", true}, {"8190", "4096", false},
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(rows); i++) {
+		setenv("WEFT_CQ_DEPTH", rows[i].depth, 1);
+		setenv("WEFT_CTRL_BUFFERS", rows[i].buffers, 1);
+		*why = 0;
+		assert_int_equal(conf_load(&conf, origins, why, sizeof(why)), rows[i].good ? 0 : -EINVAL);
+		if (rows[i].good)
+			continue;
+		assert_non_null(strstr(why, "WEFT_CQ_DEPTH"));
+		assert_non_null(strstr(why, rows[i].depth));
+		assert_non_null(strstr(why, "WEFT_CTRL_BUFFERS"));
+		assert_non_null(strstr(why, rows[i].buffers));
 	}
 }
 
@@ -262,6 +289,7 @@ int main(void)
 		TEST(loads_defaults),
 		TEST(loads_the_environment),
 		TEST(refuses_values_out_of_bounds),
+		TEST(refuses_values_that_do_not_go_together),
 		TEST(warns_of_unknown_variables),
 	};
 

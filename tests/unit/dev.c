@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dev: the table of devices, and the domain they share among their ports. */
+/* dev: the table of devices, and the domain that the endpoints of a device share. */
 #include "unit/unit.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "dev/dev.h"
+#include "dev/table.h"
 
 static struct dev_table table;
 
@@ -44,7 +44,7 @@ static void fills_the_table(void **state)
 	assert_int_equal(dev_table_load(&again), 0); /* the same machine, the same devices */
 	assert_true(again.devs[0].guid == table.devs[0].guid);
 	dev_table_fini(&again);
-	assert_int_equal(unit_log_count(1), 0); /* the host decides how loud */
+	assert_int_equal(unit_log_count(1), 0); /* the host decides the log level */
 }
 
 static void tells_devices_apart(void **state)

@@ -13,7 +13,7 @@
 
 #define DEPTH 64
 
-/* Its net provider forgets a little at each endpoint and connection. */
+/* libfabric's net provider leaks a little at each endpoint and connection. */
 UNIT_FOREIGN_LEAKS("leak:libfabric.so\n");
 
 static struct fab_report report;
@@ -23,7 +23,7 @@ static uint64_t to_right, to_left;
 static bool present;
 
 struct op {
-	struct fab_op op; /* first */
+	struct fab_op op; /* must be the first member */
 	int done;
 	int err;
 	size_t len;
@@ -105,7 +105,7 @@ static void wait_for(const struct op *o, const char *what)
 	assert_int_equal(o->done, 1);
 }
 
-/* Posts again as long as the provider says "not now". */
+/* Repeats the post while the provider reports -EAGAIN. */
 static void send_tagged(struct op *o, const void *buf, size_t len, uint64_t tag)
 {
 	int64_t since = clock_us();
@@ -132,10 +132,10 @@ static void send_plain(struct fab_ep *ep, struct op *o, const void *buf, size_t 
 	assert_int_equal(ret, 0);
 }
 
-#define NEEDS_PROVIDER()                                                                           \
-	do {                                                                                       \
-		if (!present)                                                                      \
-			skip();                                                                    \
+#define NEEDS_PROVIDER()                                                                                               \
+	do {                                                                                                           \
+		if (!present)                                                                                          \
+			skip();                                                                                        \
 	} while (0)
 
 static void messages_both_ways(void **state)
@@ -190,8 +190,7 @@ static void tags_choose_the_receive(void **state)
 
 static void sizes_arrive_whole(void **state)
 {
-	static const size_t sizes[] = {0,    1,    127,   128,     129,          4095,
-				       4096, 4097, 65536, 1 << 20, (3 << 20) + 1};
+	static const size_t sizes[] = {0, 1, 127, 128, 129, 4095, 4096, 4097, 65536, 1 << 20, (3 << 20) + 1};
 	size_t max = (4 << 20), i, k;
 	unsigned char *from = malloc(max), *to = malloc(max);
 	struct op s, r;
@@ -236,10 +235,10 @@ static void receives_can_be_given_up(void **state)
 	fab_cancel(right, &ra.op);
 	wait_for(&ra, "a cancelled receive's end");
 	assert_int_equal(ra.err, -ECANCELED);
-	fab_cancel(right, &ra.op); /* what is over can't be cancelled again */
+	fab_cancel(right, &ra.op); /* a completed operation can't be cancelled again */
 	turn();
 	assert_int_equal(ra.done, 1);
-	send_tagged(&s, "other", 6, 2); /* and the others stay */
+	send_tagged(&s, "other", 6, 2); /* and the others stay posted */
 	wait_for(&rb, "the other receive's message");
 	wait_for(&s, "a send's completion");
 	assert_int_equal(rb.err, 0);
@@ -265,8 +264,8 @@ static void warm_up(void)
 }
 
 /*
- * Operations are refused before the queue could lack room for one's completion: receives first,
- * then sends, control messages last; and taken again when one has completed.
+ * Operations are refused before the queue could lack room for a completion: first receives, then sends, last control
+ * messages. They are accepted again after a completion.
  */
 static void the_queue_bounds_operations(void **state)
 {
@@ -283,7 +282,7 @@ static void the_queue_bounds_operations(void **state)
 		ret = fab_trecv(right, &receives[nr].op, buf[nr], 8, NULL, (uint64_t)nr);
 	}
 	assert_int_equal(ret, -EAGAIN);
-	for (ns = 0, ret = 0; ns <= DEPTH && !ret; ns += !ret) { /* not polled: none completes */
+	for (ns = 0, ret = 0; ns <= DEPTH && !ret; ns += !ret) { /* without polling: none completes */
 		fresh(&sends[ns]);
 		ret = fab_tsend(right, &sends[ns].op, "x", 1, NULL, to_left, 100000);
 	}
@@ -312,7 +311,7 @@ static void the_queue_bounds_operations(void **state)
 	assert_int_equal(fab_recv(right, &controls[0].op, control_buf[0], 8, NULL), 0);
 }
 
-/* Whatever was in flight, after the close its memory is the caller's again. */
+/* After the close, the memory of every operation belongs to the caller again. */
 static void close_drops_operations(void **state)
 {
 	enum { N = 16, BIG = 8 << 20 };
@@ -334,9 +333,7 @@ static void close_drops_operations(void **state)
 		fresh(&ops[i]);
 		assert_int_equal(fab_recv(right, &ops[i].op, memory + i * 64, 64, NULL), 0);
 		fresh(&ops[N + i]);
-		assert_int_equal(
-			fab_trecv(right, &ops[N + i].op, memory, BIG, NULL, (uint64_t)i),
-			0);
+		assert_int_equal(fab_trecv(right, &ops[N + i].op, memory, BIG, NULL, (uint64_t)i), 0);
 	}
 	for (i = 0; i < 3; i++) { /* some of them receive half of a large message */
 		fresh(&ops[2 * N + i]);
@@ -347,7 +344,7 @@ static void close_drops_operations(void **state)
 	ep = right;
 	right = NULL;
 	fab_ep_close(ep);
-	for (i = 0; i < N; i++) /* a plain receive got nothing, and nobody was told otherwise */
+	for (i = 0; i < N; i++) /* a plain receive got no data, and no other result was reported */
 		assert_int_equal(ops[i].done, 0);
 	fab_ep_close(left);
 	left = NULL;
@@ -377,7 +374,7 @@ static void nonsense_addresses_are_refused_or_dead(void **state)
 	}
 	fresh(&r);
 	assert_int_equal(fab_recv(right, &r.op, there, sizeof(there), NULL), 0);
-	send_plain(left, &s, "fine", 5, to_right); /* nothing of that has hurt the endpoint */
+	send_plain(left, &s, "fine", 5, to_right); /* the refusals have not hurt the endpoint */
 	wait_for(&r, "a message's arrival");
 	wait_for(&s, "a send's completion");
 	assert_string_equal(there, "fine");
@@ -413,8 +410,7 @@ static void memory_regions(void **state)
 	(void)state;
 	NEEDS_PROVIDER();
 	for (i = 0; i < COUNT(regions); i++) { /* overlapping, and more than one at a time */
-		assert_int_equal(fab_mr_reg(domain, memory + i, sizeof(memory) - i, &regions[i]),
-				 0);
+		assert_int_equal(fab_mr_reg(domain, memory + i, sizeof(memory) - i, &regions[i]), 0);
 		assert_true(regions[i] || !fab_mr_desc(regions[i]));
 	}
 	for (i = 0; i < COUNT(regions); i++)
@@ -429,9 +425,9 @@ static void memory_regions(void **state)
 
 int main(void)
 {
-#define TEST(f, provider)                                                                          \
-	{                                                                                          \
-		provider ": " #f, f, begin, end, (void *)(uintptr_t)provider                       \
+#define TEST(f, provider)                                                                                              \
+	{                                                                                                              \
+		provider ": " #f, f, begin, end, (void *)(uintptr_t)provider                                           \
 	}
 #define BOTH(f) TEST(f, "tcp"), TEST(f, "shm")
 	static const struct CMUnitTest tests[] = {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * xfer: grouped receives, both halves in one process: messages find their places by tag in any order, also
- * those that were sent before the first group; and groups that end before their time.
+ * xfer: grouped receives, both halves in one process. Messages match sub-receives by tag in any order, including
+ * messages sent before the first group, and groups that end early.
  */
 #include "unit/unit.h"
 
@@ -16,7 +16,7 @@
 #define BYTES (WIRE_WINDOW * WIRE_GROUP_MAX * SLOT)
 
 static struct wire_handle handle;
-static struct conn_listen *listening;
+static struct cm_listen *listening;
 static struct net_link link;
 
 static void begin(void)
@@ -32,7 +32,7 @@ static void end(void)
 	net_listen_close(listening);
 }
 
-/* The bytes of message `what`. */
+/* Fills in the bytes of message `what`. */
 static void fill(unsigned char *at, size_t len, unsigned what)
 {
 	size_t i;
@@ -67,7 +67,7 @@ static struct xfer_req *send_at(size_t slot, size_t len, uint32_t tag, unsigned 
 	return req;
 }
 
-/* A receive of n with these tags, from this slot on. */
+/* Posts a receive of n buffers with these tags, beginning at this slot. */
 static struct xfer_req *receive_at(size_t slot, int n, const uint32_t *tags)
 {
 	struct xfer_sub subs[WIRE_GROUP_MAX];
@@ -86,7 +86,7 @@ static struct xfer_req *receive_at(size_t slot, int n, const uint32_t *tags)
 		unit_not_late(since, "posting a receive");
 	}
 	assert_int_equal(ret, 0);
-	assert_int_equal(req->parts, link.recv->grp ? n : 0);
+	assert_int_equal(req->parts, link.recv->rx.grp ? n : 0);
 	return req;
 }
 
@@ -104,7 +104,7 @@ static void received(struct xfer_req *req, size_t lens[WIRE_GROUP_MAX])
 	assert_int_equal(net_wait(&link, req, lens), n);
 }
 
-/* Every size of group, in many orders. */
+/* All group sizes, in many orders. */
 static void any_order(void **state)
 {
 	uint64_t seed = 5;
@@ -144,7 +144,7 @@ static void any_order(void **state)
 	end();
 }
 
-/* A window full of the largest groups, posted before anything is sent. */
+/* A full window of the largest groups, posted before the first send. */
 static void window_of_groups(void **state)
 {
 	static struct xfer_req *recv[WIRE_WINDOW];
@@ -175,7 +175,7 @@ static void window_of_groups(void **state)
 	end();
 }
 
-/* Of equal tags the first place is met first; a tag that has no place waits for the next group. */
+/* Equal tags match in order of the sub-receives; a tag without a match waits for the next group. */
 static void equal_tags_keep_their_order(void **state)
 {
 	static const uint32_t tags[] = {7, 9, 7, 7};
@@ -213,7 +213,7 @@ static void equal_tags_keep_their_order(void **state)
 }
 
 /*
- * Small messages that went eagerly when nobody knew of groups yet: they have come before, and others follow
+ * Small messages that were sent eagerly before the sender knew of groups: they have already arrived, and others follow
  * by their tags.
  */
 static void eager_before_the_first_group(void **state)
@@ -227,10 +227,10 @@ static void eager_before_the_first_group(void **state)
 	NET_NEEDED();
 	for (early = 0; early <= 4; early++) {
 		begin();
-		recv[0] = receive_at(0, 1, ab); /* plain ones first */
+		recv[0] = receive_at(0, 1, ab); /* plain receives first */
 		sent(send_at(0, 100, 1, 90));
 		received(recv[0], lens);
-		assert_null(link.recv->grp);
+		assert_null(link.recv->rx.grp);
 		memset(link.to, 0xee, SLOT);
 		for (i = 0; i < early; i++)
 			sent(send_at(i, 20 + i, 1, i));
@@ -247,12 +247,12 @@ static void eager_before_the_first_group(void **state)
 			expect(link.to + 2 * i * SLOT, 20 + i, i);
 			expect(link.to + (2 * i + 1) * SLOT, 50 + i, 20 + i);
 		}
-		assert_true(link.send->grouped);
+		assert_true(link.send->tx.grouped);
 		end();
 	}
 }
 
-/* Receives of one with different tags: each message waits for its turn, small or not. */
+/* Single receives with different tags: each message, small or large, waits for its turn. */
 static void single_receives_keep_tags(void **state)
 {
 	static const uint32_t tags[] = {5, 6, 5, 7};
@@ -303,9 +303,9 @@ static void eager_and_closed_before(void **state)
 	memset(link.to, 0xee, SLOT);
 	sent(send_at(0, 40, 3, 1));
 	sent(send_at(1, 41, 3, 2));
-	xfer_chan_close(link.send);
+	xfer_comm_close(link.send);
 	link.send = NULL;
-	while (!link.recv->peer_closed) {
+	while (!link.recv->close.peer_closed) {
 		net_turn(&link);
 		unit_not_late(since, "the close");
 	}
@@ -318,7 +318,7 @@ static void eager_and_closed_before(void **state)
 	end();
 }
 
-/* The sender closes amid a group: what it has sent arrives, the request fails, others are unharmed. */
+/* The sender closes in the middle of a group: its messages arrive, the request fails, other comms go on. */
 static void sender_closes_amid_a_group(void **state)
 {
 	static const uint32_t tags[] = {1, 2, 3};
@@ -331,7 +331,7 @@ static void sender_closes_amid_a_group(void **state)
 	begin();
 	recv = receive_at(0, 3, tags);
 	sent(send_at(0, SLOT - 1, 2, 1));
-	xfer_chan_close(link.send);
+	xfer_comm_close(link.send);
 	link.send = NULL;
 	while (!(ret = xfer_test(recv, lens)))
 		net_turn(&link);
@@ -340,7 +340,7 @@ static void sender_closes_amid_a_group(void **state)
 	end();
 }
 
-/* The receiver closes with groups outstanding: its memory is its own again, and the port goes on. */
+/* The receiver closes with groups outstanding: its memory is its own again, and the endpoint goes on. */
 static void receiver_closes_amid_groups(void **state)
 {
 	static const uint32_t tags[] = {1, 2, 3, 4};
@@ -357,16 +357,16 @@ static void receiver_closes_amid_groups(void **state)
 			receive_at((size_t)i * 4, 4, tags);
 		for (i = 0; i < parts; i++)
 			send_at((size_t)i, SLOT - 1, tags[3 - i], 1);
-		xfer_chan_close(link.recv);
+		xfer_comm_close(link.recv);
 		link.recv = NULL;
 		memset(link.to, 0xab, BYTES);
-		for (i = parts; i < 4; i++) /* in vain, or into the void */
+		for (i = parts; i < 4; i++) /* these fail, or their data is dropped */
 			xfer_isend(link.send, link.from, SLOT - 1, tags[3 - i], link.from_region, &req);
 		for (i = 0; i < 10; i++)
 			net_message(&second, 65536);
 		assert_int_equal(link.to[0], 0xab);
 		assert_int_equal(memcmp(link.to, link.to + 1, BYTES - 1), 0);
-		xfer_chan_close(link.send);
+		xfer_comm_close(link.send);
 		link.send = NULL;
 		net_message(&second, 65536);
 		net_link_close(&second);
@@ -386,8 +386,10 @@ static void too_long_for_its_place(void **state)
 	NET_NEEDED();
 	begin();
 	for (i = 0; i < 2; i++)
-		subs[i] = (struct xfer_sub){
-			.buf = link.to + i * SLOT, .len = i ? 100 : SLOT, .tag = tags[i], .region = link.to_region};
+		subs[i] = (struct xfer_sub){.buf = link.to + i * SLOT,
+					    .len = i ? 100 : SLOT,
+					    .tag = tags[i],
+					    .region = link.to_region};
 	assert_int_equal(xfer_irecv(link.recv, 2, subs, &req), 0);
 	while ((ret = xfer_isend(link.send, link.from, 101, 2, link.from_region, &req)) == -EAGAIN) {
 		net_turn(&link);

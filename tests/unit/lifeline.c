@@ -3,7 +3,6 @@
 #include "unit/unit.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -53,6 +52,16 @@ static enum lifeline_state wait_while(struct lifeline *l, enum lifeline_state st
 	return now;
 }
 
+/* Passes through the doubtful state if the end was a reset. */
+static void wait_until_dead(struct lifeline *l)
+{
+	enum lifeline_state state = wait_while(l, LIFELINE_ALIVE);
+
+	if (state == LIFELINE_CONNECTING)
+		state = wait_while(l, LIFELINE_CONNECTING);
+	assert_int_equal(state, LIFELINE_DEAD);
+}
+
 static enum lifeline_state others_state_after(enum lifeline_state state)
 {
 	int64_t since = clock_us(), now;
@@ -64,7 +73,7 @@ static enum lifeline_state others_state_after(enum lifeline_state state)
 	return (enum lifeline_state)now;
 }
 
-/* We dial the other process, which takes the lifeline up. */
+/* We dial the other process, which accepts the lifeline. */
 static struct lifeline *dial_other(void)
 {
 	struct lifeline_addr addr = other_do(&other, &ask_listen).addr;
@@ -74,7 +83,7 @@ static struct lifeline *dial_other(void)
 	assert_int_equal(addr.family, 4);
 	assert_int_not_equal(addr.port, 0);
 	assert_memory_equal(addr.ip, loopback, sizeof(addr.ip));
-	assert_int_equal(lifeline_dial(other.ident.uuid, &addr, SILENCE_US, &l), 0);
+	assert_int_equal(lifeline_dial(other.ident.uuid, &addr, OTHER_SECRET, SILENCE_US, &l), 0);
 	assert_int_equal(wait_while(l, LIFELINE_CONNECTING), LIFELINE_ALIVE);
 	find.id = lifeline_id(l);
 	assert_true(find.id != 0);
@@ -82,7 +91,7 @@ static struct lifeline *dial_other(void)
 	return l;
 }
 
-/* The other process dials us, and we take the lifeline up. */
+/* The other process dials us, and we accept the lifeline. */
 static struct lifeline *dialled_by_other(void)
 {
 	struct other_ask dial = {.what = OTHER_DIAL};
@@ -109,7 +118,7 @@ static void lives_and_ends_in_order(void **state)
 	assert_int_equal(other_do(&other, &ask_check).value, LIFELINE_ALIVE);
 	lifeline_put(l);
 	assert_int_equal(others_state_after(LIFELINE_ALIVE), LIFELINE_CLOSED);
-	assert_int_equal(other_do(&other, &ask_check).value, LIFELINE_CLOSED); /* and stays so */
+	assert_int_equal(other_do(&other, &ask_check).value, LIFELINE_CLOSED); /* and it stays closed */
 	other_do(&other, &ask_put);
 	lifeline_put(NULL);
 }
@@ -135,7 +144,7 @@ static void sees_the_death_of_the_listener(void **state)
 	assert_int_equal(wait_while(l, LIFELINE_ALIVE), LIFELINE_DEAD);
 	assert_int_equal(lifeline_check(l), LIFELINE_DEAD);
 	/* a dead lifeline is not handed out again */
-	assert_int_equal(lifeline_dial(other.ident.uuid, &addr, SILENCE_US, &again), 0);
+	assert_int_equal(lifeline_dial(other.ident.uuid, &addr, OTHER_SECRET, SILENCE_US, &again), 0);
 	assert_ptr_not_equal(again, l);
 	assert_int_equal(wait_while(again, LIFELINE_CONNECTING), LIFELINE_REFUSED);
 	lifeline_put(again);
@@ -148,11 +157,11 @@ static void sees_the_death_of_the_dialler(void **state)
 
 	(void)state;
 	other_kill(&other);
-	assert_int_equal(wait_while(l, LIFELINE_ALIVE), LIFELINE_DEAD);
+	wait_until_dead(l);
 	lifeline_put(l);
 }
 
-/* A child that the peer forked must not keep the peer alive. */
+/* A child forked by the peer must not keep the peer alive. */
 static void sees_deaths_past_forked_children(void **state)
 {
 	struct lifeline *l;
@@ -166,10 +175,10 @@ static void sees_deaths_past_forked_children(void **state)
 		assert_true(child > 0);
 		assert_int_equal(lifeline_check(l), LIFELINE_ALIVE);
 		assert_int_equal(other_do(&other, &ask_check).value,
-				 LIFELINE_ALIVE); /* the fork harms nobody */
+				 LIFELINE_ALIVE); /* the fork has no effect on the lifeline */
 		other_kill(&other);
 		assert_int_equal(kill(child, 0), 0);
-		assert_int_equal(wait_while(l, LIFELINE_ALIVE), LIFELINE_DEAD);
+		wait_until_dead(l);
 		assert_int_equal(kill(child, SIGKILL), 0);
 		lifeline_put(l);
 		other_start(&other);
@@ -183,7 +192,7 @@ static void is_refused_where_nobody_listens(void **state)
 
 	(void)state;
 	other_kill(&other);
-	assert_int_equal(lifeline_dial(other.ident.uuid, &addr, SILENCE_US, &l), 0);
+	assert_int_equal(lifeline_dial(other.ident.uuid, &addr, OTHER_SECRET, SILENCE_US, &l), 0);
 	assert_int_equal(wait_while(l, LIFELINE_CONNECTING), LIFELINE_REFUSED);
 	assert_int_equal(lifeline_check(l), LIFELINE_REFUSED);
 	lifeline_put(l);
@@ -198,14 +207,14 @@ static void is_one_per_process_and_counted(void **state)
 
 	(void)state;
 	for (i = 0; i < 10; i++) {
-		assert_int_equal(lifeline_dial(other.ident.uuid, &addr, SILENCE_US, &same), 0);
+		assert_int_equal(lifeline_dial(other.ident.uuid, &addr, OTHER_SECRET, SILENCE_US, &same), 0);
 		assert_ptr_equal(same, l);
 	}
 	for (i = 0; i < 10; i++) {
 		lifeline_put(l);
 		assert_int_equal(lifeline_check(l), LIFELINE_ALIVE);
 	}
-	/* the accepting side counts as well, and keeps its end for a further connect */
+	/* the accepting side counts references too, and keeps its end for a further connect */
 	other_do(&other, &ask_put);
 	assert_int_equal(other_do(&other, &find).value, 1);
 	assert_int_equal(other_do(&other, &ask_check).value, LIFELINE_ALIVE);
@@ -223,12 +232,12 @@ static void many_at_once(void **state)
 
 	(void)state;
 	for (i = 0; i < MANY; i++) {
-		uuid[1] = (uint8_t)i; /* as if they were different processes */
-		assert_int_equal(lifeline_dial(uuid, &addr, SILENCE_US, &lines[i]), 0);
+		uuid[1] = (uint8_t)i; /* simulates different processes */
+		assert_int_equal(lifeline_dial(uuid, &addr, OTHER_SECRET, SILENCE_US, &lines[i]), 0);
 		for (j = 0; j < i; j++)
 			assert_true(lifeline_id(lines[j]) != lifeline_id(lines[i]));
 	}
-	for (i = MANY; i-- > 0;) { /* taken up in another order than dialled */
+	for (i = MANY; i-- > 0;) { /* accepted in reverse order */
 		struct other_ask find = {.what = OTHER_FIND, .id = lifeline_id(lines[i])};
 
 		assert_int_equal(wait_while(lines[i], LIFELINE_CONNECTING), LIFELINE_ALIVE);
@@ -241,19 +250,7 @@ static void many_at_once(void **state)
 	}
 }
 
-static int count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int n = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
-
-/* Lifelines that were dialled and given up before anybody took them up leave nothing behind. */
+/* Lifelines that were dialled and closed before they were accepted leave no sockets behind. */
 static void leaves_no_sockets_behind(void **state)
 {
 	struct lifeline_addr addr;
@@ -264,13 +261,13 @@ static void leaves_no_sockets_behind(void **state)
 	(void)state;
 	assert_int_equal(lifeline_listen(4, loopback, &addr), 0);
 	lifeline_find(1, SILENCE_US);
-	before = count_fds();
+	before = unit_descriptors();
 	for (i = 0; i < 50; i++) {
-		assert_int_equal(lifeline_dial(peer_self()->uuid, &addr, SILENCE_US, &l), 0);
+		assert_int_equal(lifeline_dial(peer_self()->uuid, &addr, OTHER_SECRET, SILENCE_US, &l), 0);
 		assert_int_equal(wait_while(l, LIFELINE_CONNECTING), LIFELINE_ALIVE);
 		lifeline_put(l);
 	}
-	for (since = clock_us(); count_fds() > before; usleep(1000)) {
+	for (since = clock_us(); unit_descriptors() > before; usleep(1000)) {
 		unit_not_late(since, "the end of forgotten lifelines");
 		assert_null(lifeline_find(1, SILENCE_US));
 	}
@@ -279,7 +276,7 @@ static void leaves_no_sockets_behind(void **state)
 static void listens_once_per_address(void **state)
 {
 	static const uint8_t second[16] = {127, 0, 0, 2};
-	static const uint8_t elsewhere[16] = {192, 0, 2, 1}; /* an address for documentation */
+	static const uint8_t elsewhere[16] = {192, 0, 2, 1}; /* an address reserved for documentation */
 	struct lifeline_addr a, b, c;
 
 	(void)state;
@@ -300,9 +297,9 @@ static void works_over_ipv6(void **state)
 
 	(void)state;
 	if (lifeline_listen(6, loopback6, &addr))
-		skip(); /* no IPv6 here */
+		skip(); /* IPv6 is unavailable here */
 	assert_int_equal(addr.family, 6);
-	assert_int_equal(lifeline_dial(other.ident.uuid, &addr, SILENCE_US, &l), 0);
+	assert_int_equal(lifeline_dial(other.ident.uuid, &addr, OTHER_SECRET, SILENCE_US, &l), 0);
 	assert_int_equal(wait_while(l, LIFELINE_CONNECTING), LIFELINE_ALIVE);
 	for (since = clock_us(); !(found = lifeline_find(lifeline_id(l), SILENCE_US)); usleep(1000))
 		unit_not_late(since, "the lifeline's arrival");
@@ -347,7 +344,7 @@ static void strangers_do_no_harm(void **state)
 		case 3: fds[i] = stranger(addr.port, "GET / HTTP/1.0\r\n\r\n", 18); break;
 		default: fds[i] = stranger(addr.port, junk, sizeof(junk)); break;
 		}
-	mine = dialled_by_other(); /* finds its own among them */
+	mine = dialled_by_other(); /* finds its own lifeline among them */
 	assert_int_equal(lifeline_check(mine), LIFELINE_ALIVE);
 	for (i = 0; i < COUNT(fds); i++) {
 		if (i % 2) { /* half of them end by a reset */
@@ -364,7 +361,7 @@ static void strangers_do_no_harm(void **state)
 	lifeline_put(mine);
 }
 
-/* The right number in a message that is none of ours is still a stranger's. */
+/* The right number in a malformed message still counts as a stranger. */
 static void wrong_hellos_are_nobody(void **state)
 {
 	struct {
@@ -384,8 +381,10 @@ static void wrong_hellos_are_nobody(void **state)
 	close(fd);
 }
 
-/* In a forked child the parent's lifelines are over: using them must not reach what has their
- * numbers now. */
+/*
+ * In a forked child the parent's lifelines have ended: using them must not touch new files that got their descriptor
+ * numbers.
+ */
 static void children_keep_their_hands_off(void **state)
 {
 	struct lifeline *l = dial_other();
@@ -394,29 +393,27 @@ static void children_keep_their_hands_off(void **state)
 
 	(void)state;
 	if (!pid) {
-		int mine[16][2], i; /* enough to take over every number that the fork has freed */
+		int mine[16][2], i; /* enough to reuse all descriptor numbers that the fork has freed */
 		bool good = true;
 		char byte;
 
 		alarm(60);
 		for (i = 0; i < 16; i++) {
 			good &= !socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, mine[i]);
-			good &= send(mine[i][0], "x", 1, 0) == 1 &&
-				send(mine[i][1], "y", 1, 0) == 1;
+			good &= send(mine[i][0], "x", 1, 0) == 1 && send(mine[i][1], "y", 1, 0) == 1;
 		}
 		good &= lifeline_check(l) != LIFELINE_ALIVE;
 		lifeline_put(l);
 		for (i = 0; i < 16; i++) {
 			good &= recv(mine[i][1], &byte, 1, 0) == 1 && byte == 'x';
 			good &= recv(mine[i][0], &byte, 1, 0) == 1 && byte == 'y';
-			good &= recv(mine[i][1], &byte, 1, 0) < 0 &&
-				recv(mine[i][0], &byte, 1, 0) < 0;
+			good &= recv(mine[i][1], &byte, 1, 0) < 0 && recv(mine[i][0], &byte, 1, 0) < 0;
 		}
 		_exit(good ? 0 : 1);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
-	assert_int_equal(lifeline_check(l), LIFELINE_ALIVE); /* here nothing has changed */
+	assert_int_equal(lifeline_check(l), LIFELINE_ALIVE); /* the parent is unaffected */
 	assert_int_equal(other_do(&other, &ask_check).value, LIFELINE_ALIVE);
 	lifeline_put(l);
 	assert_int_equal(others_state_after(LIFELINE_ALIVE), LIFELINE_CLOSED);
@@ -432,10 +429,9 @@ static void *dial_and_put(void *arg)
 	int i, failures = 0;
 
 	for (i = 0; i < 200; i++) {
-		uint8_t uuid[PEER_UUID_BYTES] = {
-			(uint8_t)(i % 3)}; /* shared with the other threads */
+		uint8_t uuid[PEER_UUID_BYTES] = {(uint8_t)(i % 3)}; /* shared with the other threads */
 
-		if (lifeline_dial(uuid, &own_addr, SILENCE_US, &l)) {
+		if (lifeline_dial(uuid, &own_addr, OTHER_SECRET, SILENCE_US, &l)) {
 			failures++;
 			continue;
 		}
@@ -484,5 +480,6 @@ int main(void)
 		TEST(threads_share_them),
 	};
 
+	lifeline_expect(OTHER_SECRET);
 	return unit_run("lifeline", tests);
 }

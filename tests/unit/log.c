@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* base: where log lines go. */
+/* base: destinations of log lines. */
 #include "unit/unit.h"
 
 #include <string.h>
@@ -61,14 +61,12 @@ static void names_the_place(void **state)
 	log_set_sink(look_at_place);
 	log_warn("here");
 	assert_int_equal(seen_line, __LINE__ - 1);
-	assert_string_equal(strrchr(seen_file, '/') ? strrchr(seen_file, '/') + 1 : seen_file,
-			    "log.c");
+	assert_string_equal(strrchr(seen_file, '/') ? strrchr(seen_file, '/') + 1 : seen_file, "log.c");
 }
 
 static void copies_up_to_a_level_to_stderr(void **state)
 {
-	static const char *const all[] = {"", "weft: w\n", "weft: w\nweft: i\n",
-					  "weft: w\nweft: i\nweft: d\n"};
+	static const char *const all[] = {"", "weft: w\n", "weft: w\nweft: i\n", "weft: w\nweft: i\nweft: d\n"};
 	int level, with_sink;
 
 	(void)state;

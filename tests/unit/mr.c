@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dev: registrations that are shared while they live, and by nobody afterwards. */
+/* dev: registrations are shared while they live, and never afterwards. */
 #include "unit/unit.h"
 
 #include <pthread.h>
@@ -26,7 +26,7 @@ static void begin(void)
 static void end(void)
 {
 	assert_int_equal(munmap(memory, PAGES * page), 0);
-	assert_null(net.dev->mrs); /* nothing is left */
+	assert_null(net.dev->mrs); /* no registration is left */
 }
 
 static struct dev_mr *get(void *base, size_t len)
@@ -79,7 +79,7 @@ static void every_rail_has_its_own(void **state)
 	end();
 }
 
-/* Memory that is freed and mapped anew at the same address gets a registration of its own. */
+/* Memory that is freed and mapped again at the same address gets a new registration. */
 static void fresh_memory_is_registered_anew(void **state)
 {
 	struct dev_mr *mr;

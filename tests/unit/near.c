@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * topo: memory near a NIC, and a port's being there. hwloc is told of two NUMA nodes (HWLOC_SYNTHETIC) and that they
- * are this machine's (HWLOC_THISSYSTEM), so that what binds asks the real kernel; node 1 need not exist. Which policy
- * the pages then have is read from /proc.
+ * topo: memory near a NIC, and an endpoint's use of it. hwloc is given two NUMA nodes (HWLOC_SYNTHETIC) and takes them
+ * for this machine's (HWLOC_THISSYSTEM), so that binding calls the real kernel; node 1 need not exist. The resulting
+ * policy of the pages is read from /proc.
  */
 #include "unit/unit.h"
 
@@ -13,14 +13,18 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "conn/internal.h"
-#include "dev/dev.h"
+#include "cm/internal.h"
+#include "dev/table.h"
 #include "topo/near.h"
+#include "proto/eager.h"
+#include "proto/group.h"
+#include "proto/rma.h"
+#include "proto/tagged.h"
 #include "xfer/internal.h"
 
-UNIT_FOREIGN_LEAKS("leak:libfabric.so\n"); /* its net provider forgets a little at each endpoint */
+UNIT_FOREIGN_LEAKS("leak:libfabric.so\n"); /* its net provider leaks a little at each endpoint */
 
-/* The kernel's words on the page, "prefer (many):0 anon=...", or "" when it has none. */
+/* The kernel's text for the page, "prefer (many):0 anon=...", or "" if it has none. */
 static const char *policy(const void *mem)
 {
 	static char text[64];
@@ -41,7 +45,7 @@ static const char *policy(const void *mem)
 	return text;
 }
 
-/* Does the kernel place memory, let us, and say so? A container may forbid it. */
+/* True if the kernel supports memory policies, permits them here and reports them. A container may forbid it. */
 static bool kernel_places(void)
 {
 	static char page[4096] __attribute__((aligned(65536)));
@@ -52,7 +56,7 @@ static bool kernel_places(void)
 	       !syscall(SYS_set_mempolicy, 0, NULL, 0ul);
 }
 
-/* Memory that its owner can use from end to end, and give back. */
+/* Allocates memory near the node, uses it from end to end, and frees it. */
 static void use(int node, size_t bytes)
 {
 	char where[32], *mem = topo_near_alloc(node, bytes);
@@ -104,13 +108,13 @@ static void leaves_the_rest_alone(void **state)
 	topo_near_free(NULL, 32 << 10);
 }
 
-/* A wish that can't be granted is told once, and the memory is there. */
+/* A failed binding is reported once, and the memory is still usable. */
 static void works_without(void **state)
 {
 	(void)state;
-	use(1000, 4096); /* no such node: nothing to tell */
+	use(1000, 4096); /* no such node: no report */
 	assert_int_equal(unit_log_count(LOG_LEVEL_INFO), 0);
-	use(1, 4096); /* hwloc has been told of it; the kernel may know better */
+	use(1, 4096); /* hwloc lists this node; the kernel may not have it */
 	use(1, 4096);
 	assert_in_range(unit_log_count(LOG_LEVEL_INFO), 0, 1);
 	assert_int_equal(unit_log_count(LOG_LEVEL_WARN), 0);
@@ -129,20 +133,20 @@ static void takes_any_size(void **state)
 
 /* Two sockets, the NIC on the first. */
 static const char two_nodes[] =
-#define SETS(bit)                                                                                                       \
-	"cpuset=\"" bit "\" complete_cpuset=\"" bit "\" nodeset=\"" bit "\" complete_nodeset=\"" bit "\""
+#define SETS(bit) "cpuset=\"" bit "\" complete_cpuset=\"" bit "\" nodeset=\"" bit "\" complete_nodeset=\"" bit "\""
 #define SOCKET(i, bit, inside)                                                                                         \
-	"<object type=\"Package\" os_index=\"" i "\" gp_index=\"1" i "\" " SETS(bit) ">"                                  \
-	"<object type=\"NUMANode\" os_index=\"" i "\" gp_index=\"2" i "\" " SETS(bit) " local_memory=\"1048576\"/>"       \
-	"<object type=\"PU\" os_index=\"" i "\" gp_index=\"3" i "\" " SETS(bit) "/>" inside "</object>"
+	"<object type=\"Package\" os_index=\"" i "\" gp_index=\"1" i                                                   \
+	"\" " SETS(bit) ">"                                                                                            \
+			"<object type=\"NUMANode\" os_index=\"" i "\" gp_index=\"2" i                                  \
+			"\" " SETS(bit) " local_memory=\"1048576\"/>"                                                  \
+					"<object type=\"PU\" os_index=\"" i "\" gp_index=\"3" i                        \
+					"\" " SETS(bit) "/>" inside "</object>"
 	"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!DOCTYPE topology SYSTEM \"hwloc2.dtd\">\n<topology version=\"2.0\">\n"
-	"<object type=\"Machine\" os_index=\"0\" gp_index=\"1\" " SETS("0x3")
-	" allowed_cpuset=\"0x3\" allowed_nodeset=\"0x3\">"
-	SOCKET("0", "0x1",
-	       "<object type=\"Bridge\" gp_index=\"40\" bridge_type=\"0-1\" depth=\"0\" bridge_pci=\"0000:[00-ff]\">"
-	       "<object type=\"PCIDev\" gp_index=\"41\" pci_busid=\"0000:10:00.0\" pci_type=\"0200 [1d0f:efa2] "
-	       "[0000:0000] 00\" pci_link_speed=\"0.0\"/></object>")
-	SOCKET("1", "0x2", "") "</object></topology>\n";
+	"<object type=\"Machine\" os_index=\"0\" gp_index=\"1\" " SETS("0x3") " allowed_cpuset=\"0x3\" allowed_nodeset=\"0x3\">" SOCKET(
+		"0", "0x1",
+		"<object type=\"Bridge\" gp_index=\"40\" bridge_type=\"0-1\" depth=\"0\" bridge_pci=\"0000:[00-ff]\">"
+		"<object type=\"PCIDev\" gp_index=\"41\" pci_busid=\"0000:10:00.0\" pci_type=\"0200 [1d0f:efa2] "
+		"[0000:0000] 00\" pci_link_speed=\"0.0\"/></object>") SOCKET("1", "0x2", "") "</object></topology>\n";
 
 static void check_near(const char *what, const void *mem)
 {
@@ -150,13 +154,13 @@ static void check_near(const char *what, const void *mem)
 		fail_msg("%s: %s", what, policy(mem));
 }
 
-/* What a port keeps posted and what its peers write to are where the NIC is. */
+/* The memory that an endpoint posts, and that its peers write, is near the NIC. */
 static void places_a_port(void **state)
 {
 	char file[] = "/tmp/weft-near-XXXXXX";
 	struct dev_table table;
-	struct xfer_port *port;
-	struct ring *ring;
+	struct xfer_ep *ep;
+	struct cts_ring *ring;
 	int fd;
 
 	(void)state;
@@ -172,15 +176,15 @@ static void places_a_port(void **state)
 	setenv("WEFT_NICS", "lo", 1);
 	assert_int_equal(dev_table_load(&table), 0);
 	assert_int_equal(table.count, 1);
-	strcpy(table.report.nics[0].pci, "0000:10:00.0"); /* tcp does not tell */
-	assert_int_equal(xfer_port_get(&table.devs[0], &table.conf, &conn_ops, &port), 0);
+	strcpy(table.report.nics[0].pci, "0000:10:00.0"); /* tcp reports no PCI address */
+	assert_int_equal(xfer_ep_get(&table.devs[0], &table.conf, &ep), 0);
 	unlink(file);
-	assert_int_equal(port->node, 0);
-	check_near("control buffers", port->ctrl_memory);
-	assert_int_equal(ring_get(port, &ring), 0);
+	assert_int_equal(ep->node, 0);
+	check_near("control buffers", ep->ctrl_memory);
+	assert_int_equal(cts_ring_get(ep, &ring), 0);
 	check_near("ring", ring->entries);
-	ring_put(port, ring);
-	xfer_port_put(port);
+	cts_ring_put(ep, ring);
+	xfer_ep_put(ep);
 	dev_table_fini(&table);
 }
 
@@ -188,11 +192,8 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup(f, begin)
 	static const struct CMUnitTest tests[] = {
-		TEST(binds_to_a_node),
-		TEST(leaves_the_rest_alone),
-		TEST(works_without),
-		TEST(takes_any_size),
-		TEST(places_a_port),
+		TEST(binds_to_a_node), TEST(leaves_the_rest_alone), TEST(works_without),
+		TEST(takes_any_size),  TEST(places_a_port),
 	};
 
 	setenv("HWLOC_SYNTHETIC", "numa:2 pu:1", 1);

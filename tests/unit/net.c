@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A device on the loopback and connected channels; see net.h. */
+/* A device on the loopback and connected comms; see net.h. */
 #include "unit/net.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "unit/unit.h"
 
-/* Its net provider forgets a little at each endpoint and connection. */
+/* libfabric's net provider leaks a little at each endpoint and connection. */
 UNIT_FOREIGN_LEAKS("leak:libfabric.so\n");
 
 struct net net;
@@ -29,7 +29,7 @@ int net_begin(void **state)
 	if (net.table.count != 1)
 		return 0;
 	net.dev = &net.table.devs[0];
-	return xfer_port_get(net.dev, &net.conf, &conn_ops, &net.home);
+	return xfer_ep_get(net.dev, &net.conf, &net.home);
 }
 
 int net_users(struct dev *dev)
@@ -48,21 +48,23 @@ int net_end(void **state)
 	int users;
 
 	(void)state;
-	while (net.dev && net_users(net.dev) > (net.home != NULL) && clock_us() - since < 2000000)
+	while (net.dev && net_users(net.dev) > (net.home != NULL) && clock_us() - since < 20000000)
 		usleep(1000);
 	users = net.dev ? net_users(net.dev) : 0;
-	xfer_port_put(net.home);
+	xfer_ep_put(net.home);
 	if (users > (net.home != NULL)) {
-		print_error("%d ports are still open\n", users - 1);
+		print_error("%d endpoints are still open\n", users - 1);
 		return -1;
 	}
+	while (net.dev && net_users(net.dev)) /* the wakeup thread may have held the last one */
+		unit_not_late(since, "the end of the test's endpoint");
 	dev_table_fini(&net.table);
 	return 0;
 }
 
 struct listening {
 	struct wire_handle *handle;
-	struct conn_listen *listen;
+	struct cm_listen *listen;
 	int ret;
 };
 
@@ -70,11 +72,11 @@ static void *listen_here(void *arg)
 {
 	struct listening *l = arg;
 
-	l->ret = conn_listen(net.dev, &net.conf, l->handle, &l->listen);
+	l->ret = cm_listen(net.dev, &net.conf, l->handle, &l->listen);
 	return NULL;
 }
 
-void net_listen(struct wire_handle *handle, struct conn_listen **out)
+void net_listen(struct wire_handle *handle, struct cm_listen **out)
 {
 	struct listening l = {.handle = handle};
 	pthread_t thread;
@@ -85,8 +87,7 @@ void net_listen(struct wire_handle *handle, struct conn_listen **out)
 	*out = l.listen;
 }
 
-void net_connect(struct conn_listen *listen, struct wire_handle *handle, struct xfer_chan **send,
-		 struct xfer_chan **recv)
+void net_connect(struct cm_listen *listen, struct wire_handle *handle, struct xfer_comm **send, struct xfer_comm **recv)
 {
 	struct wire_handle mine = *handle;
 	int64_t since = clock_us();
@@ -94,15 +95,14 @@ void net_connect(struct conn_listen *listen, struct wire_handle *handle, struct 
 	*send = *recv = NULL;
 	while (!*send || !*recv) {
 		if (!*send)
-			assert_int_equal(conn_connect(net.dev, &net.conf, &mine, send), 0);
+			assert_int_equal(cm_connect(net.dev, &net.conf, &mine, send), 0);
 		if (!*recv)
-			assert_int_equal(conn_accept(listen, &net.conf, recv), 0);
+			assert_int_equal(cm_accept(listen, &net.conf, recv), 0);
 		unit_not_late(since, "a connection");
 	}
 }
 
-void net_link_open(struct net_link *l, struct conn_listen *listen, struct wire_handle *handle,
-		   size_t bytes)
+void net_link_open(struct net_link *l, struct cm_listen *listen, struct wire_handle *handle, size_t bytes)
 {
 	memset(l, 0, sizeof(*l));
 	net_connect(listen, handle, &l->send, &l->recv);
@@ -117,67 +117,64 @@ void net_link_open(struct net_link *l, struct conn_listen *listen, struct wire_h
 
 void net_link_close(struct net_link *l)
 {
-	struct xfer_port *here = l->send ? l->send->port : NULL,
-			 *there = l->recv ? l->recv->port : NULL;
+	struct xfer_ep *here = l->send ? l->send->ep : NULL, *there = l->recv ? l->recv->ep : NULL;
 	int i;
 
 	if (there)
-		port_hold(there);
+		ep_hold(there);
 	if (here)
-		port_hold(here);
-	xfer_chan_close(l->send);
-	xfer_chan_close(l->recv);
+		ep_hold(here);
+	xfer_comm_close(l->send);
+	xfer_comm_close(l->recv);
 	for (i = 0; i < 20; i++) {
 		if (here)
 			net_poll(here);
 		if (there)
 			net_poll(there);
 	}
-	xfer_port_put(there);
-	xfer_port_put(here);
+	xfer_ep_put(there);
+	xfer_ep_put(here);
 	free(l->from);
 	free(l->to);
 	memset(l, 0, sizeof(*l));
 }
 
-void net_listen_close(struct conn_listen *listen)
+void net_listen_close(struct cm_listen *listen)
 {
 	int i;
 
 	for (i = 0; i < 20; i++) {
 		net_poll(net.home);
-		net_poll(listen->port);
+		net_poll(listen->ep);
 	}
-	conn_listen_close(listen);
+	cm_listen_close(listen);
 }
 
-void net_poll(struct xfer_port *port)
+void net_poll(struct xfer_ep *ep)
 {
-	xfer_port_lock(port);
-	xfer_port_poll(port);
-	xfer_port_unlock(port);
+	xfer_ep_lock(ep);
+	xfer_ep_poll(ep);
+	xfer_ep_unlock(ep);
 }
 
 void net_turn(struct net_link *l)
 {
 	if (l->send)
-		net_poll(l->send->port);
+		net_poll(l->send->ep);
 	if (l->recv)
-		net_poll(l->recv->port);
+		net_poll(l->recv->ep);
 }
 
-int net_isend(struct xfer_chan *chan, void *buf, size_t len, struct xfer_region *region,
-	      struct xfer_req **out)
+int net_isend(struct xfer_comm *comm, void *buf, size_t len, struct xfer_region *region, struct xfer_req **out)
 {
-	return xfer_isend(chan, buf, len, 0, region, out);
+	return xfer_isend(comm, buf, len, 0, region, out);
 }
 
-int net_irecv(struct xfer_chan *chan, void *buf, size_t len, struct xfer_region *region,
-	      struct xfer_req **out)
+int net_irecv(struct xfer_comm *comm, void *buf, size_t len, struct xfer_region *region, struct xfer_req **out)
 {
 	struct xfer_sub sub = {.buf = buf, .len = len, .region = region};
 
-	return xfer_irecv(chan, 1, &sub, out);
+	return xfer_irecv(comm, 1, &sub, out);
 }
 
 int net_send(struct net_link *l, size_t at, size_t len, struct xfer_req **out)
@@ -218,10 +215,9 @@ int net_wait(struct net_link *l, struct xfer_req *req, size_t *out_len)
 	return ret;
 }
 
-typedef int (*start_fn)(struct xfer_chan *, void *, size_t, struct xfer_region *,
-			struct xfer_req **);
+typedef int (*start_fn)(struct xfer_comm *, void *, size_t, struct xfer_region *, struct xfer_req **);
 
-static int vain(start_fn start, struct xfer_chan *chan, struct xfer_port *port)
+static int vain(start_fn start, struct xfer_comm *comm, struct xfer_ep *ep)
 {
 	struct xfer_req *req = NULL;
 	int64_t since = clock_us();
@@ -229,23 +225,23 @@ static int vain(start_fn start, struct xfer_chan *chan, struct xfer_port *port)
 	int ret;
 
 	for (;;) {
-		ret = req ? xfer_test(req, &got) : start(chan, NULL, 0, NULL, &req);
+		ret = req ? xfer_test(req, &got) : start(comm, NULL, 0, NULL, &req);
 		if (ret && ret != -EAGAIN)
 			return ret;
-		if (port)
-			net_poll(port);
+		if (ep)
+			net_poll(ep);
 		unit_not_late(since, "the end of a message in vain");
 	}
 }
 
-int net_vain_send(struct xfer_chan *chan, struct xfer_port *port)
+int net_failed_send(struct xfer_comm *comm, struct xfer_ep *ep)
 {
-	return vain(net_isend, chan, port);
+	return vain(net_isend, comm, ep);
 }
 
-int net_vain_recv(struct xfer_chan *chan, struct xfer_port *port)
+int net_vain_recv(struct xfer_comm *comm, struct xfer_ep *ep)
 {
-	return vain(net_irecv, chan, port);
+	return vain(net_irecv, comm, ep);
 }
 
 void net_message(struct net_link *l, size_t len)

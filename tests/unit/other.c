@@ -11,19 +11,18 @@
 #include "base/clock.h"
 #include "unit/unit.h"
 
-#define LIFE_S     120 /* whatever becomes of the test, no process stays behind */
+#define LIFE_S	   120 /* limit of the process's life, whatever the test does */
 #define SILENCE_US 30000000
 
 static const uint8_t loopback[16] = {127, 0, 0, 1};
 
-static struct lifeline *line; /* in the child: the one it has */
+static struct lifeline *line; /* in the child: its only lifeline */
 
 static void find(const struct other_ask *ask, struct other_answer *answer)
 {
 	int64_t since = clock_us();
 
-	while (!(line = lifeline_find(ask->id, SILENCE_US)) &&
-	       clock_us() - since < UNIT_PATIENCE_US)
+	while (!(line = lifeline_find(ask->id, SILENCE_US)) && clock_us() - since < UNIT_PATIENCE_US)
 		usleep(1000);
 	answer->value = line ? 1 : 0;
 }
@@ -32,11 +31,10 @@ static void dial(const struct other_ask *ask, struct other_answer *answer)
 {
 	int64_t since = clock_us();
 
-	answer->value = lifeline_dial(ask->uuid, &ask->addr, SILENCE_US, &line);
+	answer->value = lifeline_dial(ask->uuid, &ask->addr, OTHER_SECRET, SILENCE_US, &line);
 	if (answer->value)
 		return;
-	while ((answer->value = lifeline_check(line)) == LIFELINE_CONNECTING &&
-	       clock_us() - since < UNIT_PATIENCE_US)
+	while ((answer->value = lifeline_check(line)) == LIFELINE_CONNECTING && clock_us() - since < UNIT_PATIENCE_US)
 		usleep(1000);
 	answer->id = lifeline_id(line);
 }
@@ -61,7 +59,10 @@ static void serve(int in, int out)
 	while (read(in, &ask, sizeof(ask)) == sizeof(ask)) {
 		memset(&answer, 0, sizeof(answer));
 		switch (ask.what) {
-		case OTHER_LISTEN: answer.value = lifeline_listen(4, loopback, &answer.addr); break;
+		case OTHER_LISTEN:
+			lifeline_expect(OTHER_SECRET);
+			answer.value = lifeline_listen(4, loopback, &answer.addr);
+			break;
 		case OTHER_FIND: find(&ask, &answer); break;
 		case OTHER_DIAL: dial(&ask, &answer); break;
 		case OTHER_CHECK: answer.value = lifeline_check(line); break;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Another process for the lifeline tests: a forked child that does one thing at a time with the
- * lifeline functions and tells how it went. Not for anything that needs libfabric.
+ * Another process for the lifeline tests: a forked child that performs one lifeline operation at a time and reports its
+ * result. Not for tests that need libfabric.
  */
 #ifndef TESTS_UNIT_OTHER_H
 #define TESTS_UNIT_OTHER_H
@@ -12,12 +12,14 @@
 
 enum other_what {
 	OTHER_LISTEN, /* answer.addr */
-	OTHER_FIND,   /* ask.id; waits until it is there; value: 1 */
+	OTHER_FIND,   /* ask.id; waits until it exists; value: 1 */
 	OTHER_DIAL,   /* ask.addr, ask.uuid; waits until it is alive; answer.id; value: the state */
 	OTHER_CHECK,  /* value: the state */
 	OTHER_PUT,
-	OTHER_FORK, /* a child that does nothing, for a while; value: its pid */
+	OTHER_FORK, /* a child that sleeps for a while; value: its pid */
 };
+
+#define OTHER_SECRET 0x5ec7e7ull /* secret of all lifelines to and from the other process */
 
 struct other_ask {
 	enum other_what what;
@@ -27,7 +29,7 @@ struct other_ask {
 };
 
 struct other_answer {
-	int64_t value; /* what the function returned, or as above */
+	int64_t value; /* the function's result, or as above */
 	uint64_t id;
 	struct lifeline_addr addr;
 };
@@ -40,10 +42,10 @@ struct other {
 
 void other_start(struct other *o);
 
-/* Has it do something and waits for the answer; fails the test when none comes. */
+/* Makes it perform one operation and waits for the answer; fails the test if none comes. */
 struct other_answer other_do(struct other *o, const struct other_ask *ask);
 
-/* SIGKILL, and waits until it is gone. Harmless when it is. */
+/* Sends SIGKILL and waits until the process is gone. No effect if it is. */
 void other_kill(struct other *o);
 
 #endif

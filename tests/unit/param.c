@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* base: the parameter engine, on a table of its own. */
+/* base: the parameter engine, on a table of the test's own. */
 #include "unit/unit.h"
 
 #include <errno.h>
@@ -11,37 +11,29 @@
 
 struct values {
 	char text[PARAM_TEXT_BYTES];
-	int64_t number, toggle, bytes, time_us, choice;
+	int64_t number, toggle, bytes, time_us, choice, count;
 };
 
 #define AT(f) offsetof(struct values, f)
 
 static const struct param table[] = {
 	{.name = "UT_TEXT", .type = PARAM_TEXT, .offset = AT(text), .value = "auto"},
-	{.name = "UT_NUMBER",
-	 .type = PARAM_INT,
-	 .offset = AT(number),
-	 .value = "5",
-	 .min = "-2",
-	 .max = "10"},
+	{.name = "UT_NUMBER", .type = PARAM_INT, .offset = AT(number), .value = "5", .min = "-2", .max = "10"},
 	{.name = "UT_TOGGLE", .type = PARAM_BOOL, .offset = AT(toggle), .value = "1"},
-	{.name = "UT_BYTES",
-	 .type = PARAM_BYTES,
-	 .offset = AT(bytes),
-	 .value = "64K",
-	 .min = "4K",
-	 .max = "1G"},
-	{.name = "UT_TIME",
-	 .type = PARAM_TIME,
-	 .offset = AT(time_us),
-	 .value = "10m",
-	 .min = "0",
-	 .max = "24h"},
+	{.name = "UT_BYTES", .type = PARAM_BYTES, .offset = AT(bytes), .value = "64K", .min = "4K", .max = "1G"},
+	{.name = "UT_TIME", .type = PARAM_TIME, .offset = AT(time_us), .value = "10m", .min = "0", .max = "24h"},
 	{.name = "UT_CHOICE",
 	 .type = PARAM_CHOICE,
 	 .offset = AT(choice),
 	 .value = "medium",
 	 .choices = {"small", "medium", "large"}},
+	{.name = "UT_COUNT",
+	 .type = PARAM_INT,
+	 .offset = AT(count),
+	 .value = "auto",
+	 .word = "auto",
+	 .min = "1",
+	 .max = "16"},
 };
 
 static enum param_origin origins[COUNT(table)];
@@ -70,7 +62,7 @@ static void takes_defaults(void **state)
 	size_t i;
 
 	(void)state;
-	setenv("UT_TIME", "", 1); /* empty is as good as unset */
+	setenv("UT_TIME", "", 1); /* an empty value counts as unset */
 	assert_int_equal(load(), 0);
 	assert_string_equal(values.text, "auto");
 	assert_int_equal(values.number, 5);
@@ -95,6 +87,7 @@ static void takes_the_environment(void **state)
 	setenv("UT_BYTES", "1g", 1);
 	setenv("UT_TIME", "90", 1);
 	setenv("UT_CHOICE", "LARGE", 1);
+	setenv("UT_COUNT", "Auto", 1);
 	assert_int_equal(load(), 0);
 	assert_string_equal(values.text, "x");
 	assert_int_equal(values.number, -2);
@@ -102,17 +95,20 @@ static void takes_the_environment(void **state)
 	assert_int_equal(values.bytes, 1 << 30);
 	assert_int_equal(values.time_us, 90000000);
 	assert_int_equal(values.choice, 2);
+	assert_int_equal(values.count, 0);
 	for (i = 0; i < COUNT(table); i++)
 		assert_int_equal(origins[i], PARAM_FROM_ENVIRONMENT);
 }
 
-/* Every bad value: refused, told completely, and the default stands. */
+/* Every bad value is refused and fully reported, and the default applies. */
 static void refuses_bad_values(void **state)
 {
 	static const struct {
 		const char *name, *value, *accepted;
 	} rows[] = {
 		{"UT_NUMBER", "11", "a whole number from -2 to 10"},
+		{"UT_COUNT", "0", "auto or a whole number from 1 to 16"},
+		{"UT_COUNT", "17", "auto or a whole number from 1 to 16"},
 		{"UT_NUMBER", "-3", "a whole number from -2 to 10"},
 		{"UT_NUMBER", "many", "a whole number from -2 to 10"},
 		{"UT_NUMBER", "99999999999999999999", "a whole number from -2 to 10"},
@@ -182,7 +178,7 @@ static void bounds_texts(void **state)
 
 	(void)state;
 	memset(longer, 'x', sizeof(longer));
-	longer[PARAM_TEXT_BYTES - 1] = 0; /* the longest that fits */
+	longer[PARAM_TEXT_BYTES - 1] = 0; /* the longest value that fits */
 	setenv("UT_TEXT", longer, 1);
 	assert_int_equal(load(), 0);
 	assert_string_equal(values.text, longer);
@@ -194,7 +190,7 @@ static void bounds_texts(void **state)
 	assert_non_null(strstr(why, "UT_TEXT"));
 }
 
-/* However long the value, the message has its end: what is accepted. */
+/* With a value of any length, the message keeps its last part: the accepted values. */
 static void tells_long_values_completely(void **state)
 {
 	static char longer[4096];
@@ -209,14 +205,13 @@ static void tells_long_values_completely(void **state)
 	setenv("UT_TEXT", longer, 1);
 	assert_int_equal(load(), -EINVAL);
 	assert_non_null(strstr(why, "UT_TEXT=9999"));
-	assert_non_null(strstr(why, "255")); /* a text can only be too long */
+	assert_non_null(strstr(why, "255")); /* length is the only reason to refuse a text */
 }
 
-/* What param_value_text writes, param_load reads back as the same. */
+/* param_load reads the output of param_value_text back as the same value. */
 static void writes_values_that_load(void **state)
 {
-	static const char *const texts[COUNT(table)] = {"hello, world", "-1",    "0",
-							"5000",         "150ms", "large"};
+	static const char *const texts[COUNT(table)] = {"hello, world", "-1", "0", "5000", "150ms", "large", "auto"};
 	struct values before;
 	char buf[PARAM_TEXT_BYTES];
 	size_t i;
@@ -241,13 +236,13 @@ static void says_what_it_accepts(void **state)
 
 	(void)state;
 	assert_non_null(strstr(param_accepts(&table[0], buf, sizeof(buf)), "text"));
-	assert_string_equal(param_accepts(&table[1], buf, sizeof(buf)),
-			    "a whole number from -2 to 10");
+	assert_string_equal(param_accepts(&table[1], buf, sizeof(buf)), "a whole number from -2 to 10");
 	assert_string_equal(param_accepts(&table[2], buf, sizeof(buf)), "0 or 1");
 	assert_non_null(strstr(param_accepts(&table[3], buf, sizeof(buf)), "bytes"));
 	assert_non_null(strstr(param_accepts(&table[4], buf, sizeof(buf)), "time"));
 	assert_string_equal(param_accepts(&table[5], buf, sizeof(buf)), "small, medium, large");
-	param_accepts(&table[5], buf, 4); /* too small: cut, not overrun */
+	assert_string_equal(param_accepts(&table[6], buf, sizeof(buf)), "auto or a whole number from 1 to 16");
+	param_accepts(&table[5], buf, 4); /* a buffer too small: the text is cut, not overrun */
 	assert_string_equal(buf, "sma");
 }
 
@@ -279,16 +274,15 @@ static struct unknown look(const char *name)
 static void finds_misspelt_names(void **state)
 {
 	static const char *const rows[][2] = {
-		{"UT_NUBMER", "UT_NUMBER"}, {"UT_NUMBERS", "UT_NUMBER"},
-		{"UT_number", "UT_NUMBER"}, {"UT_TIM", "UT_TIME"},
-		{"UT_CHOISE", "UT_CHOICE"}, {"UT_SOMETHING_ELSE_ALTOGETHER", "(none)"},
+		{"UT_NUBMER", "UT_NUMBER"}, {"UT_NUMBERS", "UT_NUMBER"}, {"UT_number", "UT_NUMBER"},
+		{"UT_TIM", "UT_TIME"},	    {"UT_CHOISE", "UT_CHOICE"},	 {"UT_SOMETHING_ELSE_ALTOGETHER", "(none)"},
 	};
 	struct unknown u = {0};
 	size_t i;
 
 	(void)state;
 	setenv("UT_NUMBER", "1", 1);  /* known: never reported */
-	setenv("XUT_NUBMER", "1", 1); /* not ours */
+	setenv("XUT_NUBMER", "1", 1); /* not a WEFT_ variable */
 	param_unknown("UT_", table, COUNT(table), note_unknown, &u);
 	assert_int_equal(u.count, 0);
 	for (i = 0; i < COUNT(rows); i++) {

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* peer: who a process is, and the texts of addresses. */
+/* peer: the identity of a process, and the texts of addresses. */
 #include "unit/unit.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -25,7 +27,7 @@ static void knows_itself(void **state)
 	assert_ptr_equal(peer_self(), self);
 }
 
-/* What a forked child says of itself, read through a pipe. */
+/* The identity of a forked child, read through a pipe. */
 static struct peer_ident ident_of_child(pid_t *out_pid)
 {
 	struct peer_ident ident;
@@ -59,7 +61,36 @@ static void children_are_others(void **state)
 	assert_memory_not_equal(second.uuid, before.uuid, sizeof(before.uuid));
 	assert_memory_not_equal(first.uuid, second.uuid, sizeof(first.uuid));
 	assert_string_equal(first.host, before.host);
-	assert_memory_equal(peer_self(), &before, sizeof(before)); /* the parent stays who it was */
+	assert_memory_equal(peer_self(), &before, sizeof(before)); /* the parent keeps its identity */
+}
+
+/* In a child with a host name of its own, the name's last character is kept. */
+static void long_host_names_are_whole(void **state)
+{
+	static const size_t lens[] = {1, 62, 63, 64};
+	char name[65];
+	int status;
+	size_t i;
+	pid_t pid;
+
+	(void)state;
+	for (i = 0; i < COUNT(lens); i++) {
+		memset(name, 'h', sizeof(name));
+		name[lens[i]] = 0;
+		pid = fork();
+		if (!pid) {
+			if (unshare(CLONE_NEWUTS) || sethostname(name, lens[i]))
+				_exit(77);
+			pid = fork(); /* gets a new identity */
+			if (!pid)
+				_exit(strncmp(peer_self()->host, name, PEER_HOST_BYTES - 1) != 0);
+			_exit(waitpid(pid, &status, 0) == pid ? WEXITSTATUS(status) : 1);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		if (WEXITSTATUS(status) == 77)
+			skip(); /* only root may do this */
+		assert_int_equal(status, 0);
+	}
 }
 
 static void *ask(void *arg)
@@ -128,7 +159,7 @@ static void finds_the_loopback(void **state)
 
 	(void)state;
 	if (!family)
-		skip(); /* a machine without a loopback that is up */
+		skip(); /* a machine whose loopback is down or absent */
 	if (family == 4)
 		assert_int_equal(ip[0], 127);
 	else
@@ -156,6 +187,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(knows_itself),
 		cmocka_unit_test(children_are_others),
+		cmocka_unit_test(long_host_names_are_whole),
 		cmocka_unit_test(threads_are_one),
 		cmocka_unit_test(reads_addresses),
 		cmocka_unit_test(finds_the_loopback),

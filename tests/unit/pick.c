@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fabric: which NICs a list takes, and what is said of the rest. On plain data. */
+/* fabric: the NICs that match a list, and the reports about the rest. On plain data. */
 #include "unit/unit.h"
 
 #include <stdio.h>
@@ -17,7 +17,7 @@ static const struct fab_nic nics[] = {
 	{.name = "eth0:1", .provider = "net", .number = 10}, /* an alias of an interface */
 };
 
-/* The numbers that the list takes, "0 1 10". */
+/* The numbers of the NICs that the list matches, "0 1 10". */
 static const char *taken(const char *list)
 {
 	static char text[64];
@@ -57,7 +57,7 @@ static void by_name(void **state)
 		{"*", "0 1 2 3 10", false},
 		{"IB2", "", true},
 		{"e3,e4", "3", true},
-		{"a*", "", true}, /* no address without a colon */
+		{"a*", "", true}, /* an address needs a colon */
 		{"eth0:1", "10", false},
 	};
 
@@ -68,17 +68,12 @@ static void by_name(void **state)
 static void by_address(void **state)
 {
 	static const struct row rows[] = {
-		{"0000:ab:00.0", "1", false},
-		{"ab:00.0", "1", false}, /* short for domain 0000 */
-		{"AB:00.0", "1", false},
-		{"0001:ab:00.1", "2", false},
-		{"ab:00.1", "", true},
-		{"*:ab:*", "1 2", false},
-		{"ab:*", "1", false},
-		{"0000:[4a]*", "0 1", false},
+		{"0000:ab:00.0", "1", false}, {"ab:00.0", "1", false}, /* short for domain 0000 */
+		{"AB:00.0", "1", false},      {"0001:ab:00.1", "2", false},
+		{"ab:00.1", "", true},	      {"*:ab:*", "1 2", false},
+		{"ab:*", "1", false},	      {"0000:[4a]*", "0 1", false},
 		{"*:*", "0 1 2 10", false}, /* an alias has a colon, too */
-		{"0000:ab:00", "", true},
-		{"0000:ac:00.0,4f:00.0", "0", true},
+		{"0000:ab:00", "", true},     {"0000:ac:00.0,4f:00.0", "0", true},
 	};
 
 	(void)state;
@@ -88,19 +83,15 @@ static void by_address(void **state)
 static void by_number(void **state)
 {
 	static const struct row rows[] = {
-		{"#0", "0", false},
-		{"#1,#10", "1 10", false},
-		{"#1-3", "1 2 3", false},
-		{"#0-99", "0 1 2 3 10", false},
-		{"#4", "", true},
-		{"#4-9", "", true},
-		{"#3-1", "", true},
-		{"#", "", true},
-		{"#x", "", true},
-		{"#1x", "", true},
-		{"#1-", "", true},
-		{"#1-2x", "", true},
-		{"#-1", "", true},
+		{"#0", "0", false},	  {"#1,#10", "1 10", false},
+		{"#1-3", "1 2 3", false}, {"#0-99", "0 1 2 3 10", false},
+		{"#4", "", true},	  {"#4-9", "", true},
+		{"#3-1", "", true},	  {"#", "", true},
+		{"#x", "", true},	  {"#1x", "", true},
+		{"#1-", "", true},	  {"#1-2x", "", true},
+		{"#-1", "", true},	  {"# 1", "", true},
+		{"#+1", "", true},	  {"#1- 2", "", true},
+		{"#0--1", "", true},
 	};
 
 	(void)state;
@@ -111,7 +102,7 @@ static void all_but(void **state)
 {
 	static const struct row rows[] = {
 		{"^ib2", "0 1 3 10", false},
-		{"^#0-1,ib2", "3 10", false}, /* the first ^ counts for the whole list */
+		{"^#0-1,ib2", "3 10", false}, /* the leading ^ applies to the whole list */
 		{"^#0-1,^ib2", "3 10", false},
 		{"rdmap*,^4f:*", "1", false},
 		{"^4f:00.0", "1 2 3 10", false},
@@ -141,7 +132,7 @@ static void nothing(void **state)
 	check(rows, COUNT(rows));
 }
 
-/* A provider that knows one host calls its device after itself; users write lo for it. */
+/* A single-host provider names its device after itself; users write lo for it. */
 static void one_host(void **state)
 {
 	static const struct fab_nic shm = {.name = "shm", .provider = "shm"};
@@ -170,7 +161,7 @@ static void explains(void **state)
 	assert_string_equal(pick_explain("x", nics, 4, text, 50), "`x` means none; there are 4");
 }
 
-/* Whatever the size, it ends in bounds: the sanitizers and valgrind would see it. */
+/* Output stays within bounds at any size: the sanitizers and valgrind would report it. */
 static void keeps_its_bounds(void **state)
 {
 	char list[PARAM_TEXT_BYTES], *text;
@@ -190,14 +181,9 @@ static void keeps_its_bounds(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(by_name),
-		cmocka_unit_test(by_address),
-		cmocka_unit_test(by_number),
-		cmocka_unit_test(all_but),
-		cmocka_unit_test(nothing),
-		cmocka_unit_test(one_host),
-		cmocka_unit_test(explains),
-		cmocka_unit_test(keeps_its_bounds),
+		cmocka_unit_test(by_name),  cmocka_unit_test(by_address),	cmocka_unit_test(by_number),
+		cmocka_unit_test(all_but),  cmocka_unit_test(nothing),		cmocka_unit_test(one_host),
+		cmocka_unit_test(explains), cmocka_unit_test(keeps_its_bounds),
 	};
 
 	return unit_run("pick", tests);

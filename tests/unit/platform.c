@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* topo, dev: which machine this is taken for, and what of NCCL's variables follows. */
+/* topo, dev: detection of the machine type, and the resulting NCCL variables. */
 #include "unit/unit.h"
 
 #include <stdio.h>
@@ -51,13 +51,13 @@ static void end(void)
 		printf("# %s is left\n", root);
 }
 
-static struct platform_choice on(const char *vendor, const char *product, const char *wish)
+static struct platform_choice on(const char *vendor, const char *product, const char *requested)
 {
 	struct platform_choice c;
 
 	write_line("sys_vendor", vendor);
 	write_line("product_name", product);
-	platform_choose(wish, root, &c);
+	platform_choose(requested, root, &c);
 	return c;
 }
 
@@ -97,7 +97,7 @@ static void each_type_is_recognised(void **state)
 		assert_int_equal(platform_settings(c.platform, s), rows[i].settings);
 		assert_false(c.forced);
 		assert_string_equal(c.wrong, "");
-		c = on("QEMU", "p5.48xlarge", rows[i].product); /* said, whatever the machine */
+		c = on("QEMU", "p5.48xlarge", rows[i].product); /* the configured type applies on any machine */
 		assert_string_equal(c.platform->name, rows[i].row);
 		assert_true(c.forced);
 	}
@@ -139,7 +139,7 @@ static void a_wrong_wish_is_said(void **state)
 }
 
 /* A table with one device of a provider, on a platform. */
-static struct dev_table with(const char *provider, const char *platform, const char *wish)
+static struct dev_table with(const char *provider, const char *platform, const char *requested)
 {
 	static struct fab_nic nic;
 	static struct dev dev;
@@ -147,7 +147,7 @@ static struct dev_table with(const char *provider, const char *platform, const c
 
 	snprintf(nic.provider, sizeof(nic.provider), "%s", provider);
 	dev.nic = &nic;
-	t.platform = on("Amazon EC2", platform, wish);
+	t.platform = on("Amazon EC2", platform, requested);
 	return t;
 }
 
@@ -186,7 +186,7 @@ static void settings_are_made_where_they_fit(void **state)
 	t = with("tcp", "p5.48xlarge", "auto");
 	expect(&t, "NCCL_BUFFSIZE", NULL);
 	assert_int_equal(dev_latency_us(&t), 0);
-	t = with("tcp", "p5.48xlarge", "p4d.24xlarge"); /* whoever says so */
+	t = with("tcp", "p5.48xlarge", "p4d.24xlarge"); /* a named type applies on any provider */
 	expect(&t, "NCCL_BUFFSIZE", "8388608");
 	assert_int_equal(dev_latency_us(&t), 75);
 }
@@ -205,9 +205,9 @@ static void what_the_user_has_set_stays(void **state)
 	assert_string_equal(list[1].whose, "NCCL_BUFFSIZE");
 	assert_int_equal(list[2].becomes, TUNING_SET);
 	expect(&t, "NCCL_BUFFSIZE", "4M");
-	assert_true(unit_log_has(2, "your NCCL_BUFFSIZE=4M stays"));
+	assert_true(unit_log_has(2, "keeping your NCCL_BUFFSIZE=4M"));
 	setenv("NCCL_BUFFSIZE", "4M", 1);
-	expect(&t, "NCCL_P2P_NET_CHUNKSIZE", NULL); /* it goes with the other */
+	expect(&t, "NCCL_P2P_NET_CHUNKSIZE", NULL); /* set only together with the other variable */
 	setenv("NCCL_BUFFSIZE", "4M", 1);
 	expect(&t, "NCCL_NVLS_CHUNKSIZE", "524288");
 	setenv("NCCL_BUFFSIZE", "", 1);
@@ -217,16 +217,14 @@ static void what_the_user_has_set_stays(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_type_is_recognised),
-		cmocka_unit_test(others_are_unknown),
-		cmocka_unit_test(a_wrong_wish_is_said),
-		cmocka_unit_test(settings_are_made_where_they_fit),
+		cmocka_unit_test(each_type_is_recognised),     cmocka_unit_test(others_are_unknown),
+		cmocka_unit_test(a_wrong_wish_is_said),	       cmocka_unit_test(settings_are_made_where_they_fit),
 		cmocka_unit_test(what_the_user_has_set_stays),
 	};
 	int failed;
 
 	if (begin())
-		return 99; /* what automake takes for an error */
+		return 99; /* automake's exit status for an error */
 	failed = unit_run("platform", tests);
 	end();
 	return failed;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * xfer: devices with several rails, both halves in one process: how a message is divided, that its stripes
- * arrive whole, and that sides with different numbers of rails meet.
+ * xfer: devices with several rails, both halves in one process: division of messages, complete arrival of their
+ * stripes, and connections between sides with different numbers of rails.
  */
 #include "unit/unit.h"
 
@@ -16,32 +16,35 @@
 #define KIB   ((size_t)1024)
 #define BYTES (8 * 1024 * KIB)
 
-/* --- how a message is divided; nothing moves here --- */
+/* --- division of messages; no data is sent here --- */
 
-static struct xfer_port port;
-static struct rail *const rails = port.rails;
+static struct xfer_ep ep;
+static struct rail *const rails = ep.rails;
 static struct xfer_peer peer;
 
 static void make_paths(int n, const double *speed)
 {
 	int i;
 
-	memset(&port, 0, sizeof(port));
+	memset(&ep, 0, sizeof(ep));
 	memset(&peer, 0, sizeof(peer));
-	port.rail_count = n;
+	ep.rail_count = ep.nic_count = n;
+	ep.stripe_min = STRIPE_MIN;
+	peer.ep = &ep;
 	for (i = 0; i < n; i++) {
-		rails[i].port = &port;
-		rails[i].index = i;
+		rails[i].ep = &ep;
+		rails[i].nic = i;
+		rails[i].measured = true;
 		rails[i].nominal = rails[i].speed = speed ? speed[i] : 1000;
 		peer.paths[i] = (struct path){.rail = &rails[i], .sharing = 1};
 	}
-	peer.path_count = peer.rails = n;
+	peer.path_count = peer.rails = peer.nics = n;
 }
 
-/* Checks what must hold of every division, and how many stripes there are. */
+/* Checks the invariants of every division; returns the number of stripes. */
 static int divide(size_t len, struct stripe out[DEV_RAILS_MAX])
 {
-	int i, n = rail_stripes(&peer, len, out);
+	int i, n = rail_stripes(&peer, 0, len, out);
 	size_t at = 0;
 
 	assert_in_range(n, 1, peer.path_count);
@@ -95,7 +98,7 @@ static void slow_rails_get_less(void **state)
 	assert_int_equal(divide(13 * 256 * KIB, s), 4);
 	assert_int_equal(s[2].len, 256 * KIB);
 	assert_int_equal(s[0].len, 4 * 256 * KIB);
-	assert_int_equal(divide(512 * KIB, s), 3); /* its part would be too small to be worth it */
+	assert_int_equal(divide(512 * KIB, s), 3); /* its stripe would be too small to be worth it */
 	assert_ptr_equal(s[2].path, &peer.paths[3]);
 }
 
@@ -107,7 +110,7 @@ static void busy_rails_get_less(void **state)
 	make_paths(2, NULL);
 	rail_posted(&rails[0], 512 * KIB);
 	assert_int_equal(divide(1024 * KIB, s), 2);
-	assert_in_range(s[0].len, 256 * KIB + 1, 256 * KIB + 20000); /* but for what is too little to count */
+	assert_in_range(s[0].len, 256 * KIB + 1, 256 * KIB + 20000); /* except for an amount too small to count */
 	assert_int_equal(divide(64, s), 1);
 	assert_ptr_equal(s[0].path, &peer.paths[1]);
 	rail_posted(&rails[0], 4096 * KIB);
@@ -115,15 +118,15 @@ static void busy_rails_get_less(void **state)
 	assert_ptr_equal(s[0].path, &peer.paths[1]);
 }
 
-/* How many of n messages of so many bytes each rail is given. */
+/* Counts the messages that each rail gets, of n messages of `len` bytes. */
 static void give(int n, size_t len, int out[DEV_RAILS_MAX])
 {
 	memset(out, 0, DEV_RAILS_MAX * sizeof(*out));
 	while (n--)
-		out[rail_best(&peer, len)->rail->index]++;
+		out[rail_best(&peer, 0, len)->rail->nic]++;
 }
 
-/* Announcements among messages must not make the messages meet on some rails. */
+/* Clear-to-sends between messages must not make the messages meet on a few rails. */
 static void whole_messages_take_turns(void **state)
 {
 	int data[4] = {0}, small[4] = {0}, i;
@@ -131,8 +134,8 @@ static void whole_messages_take_turns(void **state)
 	(void)state;
 	make_paths(4, NULL);
 	for (i = 0; i < 400; i++) {
-		data[rail_best(&peer, 16 * KIB)->rail->index]++;
-		small[rail_best(&peer, 64)->rail->index]++;
+		data[rail_best(&peer, 0, 16 * KIB)->rail->nic]++;
+		small[rail_best(&peer, 0, 64)->rail->nic]++;
 	}
 	for (i = 0; i < 4; i++) {
 		assert_in_range(data[i], 90, 110);
@@ -140,7 +143,51 @@ static void whole_messages_take_turns(void **state)
 	}
 }
 
-/* Of more rails than a message has stripes, all get their share. */
+/* Where control messages have a rail of their own, small messages use it, and large ones never. */
+static void control_messages_have_their_rail(void **state)
+{
+	struct stripe s[WIRE_STRIPES_MAX];
+	size_t len;
+	int i, n, got[3] = {0};
+
+	(void)state;
+	make_paths(3, NULL);
+	ep.control_alone = true;
+	for (len = 0; len <= WIRE_EAGER_MAX; len += 512)
+		assert_ptr_equal(rail_best(&peer, 0, len), peer.paths);
+	for (i = 0; i < 100; i++)
+		got[rail_best(&peer, 0, 16 * KIB)->rail->nic]++;
+	assert_int_equal(got[0], 0);
+	assert_in_range(got[1], 45, 55);
+	for (len = 256 * KIB; len < 64 * 1024 * KIB; len *= 2) {
+		n = divide(len, s);
+		assert_int_equal(n, 2);
+		for (i = 0; i < n; i++)
+			assert_true(s[i].path != peer.paths);
+	}
+}
+
+/* The comms of one NIC's streams spread over them, but leave a backlogged one. */
+static void comms_have_their_streams(void **state)
+{
+	int got[8] = {0}, i, kind;
+
+	(void)state;
+	for (kind = 0; kind < 2; kind++) {
+		make_paths(8, NULL);
+		ep.nic_count = 1;
+		memset(got, 0, sizeof(got));
+		for (i = 0; i < 8; i++) /* send comms have every other id */
+			got[rail_best(&peer, (uint32_t)(2 * i + kind), 16 * KIB)->rail->nic]++;
+		for (i = 0; i < 8; i++)
+			assert_int_equal(got[i], 1);
+		assert_ptr_equal(rail_best(&peer, 0, 16 * KIB), peer.paths);
+		rail_posted(&rails[0], 4096 * KIB);
+		assert_true(rail_best(&peer, 0, 16 * KIB) != peer.paths);
+	}
+}
+
+/* If a device has more rails than a message has stripes, every rail gets its share. */
 static void stripes_take_turns(void **state)
 {
 	struct stripe s[DEV_RAILS_MAX];
@@ -150,8 +197,8 @@ static void stripes_take_turns(void **state)
 	make_paths(4, NULL);
 	for (i = 0; i < 100; i++) {
 		assert_int_equal(divide(256 * KIB, s), 2);
-		got[s[0].path->rail->index]++;
-		got[s[1].path->rail->index]++;
+		got[s[0].path->rail->nic]++;
+		got[s[1].path->rail->nic]++;
 	}
 	for (i = 0; i < 4; i++)
 		assert_in_range(got[i], 49, 51);
@@ -169,7 +216,7 @@ static void turns_are_as_long_as_rails_are_fast(void **state)
 	assert_in_range(got[3], 396, 404);
 }
 
-/* One that gets stuck is left out, and has not all that it missed to catch up when it moves again. */
+/* A stuck rail is left out, and does not have to catch up on the missed messages when it moves again. */
 static void stuck_rails_lose_their_turns(void **state)
 {
 	int got[DEV_RAILS_MAX];
@@ -193,7 +240,7 @@ static void move(struct rail *r, size_t bytes, int64_t took_us)
 	assert_int_equal(r->outstanding, 0);
 }
 
-/* What was thought of a rail's speed gives way to what is seen. */
+/* The assumed speed of a rail is replaced by its measured speed. */
 static void speed_is_what_is_seen(void **state)
 {
 	int i;
@@ -206,7 +253,7 @@ static void speed_is_what_is_seen(void **state)
 	assert_true(rails[0].speed > 500 && rails[0].speed < 2100);
 }
 
-/* Messages that are alone, each too short to time, are timed together; not where latency is what would be seen. */
+/* Single messages, each too short to measure, are measured together, except where latency would dominate. */
 static void short_stripes_are_timed(void **state)
 {
 	struct stripe s[DEV_RAILS_MAX];
@@ -229,7 +276,7 @@ static void short_stripes_are_timed(void **state)
 	assert_in_range(s[0].len, 2048 * KIB - 128, 2048 * KIB);
 }
 
-/* Speeds that differ by less than each scatters are equal; one beyond that is not. */
+/* Speeds that differ by less than their own scatter are equal; a larger difference counts. */
 static void scatter_is_no_difference(void **state)
 {
 	struct stripe s[DEV_RAILS_MAX];
@@ -244,7 +291,7 @@ static void scatter_is_no_difference(void **state)
 	assert_int_equal(divide(13 * 1024 * KIB, s), 4);
 	assert_int_equal(s[0].len, s[1].len);
 	assert_in_range(s[2].len, 700 * KIB, 1350 * KIB);
-	assert_in_range(s[0].len, s[3].len - 4 * 128, s[3].len); /* what rounding left is the last's */
+	assert_in_range(s[0].len, s[3].len - 4 * 128, s[3].len); /* the last stripe takes the rounding remainder */
 	for (i = 0; i < 100; i++)
 		for (k = 0; k < 4; k++)
 			move(&rails[k], 1024 * KIB, k == 0 ? 1100 : 1000); /* steady now */
@@ -253,7 +300,20 @@ static void scatter_is_no_difference(void **state)
 	assert_in_range(s[2].len, s[3].len - 4 * 128, s[3].len);
 }
 
-/* A slow rail whose part would be too small is asked again later. */
+/* Rail 2 is a quarter as fast as the others, and after two tries with twice the bytes as fast as they are. */
+static void retry_slow(void)
+{
+	struct stripe s[WIRE_STRIPES_MAX];
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(divide(512 * KIB, s), 3);
+		rails[2].seen_us -= 1000 * 1000;
+		divide(512 * KIB, s);
+	}
+}
+
+/* A slow rail whose stripe would be too small is tried again later. */
 static void slow_rails_are_asked_again(void **state)
 {
 	struct stripe s[DEV_RAILS_MAX];
@@ -265,19 +325,71 @@ static void slow_rails_are_asked_again(void **state)
 		for (k = 0; k < 4; k++)
 			move(&rails[k], 256 * KIB, k == 2 ? 1000 : 250);
 	assert_int_equal(divide(512 * KIB, s), 3);
-	rails[2].seen_us -= 1000 * 1000;
-	divide(512 * KIB, s);
+	retry_slow();
 	assert_int_equal(divide(512 * KIB, s), 4);
 	move(&rails[2], 256 * KIB, 1000);
 	assert_int_equal(divide(512 * KIB, s), 3);
-	rails[2].seen_us -= 1000 * 1000;
-	divide(512 * KIB, s);
+	retry_slow();
 	for (i = 0; i < 5; i++)
 		move(&rails[2], 256 * KIB, 250); /* it has recovered */
 	assert_int_equal(divide(512 * KIB, s), 4);
 }
 
-/* Any speeds and backlogs: see divide for what must hold. */
+/*
+ * While a large message waits for its receiver, messages of few or no bytes complete: they say nothing about the speed.
+ */
+static void few_bytes_are_no_speed(void **state)
+{
+	static const size_t few[] = {0, 1, 64};
+	struct stripe s[DEV_RAILS_MAX];
+	unsigned k;
+	int i;
+
+	(void)state;
+	for (k = 0; k < 3; k++) {
+		make_paths(2, NULL);
+		rail_posted(&rails[0], 8 * 1024 * KIB);
+		for (i = 0; i < 20; i++) {
+			rail_posted(&rails[0], few[k]);
+			rails[0].since_us -= 1000;
+			rail_completed(&rails[0], few[k]);
+		}
+		assert_int_equal(rails[0].samples, 0);
+		rail_completed(&rails[0], 8 * 1024 * KIB);
+		assert_true(rails[0].speed > 0);
+		divide(64, s);
+		divide(8 * 1024 * KIB, s);
+	}
+}
+
+/* Every history of posts and completions, with any sizes and times, yields a speed that is a valid divisor. */
+static void any_history_leaves_speeds(void **state)
+{
+	size_t held[DEV_RAILS_MAX][16], bytes;
+	struct stripe s[DEV_RAILS_MAX];
+	int count[DEV_RAILS_MAX] = {0}, round, i, n = 4;
+	uint64_t seed = 15;
+
+	(void)state;
+	make_paths(n, NULL);
+	for (round = 0; round < 50000; round++) {
+		i = (int)(unit_random(&seed) % (unsigned)n);
+		if (count[i] < 16 && unit_random(&seed) % 2) {
+			bytes = unit_random(&seed) % 3
+					? (unit_random(&seed) >> unit_random(&seed) % 32) % (16 * 1024 * KIB)
+					: 0;
+			rail_posted(&rails[i], held[i][count[i]++] = bytes);
+		} else if (count[i]) {
+			if (rails[i].since_us)
+				rails[i].since_us -= (int64_t)(unit_random(&seed) % 100000);
+			rail_completed(&rails[i], held[i][--count[i]]);
+		}
+		assert_true(rails[i].speed > 0 && rails[i].speed < 1e12);
+		divide(unit_random(&seed) >> unit_random(&seed) % 32, s);
+	}
+}
+
+/* Any speeds and backlogs: see divide for the invariants. */
 static void any_rails_any_load(void **state)
 {
 	struct stripe s[DEV_RAILS_MAX];
@@ -296,17 +408,17 @@ static void any_rails_any_load(void **state)
 	}
 }
 
-/* --- bytes that move --- */
+/* --- transfers --- */
 
 static struct wire_handle handle;
-static struct conn_listen *listening;
+static struct cm_listen *listening;
 static struct net_link link;
-static struct dev other; /* the receiver's: the same NIC, other rails */
+static struct dev other; /* the receiver's device: the same NIC, different rails */
 
 static void *listen_on_other(void *arg)
 {
 	(void)arg;
-	assert_int_equal(conn_listen(&other, &net.conf, &handle, &listening), 0);
+	assert_int_equal(cm_listen(&other, &net.conf, &handle, &listening), 0);
 	return NULL;
 }
 
@@ -314,9 +426,9 @@ static void begin(int here, int there)
 {
 	int64_t since = clock_us();
 	pthread_t thread;
-	int i;
+	int i, n;
 
-	xfer_port_put(net.home); /* it has the rails of before */
+	xfer_ep_put(net.home); /* it still has the earlier rails */
 	net.home = NULL;
 	while (net_users(net.dev))
 		unit_not_late(since, "the end of the ports before");
@@ -326,12 +438,15 @@ static void begin(int here, int there)
 	other = *net.dev;
 	other.rail_count = there;
 	pthread_mutex_init(&other.lock, NULL);
-	assert_int_equal(xfer_port_get(net.dev, &net.conf, &conn_ops, &net.home), 0);
+	assert_int_equal(xfer_ep_get(net.dev, &net.conf, &net.home), 0);
 	assert_int_equal(pthread_create(&thread, NULL, listen_on_other, NULL), 0);
 	pthread_join(thread, NULL);
 	net_link_open(&link, listening, &handle, BYTES);
-	assert_int_equal(link.send->peer->path_count, here > there ? here : there);
-	assert_int_equal(link.recv->peer->path_count, here > there ? here : there);
+	n = link.send->ep->rail_count;
+	if (n < link.recv->ep->rail_count)
+		n = link.recv->ep->rail_count;
+	assert_int_equal(link.send->peer->path_count, n);
+	assert_int_equal(link.recv->peer->path_count, n);
 }
 
 static void end(void)
@@ -341,7 +456,7 @@ static void end(void)
 	net_link_close(&link);
 	net_listen_close(listening);
 	while (net_users(&other))
-		unit_not_late(since, "the end of the receiver's port");
+		unit_not_late(since, "the end of the receiver's endpoint");
 }
 
 static void random_message(uint64_t *seed)
@@ -381,7 +496,7 @@ static void any_numbers_of_rails(void **state)
 	}
 }
 
-/* Each rail moves its part of a large message. */
+/* Each rail carries its stripe of a large message. */
 static void all_rails_take_part(void **state)
 {
 	uint64_t moved[4] = {0};
@@ -395,8 +510,9 @@ static void all_rails_take_part(void **state)
 	for (round = 0; round < 4; round++) {
 		assert_int_equal(net_recv(&link, 0, BYTES, &r), 0);
 		assert_int_equal(net_send(&link, 0, BYTES, &s), 0);
+		assert_int_equal(net.home->rails[0].outstanding, 0); /* left to control messages */
 		for (i = 0; i < 4; i++)
-			moved[i] += net.home->rails[i].outstanding + net.home->rails[i].moved;
+			moved[i] += net.home->rails[i + 1].outstanding + net.home->rails[i + 1].moved;
 		assert_int_equal(net_wait(&link, r, &got), 1);
 		assert_int_equal(net_wait(&link, s, &got), 1);
 	}
@@ -405,67 +521,7 @@ static void all_rails_take_part(void **state)
 	end();
 }
 
-/* The sender's half only: nothing that arrives is taken. */
-static void push(void)
-{
-	struct xfer_port *sender = link.send->port;
-	int i;
-
-	xfer_port_lock(sender);
-	for (i = 0; i < sender->rail_count; i++)
-		assert_true(fab_ep_poll(sender->rails[i].ep) >= 0);
-	ctrl_progress(sender);
-	xfer_port_unlock(sender);
-}
-
-/* Small messages that find no receive take the rails in turn. */
-static void eager_messages_take_all_rails(void **state)
-{
-	struct xfer_req *s[8], *r;
-	int i, missing = 4, came[4] = {0};
-	int64_t since;
-	size_t got;
-
-	(void)state;
-	NET_NEEDED();
-	begin(4, 4);
-	net_message(&link, BYTES); /* all rails are connected, and the sender knows the tag */
-	for (i = 0; i < 4; i++) {
-		struct rail *rail = &link.send->port->rails[i];
-
-		rail->samples = 0; /* a slow one would rightly get none */
-		rail->slow = false;
-		rail->speed = rail->nominal;
-	}
-	since = clock_us();
-	for (i = 0; i < 8; i++) {
-		memset(link.from + i * 64, i, 64);
-		while (net_isend(link.send, link.from + i * 64, 64, link.from_region, &s[i]) == -EAGAIN) {
-			unit_not_late(since, "an eager send");
-			push();
-		}
-		assert_non_null(s[i]);
-	}
-	while (missing) {
-		unit_not_late(since, "an eager message on every rail");
-		push();
-		for (i = 0, missing = 0; i < 4; i++) {
-			came[i] += fab_ep_poll(link.recv->port->rails[i].ep);
-			missing += !came[i];
-		}
-	}
-	for (i = 0; i < 8; i++) {
-		assert_int_equal(net_recv(&link, 0, 64, &r), 0);
-		assert_int_equal(net_wait(&link, r, &got), 1);
-		assert_int_equal(got, 64);
-		assert_int_equal(link.to[0], i);
-		assert_int_equal(link.to[63], i);
-		assert_int_equal(net_wait(&link, s[i], &got), 1);
-	}
-	end();
-}
-
-/* The room that receives hold in every rail's queue comes back. */
+/* Receives give back the room that they hold in every rail's queue. */
 static void queues_are_not_used_up(void **state)
 {
 	struct xfer_req *s, *r;
@@ -485,7 +541,7 @@ static void queues_are_not_used_up(void **state)
 	end();
 }
 
-/* A receiver that closes amid stripes: the memory is its own again, and the ports go on. */
+/* The receiver closes in the middle of stripes: the memory is its own again, and the endpoints go on. */
 static void closing_amid_stripes(void **state)
 {
 	struct net_link second;
@@ -499,13 +555,13 @@ static void closing_amid_stripes(void **state)
 		net_link_open(&second, listening, &handle, 64 * KIB);
 		assert_int_equal(net_recv(&link, 0, BYTES, &r), 0);
 		assert_int_equal(net_send(&link, 0, BYTES, &s), 0);
-		xfer_chan_close(link.recv);
+		xfer_comm_close(link.recv);
 		link.recv = NULL;
 		memset(link.to, 0xab, BYTES);
 		net_message(&second, 64 * KIB);
 		assert_int_equal(link.to[0], 0xab);
 		assert_int_equal(memcmp(link.to, link.to + 1, BYTES - 1), 0);
-		xfer_chan_close(link.send);
+		xfer_comm_close(link.send);
 		link.send = NULL;
 		net_message(&second, 64 * KIB);
 		net_link_close(&second);
@@ -522,18 +578,21 @@ int main(void)
 		cmocka_unit_test(busy_rails_get_less),
 		cmocka_unit_test(whole_messages_take_turns),
 		cmocka_unit_test(stripes_take_turns),
+		cmocka_unit_test(control_messages_have_their_rail),
+		cmocka_unit_test(comms_have_their_streams),
 		cmocka_unit_test(turns_are_as_long_as_rails_are_fast),
 		cmocka_unit_test(stuck_rails_lose_their_turns),
 		cmocka_unit_test(speed_is_what_is_seen),
 		cmocka_unit_test(short_stripes_are_timed),
 		cmocka_unit_test(scatter_is_no_difference),
 		cmocka_unit_test(slow_rails_are_asked_again),
+		cmocka_unit_test(few_bytes_are_no_speed),
+		cmocka_unit_test(any_history_leaves_speeds),
 		cmocka_unit_test(any_rails_any_load),
 		NET_TEST(any_numbers_of_rails, NET_RMA),
 		NET_TEST(any_numbers_of_rails, "tcp"),
 		NET_TEST(any_numbers_of_rails, "shm"),
 		NET_TEST(all_rails_take_part, NET_RMA),
-		NET_TEST(eager_messages_take_all_rails, NET_RMA),
 		NET_TEST(queues_are_not_used_up, NET_RMA),
 		NET_TEST(closing_amid_stripes, NET_RMA),
 	};

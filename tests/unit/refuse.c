@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* conn: connects and accepts that come to nothing: refusals, deadlines, listeners that die. */
+/* conn: connects and accepts that fail: refusals, deadlines, listeners that die. */
 #include "unit/unit.h"
 
 #include <errno.h>
@@ -14,28 +14,28 @@
 #include "unit/net.h"
 
 static struct wire_handle handle;
-static struct conn_listen *listening;
+static struct cm_listen *listening;
 
-/* Steps until the connect has an end: its result. */
-static int connect_to_the_end(struct wire_handle *h, struct xfer_chan **out)
+/* Steps until the connect ends; returns its result. */
+static int connect_to_the_end(struct wire_handle *h, struct xfer_comm **out)
 {
 	int64_t since = clock_us();
 	int ret;
 
 	do {
-		ret = conn_connect(net.dev, &net.conf, h, out);
+		ret = cm_connect(net.dev, &net.conf, h, out);
 		unit_not_late(since, "the end of a connect");
 	} while (!ret && !*out);
 	return ret;
 }
 
-static int accept_to_the_end(struct conn_listen *l, struct xfer_chan **out)
+static int accept_to_the_end(struct cm_listen *l, struct xfer_comm **out)
 {
 	int64_t since = clock_us();
 	int ret;
 
 	do {
-		ret = conn_accept(l, &net.conf, out);
+		ret = cm_accept(l, &net.conf, out);
 		unit_not_late(since, "the end of an accept");
 	} while (!ret && !*out);
 	return ret;
@@ -46,9 +46,9 @@ static int accept_to_the_end(struct conn_listen *l, struct xfer_chan **out)
 static void refused_when_nobody_listens_any_more(void **state)
 {
 	struct net_link pair;
-	struct xfer_chan *chan;
+	struct xfer_comm *comm;
 	struct wire_handle mine;
-	struct xfer_port *port;
+	struct xfer_ep *ep;
 	int64_t since = clock_us();
 	int ret;
 
@@ -56,64 +56,63 @@ static void refused_when_nobody_listens_any_more(void **state)
 	NET_NEEDED();
 	net_listen(&handle, &listening);
 	net_link_open(&pair, listening, &handle, 64);
-	port = pair.recv->port;
-	conn_listen_close(listening); /* the port lives on with its channel */
+	ep = pair.recv->ep;
+	cm_listen_close(listening); /* the endpoint lives on with its comm */
 	mine = handle;
 	unit_log_catch();
 	do {
-		ret = conn_connect(net.dev, &net.conf, &mine, &chan);
-		net_poll(port);
+		ret = cm_connect(net.dev, &net.conf, &mine, &comm);
+		net_poll(ep);
 		unit_not_late(since, "a refusal");
-	} while (!ret && !chan);
+	} while (!ret && !comm);
 	assert_int_equal(ret, -ECONNREFUSED);
-	assert_null(chan);
+	assert_null(comm);
 	assert_int_equal(mine.mark, 0);
 	assert_int_equal(unit_log_count(LOG_LEVEL_WARN), 1);
 	assert_true(unit_log_has(LOG_LEVEL_WARN, "does not listen there any more"));
-	net_message(&pair, 64); /* others are not touched */
+	net_message(&pair, 64); /* other comms are unaffected */
 	net_link_close(&pair);
 }
 
 /* The request has arrived, and waits or is being accepted, when the listen is closed. */
 static void refused_while_waiting(void **state)
 {
-	struct xfer_chan *chan;
+	struct xfer_comm *comm;
 	struct net_link pair;
 	struct wire_handle mine;
 	int64_t since = clock_us();
-	struct xfer_port *port;
+	struct xfer_ep *ep;
 	int ret = 0, taken_up;
 
 	(void)state;
 	NET_NEEDED();
 	for (taken_up = 0; taken_up < 2; taken_up++) {
 		net_listen(&handle, &listening);
-		net_link_open(&pair, listening, &handle, 64); /* keeps the port open */
-		port = pair.recv->port;
+		net_link_open(&pair, listening, &handle, 64); /* keeps the endpoint open */
+		ep = pair.recv->ep;
 		mine = handle;
 		while (list_empty(&listening->requests)) {
-			assert_int_equal(conn_connect(net.dev, &net.conf, &mine, &chan), 0);
-			assert_null(chan);
-			net_poll(port);
+			assert_int_equal(cm_connect(net.dev, &net.conf, &mine, &comm), 0);
+			assert_null(comm);
+			net_poll(ep);
 			unit_not_late(since, "a connect request");
 		}
 		if (taken_up) {
-			assert_int_equal(conn_accept(listening, &net.conf, &chan), 0);
-			assert_null(chan);
+			assert_int_equal(cm_accept(listening, &net.conf, &comm), 0);
+			assert_null(comm);
 			if (!listening->accepting)
 				fail_msg("the accept is not under way");
 		}
-		conn_listen_close(listening);
+		cm_listen_close(listening);
 		do {
-			ret = conn_connect(net.dev, &net.conf, &mine, &chan);
-			net_poll(port);
+			ret = cm_connect(net.dev, &net.conf, &mine, &comm);
+			net_poll(ep);
 			unit_not_late(since, "a refusal");
-		} while (!ret && !chan);
-		if (chan) { /* the answer had left before the close: then the channel ends as any
-			       other */
+		} while (!ret && !comm);
+		if (comm) { /* the answer had left before the close: the comm ends like any other */
 			assert_true(taken_up);
-			assert_int_equal(net_vain_send(chan, port), -ECONNRESET);
-			xfer_chan_close(chan);
+			assert_int_equal(net_failed_send(comm, ep), -ECONNRESET);
+			xfer_comm_close(comm);
 		} else {
 			assert_int_equal(ret, -ECONNREFUSED);
 		}
@@ -127,7 +126,7 @@ static void refused_while_waiting(void **state)
 static void connect_timeout(void **state)
 {
 	struct wire_handle mine;
-	struct xfer_chan *chan;
+	struct xfer_comm *comm;
 
 	(void)state;
 	NET_NEEDED();
@@ -135,7 +134,7 @@ static void connect_timeout(void **state)
 	net_listen(&handle, &listening);
 	mine = handle;
 	unit_log_catch();
-	assert_int_equal(connect_to_the_end(&mine, &chan), -ETIMEDOUT);
+	assert_int_equal(connect_to_the_end(&mine, &comm), -ETIMEDOUT);
 	assert_int_equal(mine.mark, 0);
 	assert_int_equal(unit_log_count(LOG_LEVEL_WARN), 1);
 	assert_true(unit_log_has(LOG_LEVEL_WARN, "WEFT_CONNECT_TIMEOUT"));
@@ -146,18 +145,18 @@ static void connect_timeout(void **state)
 static void accept_timeout(void **state)
 {
 	struct net_link pair;
-	struct xfer_chan *chan;
+	struct xfer_comm *comm;
 
 	(void)state;
 	NET_NEEDED();
 	net.conf.connect_timeout_us = 200000;
 	net_listen(&handle, &listening);
 	unit_log_catch();
-	assert_int_equal(accept_to_the_end(listening, &chan), -ETIMEDOUT);
+	assert_int_equal(accept_to_the_end(listening, &comm), -ETIMEDOUT);
 	assert_int_equal(unit_log_count(LOG_LEVEL_WARN), 1);
 	assert_true(unit_log_has(LOG_LEVEL_WARN, "WEFT_CONNECT_TIMEOUT"));
 	net.conf.connect_timeout_us = 0;
-	net_link_open(&pair, listening, &handle, 64); /* whoever comes late after all is welcome */
+	net_link_open(&pair, listening, &handle, 64); /* a late connector is still accepted */
 	net_message(&pair, 64);
 	net_link_close(&pair);
 	net_listen_close(listening);
@@ -167,7 +166,7 @@ static void no_timeout_waits_on(void **state)
 {
 	struct net_link pair;
 	struct wire_handle mine;
-	struct xfer_chan *chan;
+	struct xfer_comm *comm;
 	int64_t since;
 
 	(void)state;
@@ -175,20 +174,20 @@ static void no_timeout_waits_on(void **state)
 	net.conf.connect_timeout_us = 0;
 	net_listen(&handle, &listening);
 	for (since = clock_us(); clock_us() - since < 500000;) {
-		assert_int_equal(conn_accept(listening, &net.conf, &chan), 0);
-		assert_null(chan);
+		assert_int_equal(cm_accept(listening, &net.conf, &comm), 0);
+		assert_null(comm);
 	}
 	mine = handle;
 	for (since = clock_us(); clock_us() - since < 500000;) {
-		assert_int_equal(conn_connect(net.dev, &net.conf, &mine, &chan), 0);
-		assert_null(chan);
+		assert_int_equal(cm_connect(net.dev, &net.conf, &mine, &comm), 0);
+		assert_null(comm);
 	}
 	memset(&pair, 0, sizeof(pair));
 	for (since = clock_us(); !pair.send || !pair.recv;) {
 		if (!pair.recv)
-			assert_int_equal(conn_accept(listening, &net.conf, &pair.recv), 0);
+			assert_int_equal(cm_accept(listening, &net.conf, &pair.recv), 0);
 		if (!pair.send)
-			assert_int_equal(conn_connect(net.dev, &net.conf, &mine, &pair.send), 0);
+			assert_int_equal(cm_connect(net.dev, &net.conf, &mine, &pair.send), 0);
 		unit_not_late(since, "a connection");
 	}
 	net_link_close(&pair);
@@ -196,14 +195,14 @@ static void no_timeout_waits_on(void **state)
 }
 
 /*
- * The connector has given up, the listener accepts what is left of its request: the receive on it
- * must end with an error, also when another channel keeps the lifeline between the two busy.
+ * The connector has given up, and the listener accepts the rest of its request: the receive on this comm must end with
+ * an error, even if another comm keeps the lifeline between the two in use.
  */
 static void accepting_who_has_given_up(void **state)
 {
 	struct net_link pair, stale;
 	struct wire_handle mine;
-	struct xfer_chan *chan;
+	struct xfer_comm *comm;
 	struct xfer_req *r;
 	int64_t since;
 	size_t got;
@@ -215,7 +214,7 @@ static void accepting_who_has_given_up(void **state)
 	net_link_open(&pair, listening, &handle, 64);
 	net.conf.connect_timeout_us = 200000;
 	mine = handle;
-	assert_int_equal(connect_to_the_end(&mine, &chan), -ETIMEDOUT);
+	assert_int_equal(connect_to_the_end(&mine, &comm), -ETIMEDOUT);
 	net.conf.connect_timeout_us = 600000000;
 	memset(&stale, 0, sizeof(stale));
 	ret = accept_to_the_end(listening, &stale.recv);
@@ -241,7 +240,7 @@ struct listener {
 	int in;
 };
 
-/* This program again, as a process that listens and polls but never accepts. */
+/* Runs this program again, as a process that listens and polls but never accepts. */
 static void listener_start(struct listener *l, struct wire_handle *out)
 {
 	int ends[2];
@@ -269,38 +268,43 @@ static void listener_kill(struct listener *l)
 static int be_listener(void)
 {
 	struct dev_table table;
-	struct conn_listen *l;
+	struct cm_listen *l;
 
-	alarm(120); /* whatever becomes of the test */
-	if (dev_table_load(&table) || !table.count ||
-	    conn_listen(&table.devs[0], &table.conf, &handle, &l))
+	alarm(120); /* limits the process's life, whatever the test does */
+	if (dev_table_load(&table) || !table.count || cm_listen(&table.devs[0], &table.conf, &handle, &l))
 		return 1;
 	if (write(STDOUT_FILENO, &handle, sizeof(handle)) != sizeof(handle))
 		return 1;
 	for (;;)
-		net_poll(l->port);
+		net_poll(l->ep);
 }
 
 static void the_listener_is_gone(void **state)
 {
 	struct listener l;
-	struct xfer_chan *chan;
+	struct xfer_comm *comm;
+	char pid[32];
 
 	(void)state;
 	NET_NEEDED();
 	listener_start(&l, &handle);
 	listener_kill(&l);
 	unit_log_catch();
-	assert_int_equal(connect_to_the_end(&handle, &chan), -ECONNREFUSED);
-	assert_null(chan);
-	assert_int_equal(unit_log_count(LOG_LEVEL_WARN), 1);
-	assert_true(unit_log_has(LOG_LEVEL_WARN, "is gone"));
+	net.conf.peer_timeout_us = 1000000;
+	assert_true(connect_to_the_end(&handle, &comm) < 0);
+	assert_null(comm);
+	assert_true(unit_log_has(LOG_LEVEL_WARN, "Connection refused")); /* the refusal was seen, a death was not */
+	assert_true(unit_log_has(LOG_LEVEL_WARN, "firewall"));
+	snprintf(pid, sizeof(pid), "pid %u", handle.pid);
+	assert_non_null(strstr(unit_log_last(LOG_LEVEL_WARN), pid));
+	assert_null(strstr(unit_log_last(LOG_LEVEL_WARN), "gone"));
+	assert_null(strstr(unit_log_last(LOG_LEVEL_WARN), "alive"));
 }
 
 static void the_listener_dies_while_we_connect(void **state)
 {
 	struct listener l;
-	struct xfer_chan *chan;
+	struct xfer_comm *comm;
 	int64_t since;
 	char pid[32];
 	int ret;
@@ -309,12 +313,12 @@ static void the_listener_dies_while_we_connect(void **state)
 	NET_NEEDED();
 	listener_start(&l, &handle);
 	for (since = clock_us(); clock_us() - since < 300000;) {
-		assert_int_equal(conn_connect(net.dev, &net.conf, &handle, &chan), 0);
-		assert_null(chan);
+		assert_int_equal(cm_connect(net.dev, &net.conf, &handle, &comm), 0);
+		assert_null(comm);
 	}
 	listener_kill(&l);
 	unit_log_catch();
-	ret = connect_to_the_end(&handle, &chan);
+	ret = connect_to_the_end(&handle, &comm);
 	assert_true(ret == -ECONNRESET || ret == -ECONNREFUSED);
 	snprintf(pid, sizeof(pid), "pid %u", handle.pid);
 	assert_int_equal(unit_log_count(LOG_LEVEL_WARN), 1);
@@ -330,7 +334,7 @@ int main(int argc, char **argv)
 		NET_TESTS(accept_timeout),
 		NET_TESTS(no_timeout_waits_on),
 		NET_TESTS(accepting_who_has_given_up),
-		NET_TEST(the_listener_is_gone, "tcp"), /* shm is no provider to watch deaths with */
+		NET_TEST(the_listener_is_gone, "tcp"), /* shm does not report deaths */
 		NET_TEST(the_listener_dies_while_we_connect, "tcp"),
 	};
 

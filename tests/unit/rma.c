@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * xfer: the RMA wire and its eager messages, both halves in one process: what is announced when,
- * what the two sides count, what a recall waits for.
+ * xfer: the RMA protocol and its eager messages, both halves in one process: times of clear-to-sends, counters of the
+ * two sides, and waits of a recall.
  */
 #include "unit/unit.h"
 
@@ -17,17 +17,17 @@
 #define BYTES (1 << 20)
 
 static struct wire_handle handle;
-static struct conn_listen *listening;
+static struct cm_listen *listening;
 static struct net_link link;
 
 static void begin(void)
 {
 	net_listen(&handle, &listening);
 	net_link_open(&link, listening, &handle, BYTES);
-	assert_ptr_equal(link.send->wire, &rma_wire);
+	assert_ptr_equal(link.send->proto, &rma_proto);
 }
 
-/* The first message waits for its receive; from it, the sender knows the tag with which others may be eager. */
+/* The first message waits for its receive and gives the sender the tag for later eager messages. */
 static void begin_with_a_message(void)
 {
 	begin();
@@ -50,7 +50,7 @@ static void wait_both(struct xfer_req *send, struct xfer_req *recv, size_t len)
 	assert_memory_equal(link.to, link.from, len);
 }
 
-/* One message, its receive posted before or after it is sent. */
+/* One message whose receive is posted before or after the send. */
 static void message(size_t len, bool receive_first)
 {
 	struct xfer_req *send, *recv;
@@ -75,7 +75,7 @@ static void turn_until(const bool *flag, const char *what)
 	}
 }
 
-/* A small message needs no receive to be over for its sender; a larger one does. */
+/* A send of a small message completes without a receive; a send of a larger one needs it. */
 static void small_before_their_receives(void **state)
 {
 	struct xfer_req *send[20], *recv;
@@ -90,8 +90,7 @@ static void small_before_their_receives(void **state)
 		assert_int_equal(net_send(&link, (size_t)i * SMALL, SMALL, &send[i]), 0);
 		assert_int_equal(xfer_test(send[i], &got), 1);
 	}
-	assert_int_equal(net_isend(link.send, link.from, LARGE, link.from_region, &send[0]),
-			 -EAGAIN);
+	assert_int_equal(net_isend(link.send, link.from, LARGE, link.from_region, &send[0]), -EAGAIN);
 	for (i = 0; i < 20; i++) {
 		assert_int_equal(net_recv(&link, (size_t)i * SMALL, SMALL, &recv), 0);
 		assert_int_equal(net_wait(&link, recv, &got), 1);
@@ -102,7 +101,7 @@ static void small_before_their_receives(void **state)
 	end();
 }
 
-/* Credit ends the sender's advance, and comes back. */
+/* Exhausted credit stops eager sends until new credit arrives. */
 static void eager_ends_at_the_window(void **state)
 {
 	struct xfer_req *req;
@@ -131,11 +130,11 @@ static void eager_ends_at_the_window(void **state)
 	}
 	for (i = 0; i < 300; i++)
 		message(8, i % 2);
-	assert_int_equal(link.recv->port->stash_pool.in_use, 0);
+	assert_int_equal(link.recv->ep->unexpected_pool.in_use, 0);
 	end();
 }
 
-/* After a run of small messages nothing is announced. */
+/* After a run of small messages, no clear-to-sends are sent. */
 static void begin_quiet(void)
 {
 	int i;
@@ -143,11 +142,11 @@ static void begin_quiet(void)
 	begin();
 	for (i = 0; i < 40; i++)
 		message(SMALL, true);
-	assert_true(link.recv->rma->quiet);
-	turn_until(&link.send->peer_quiet, "the word that the receiver is quiet");
+	assert_true(link.recv->rx.rma->cts_off);
+	turn_until(&link.send->tx.peer_cts_off, "the word that the receiver is cts_off");
 }
 
-/* A large one is asked for. */
+/* A large message requests one. */
 static void quiet_until_wanted(void **state)
 {
 	int i;
@@ -156,17 +155,17 @@ static void quiet_until_wanted(void **state)
 	NET_NEEDED();
 	begin_quiet();
 	message(LARGE, true);
-	assert_false(link.recv->rma->quiet);
-	assert_false(link.send->peer_quiet);
+	assert_false(link.recv->rx.rma->cts_off);
+	assert_false(link.send->tx.peer_cts_off);
 	for (i = 0; i < 40; i++)
 		message(SMALL, i % 2);
-	assert_true(link.recv->rma->quiet);
+	assert_true(link.recv->rx.rma->cts_off);
 	message(LARGE, true);
 	message(0, true);
 	end();
 }
 
-/* Receives posted far ahead do not keep small messages from being eager. */
+/* Receives posted far ahead leave small messages eager. */
 static void quiet_with_receives_ahead(void **state)
 {
 	struct xfer_req *send, *recv[WIRE_WINDOW];
@@ -186,16 +185,16 @@ static void quiet_with_receives_ahead(void **state)
 		assert_int_equal(net_wait(&link, send, &got), 1);
 		assert_int_equal(net_wait(&link, recv[k], &got), 1);
 		assert_int_equal(net_recv(&link, (size_t)k * SMALL, SMALL, &recv[k]), 0);
-		net_turn(&link); /* an eager sender need not look */
-		ahead |= !seq_at_or_after(link.send->next_seq, link.send->told);
+		net_turn(&link); /* an eager sender need not poll */
+		ahead |= !seq_at_or_after(link.send->next_seq, link.send->tx.credit_limit);
 	}
 	assert_true(ahead);
-	assert_true(link.send->peer_quiet);
-	assert_true(link.recv->rma->quiet);
+	assert_true(link.send->tx.peer_cts_off);
+	assert_true(link.recv->rx.rma->cts_off);
 	end();
 }
 
-/* Receives posted one by one in a stream are announced in groups, and all of them when nothing comes. */
+/* Clear-to-sends of receives posted one by one are sent in groups, and all at once when no message comes. */
 static void announced_together(void **state)
 {
 	struct xfer_req *send, *recv[8];
@@ -208,23 +207,23 @@ static void announced_together(void **state)
 	begin();
 	for (i = 0; i < 8; i++)
 		assert_int_equal(net_recv(&link, (size_t)i * LARGE, LARGE, &recv[i]), 0);
-	assert_int_equal(link.recv->rma->announced, 8); /* 1, 1, 2, 4 */
-	assert_int_equal(link.recv->rma->open, 8);
+	assert_int_equal(link.recv->rx.rma->cts_posted, 8); /* 1, 1, 2, 4 */
+	assert_int_equal(link.recv->rx.rma->open, 8);
 	for (i = 0; i < 64; i++) {
 		assert_int_equal(net_send(&link, 0, LARGE, &send), 0);
 		assert_int_equal(net_wait(&link, send, &got), 1);
 		assert_int_equal(net_wait(&link, recv[i % 8], &got), 1);
-		before = link.recv->rma->announced;
-		link.recv->rma->patience = UINT32_MAX;
+		before = link.recv->rx.rma->cts_posted;
+		link.recv->rx.rma->coalesce_left = UINT32_MAX;
 		assert_int_equal(net_recv(&link, (size_t)(i % 8) * LARGE, LARGE, &recv[i % 8]), 0);
-		writes += link.recv->rma->announced != before;
+		writes += link.recv->rx.rma->cts_posted != before;
 	}
 	assert_in_range(writes, 64 / 4 - 1, 64 / 4 + 1);
-	link.recv->rma->patience = 3;
+	link.recv->rx.rma->coalesce_left = 3;
 	for (i = 0; i < 100; i++)
 		net_turn(&link);
-	assert_int_equal(link.recv->rma->announced, link.recv->next_seq);
-	assert_true(list_empty(&link.recv->rma->link));
+	assert_int_equal(link.recv->rx.rma->cts_posted, link.recv->next_seq);
+	assert_true(list_empty(&link.recv->rx.rma->retry.link));
 	end();
 }
 
@@ -240,12 +239,12 @@ static void eager_off(void **state)
 	assert_int_equal(net_isend(link.send, link.from, 8, link.from_region, &req), -EAGAIN);
 	for (i = 0; i < 100; i++)
 		message(8, true);
-	assert_false(link.send->eager_sent);
-	assert_false(link.recv->rma->quiet);
+	assert_false(link.send->tx.eager_sent);
+	assert_false(link.recv->rx.rma->cts_off);
 	end();
 }
 
-/* shm's queues carry 4 KiB: of larger messages none is eager. */
+/* shm's queues carry 4 KiB: larger messages are never eager. */
 static void eager_ends_at_the_queues_size(void **state)
 {
 	size_t max = 4096 - sizeof(struct wire_ctrl);
@@ -255,8 +254,8 @@ static void eager_ends_at_the_queues_size(void **state)
 	NET_NEEDED();
 	((struct fab_nic *)net.dev->nic)->queued = 4096;
 	begin_with_a_message();
-	assert_int_equal(link.recv->port->eager_end, max + 1);
-	link.send->port->eager_end = max + 1; /* opened before the test began */
+	assert_int_equal(link.recv->ep->eager_end, max + 1);
+	link.send->tx.eager_end = max + 1; /* connected before the test began */
 	assert_int_equal(net_send(&link, 0, max, &send), 0);
 	assert_int_equal(net_isend(link.send, link.from, max + 1, link.from_region, &recv), -EAGAIN);
 	assert_int_equal(net_recv(&link, 0, max, &recv), 0);
@@ -265,7 +264,7 @@ static void eager_ends_at_the_queues_size(void **state)
 	end();
 }
 
-/* A receive may be too small for what comes: the receiver's error. */
+/* A receive may be too small for its message: the receiver gets the error. */
 static void eager_too_large(void **state)
 {
 	struct xfer_req *send, *recv;
@@ -282,7 +281,7 @@ static void eager_too_large(void **state)
 	end();
 }
 
-/* The number of an early message that stays out bounds how far the receiver goes ahead. */
+/* The number of a missing early message limits how far ahead the receiver can go. */
 static void a_window_behind_the_oldest(void **state)
 {
 	struct xfer_req *req;
@@ -297,7 +296,7 @@ static void a_window_behind_the_oldest(void **state)
 	end();
 }
 
-/* Nobody drives the sender while the receiver is closed: the bell has to. */
+/* The sender is not polled while the receiver closes: its wakeup thread has to do it. */
 static void recall_from_an_idle_sender(void **state)
 {
 	struct xfer_req *req;
@@ -313,13 +312,16 @@ static void recall_from_an_idle_sender(void **state)
 	began = clock_us();
 	xfer_region_close(link.to_region);
 	link.to_region = NULL;
-	assert_int_equal(link.recv->port->err, 0); /* the endpoint lives: the answer came */
+	assert_int_equal(link.recv->ep->err, 0); /* the endpoint lives: the answer came */
 	assert_true(clock_us() - began < net.conf.close_timeout_us);
 	assert_int_equal(link.recv->err, -ECANCELED);
 	end();
 }
 
-/* An announcement that is still in flight keeps its place in the ring, and nothing else. */
+/*
+ * A clear-to-send still in flight keeps its place in the ring: those from that place on wait, and receives are still
+ * accepted.
+ */
 static void a_window_behind_one_in_flight(void **state)
 {
 	struct rma_recv *r;
@@ -330,23 +332,23 @@ static void a_window_behind_one_in_flight(void **state)
 	(void)state;
 	NET_NEEDED();
 	begin();
-	r = link.recv->rma;
+	r = link.recv->rx.rma;
 	first = link.recv->next_seq;
-	r->flying = 1u << (first + 5) % WIRE_WINDOW;
-	r->patience = 0;
+	r->in_flight = 1u << (first + 5) % WIRE_WINDOW;
+	r->coalesce_left = 0;
 	for (i = 0; i < 8; i++) {
 		assert_int_equal(net_recv(&link, (size_t)i * LARGE, LARGE, &req), 0);
-		r->patience = 0;
+		r->coalesce_left = 0;
 	}
-	assert_int_equal(r->announced, first + 5);
-	r->flying = 0;
-	r->patience = 0;
-	rma_announce(link.recv);
-	assert_int_equal(r->announced, first + 8);
+	assert_int_equal(r->cts_posted, first + 5);
+	r->in_flight = 0;
+	r->coalesce_left = 0;
+	rma_post_cts(link.recv);
+	assert_int_equal(r->cts_posted, first + 8);
 	end();
 }
 
-/* A close that overtakes messages is answered when they are here, before their receives or behind them. */
+/* A close that overtakes messages is answered after their arrival, before or behind their receives. */
 static void fin_after_the_last_message(void **state)
 {
 	struct wire_ctrl close;
@@ -358,16 +360,16 @@ static void fin_after_the_last_message(void **state)
 	message(SMALL, true);
 	wire_ctrl_init(&close, WIRE_CLOSE, link.recv->id, link.send->id);
 	close.seq = link.send->next_seq + 3;
-	chan_peer_closed(link.recv, &close);
+	comm_peer_closed(link.recv, &close);
 	for (i = 0; i < 3; i++) {
-		assert_true(link.recv->fin_due);
+		assert_true(link.recv->close.ack_due);
 		message(SMALL, i == 2);
 	}
-	assert_false(link.recv->fin_due);
+	assert_false(link.recv->close.ack_due);
 	end();
 }
 
-/* After a failure nothing is waited for. */
+/* After a failure, a close waits for nothing. */
 static void fin_after_a_failure(void **state)
 {
 	struct wire_ctrl close;
@@ -378,10 +380,10 @@ static void fin_after_a_failure(void **state)
 	message(SMALL, true);
 	wire_ctrl_init(&close, WIRE_CLOSE, link.recv->id, link.send->id);
 	close.seq = link.send->next_seq + 1;
-	chan_peer_closed(link.recv, &close);
-	assert_true(link.recv->fin_due);
-	chan_fail(link.recv, -EIO, "a test");
-	assert_false(link.recv->fin_due);
+	comm_peer_closed(link.recv, &close);
+	assert_true(link.recv->close.ack_due);
+	comm_fail(link.recv, -EIO, "a test");
+	assert_false(link.recv->close.ack_due);
 	end();
 }
 

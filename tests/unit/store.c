@@ -20,7 +20,8 @@ static int sum_in_order(struct list *head)
 	struct list *it, *tmp;
 	int sum = 0;
 
-	list_each(head, it, tmp) sum = sum * 10 + owner_of(it, struct item, link)->number;
+	list_each (head, it, tmp)
+		sum = sum * 10 + container_of(it, struct item, link)->number;
 	return sum;
 }
 
@@ -73,9 +74,8 @@ static void list_each_survives_removal(void **state)
 		items[i].number = i;
 		list_append(&head, &items[i].link);
 	}
-	list_each(&head, it, tmp)
-	{
-		assert_int_equal(owner_of(it, struct item, link)->number, seen);
+	list_each (&head, it, tmp) {
+		assert_int_equal(container_of(it, struct item, link)->number, seen);
 		seen++;
 		list_remove(it);
 	}
@@ -144,9 +144,9 @@ static void idmap_forgets_stale_ids(void **state)
 	assert_int_equal(idmap_add(&m, &a, &first), 0);
 	idmap_remove(&m, first);
 	assert_null(idmap_get(&m, first));
-	idmap_remove(&m, first); /* twice: ignored */
+	idmap_remove(&m, first); /* the second removal is ignored */
 	assert_int_equal(m.count, 0);
-	/* the slot goes round all its generations before an id comes back, and 0 never comes */
+	/* the slot uses all its generations before an id repeats, and 0 is never used */
 	for (i = 0; i < 1022; i++) {
 		assert_int_equal(idmap_add(&m, &b, &id), 0);
 		assert_int_equal(m.used, 1);
@@ -163,7 +163,7 @@ static void idmap_forgets_stale_ids(void **state)
 	idmap_fini(&m);
 }
 
-/* Maps with different seeds give out different ids, on and on. */
+/* Maps with different seeds give out different ids, permanently. */
 static void idmap_seeds_tell_maps_apart(void **state)
 {
 	struct idmap a, b, zero;
@@ -228,7 +228,7 @@ static void pool_grows_and_reuses(void **state)
 		memset(objects[i], (int)i, 40);
 	}
 	assert_int_equal(p.in_use, COUNT(objects));
-	for (i = 0; i < COUNT(objects); i++) /* nobody lies on another one */
+	for (i = 0; i < COUNT(objects); i++) /* no two objects overlap */
 		for (j = 0; j < 40; j++)
 			assert_int_equal(((unsigned char *)objects[i])[j], i);
 	pool_put(&p, objects[42]);
@@ -243,7 +243,7 @@ static void pool_grows_and_reuses(void **state)
 	assert_null(p.chunks);
 	again = pool_get(&p); /* usable again, as after pool_init */
 	assert_non_null(again);
-	pool_fini(&p); /* also what is in use */
+	pool_fini(&p); /* objects in use are freed too */
 }
 
 static void pool_aligns_cache_lines(void **state)
@@ -256,7 +256,7 @@ static void pool_aligns_cache_lines(void **state)
 	for (i = 0; i < 20; i++)
 		assert_int_equal((uintptr_t)pool_get(&p) % 64, 0);
 	pool_fini(&p);
-	pool_init(&p, 1, 5); /* smaller than the word the free list needs */
+	pool_init(&p, 1, 5); /* smaller than the word needed by the free list */
 	for (i = 0; i < 20; i++)
 		assert_int_equal((uintptr_t)pool_get(&p) % 16, 0);
 	pool_fini(&p);

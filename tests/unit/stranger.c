@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* xfer: control messages from an endpoint that does not keep to the rules, sent to ports in use. */
+/* xfer: control messages from an endpoint that violates the protocol, sent to endpoints in use. */
 #include "unit/unit.h"
 
 #include <arpa/inet.h>
@@ -13,16 +13,16 @@
 #include "unit/net.h"
 
 static struct wire_handle handle;
-static struct conn_listen *listening;
+static struct cm_listen *listening;
 static struct net_link pair;
 
-/* The stranger: an endpoint of its own in a domain of its own. */
+/* The stranger: an endpoint in a domain of its own. */
 static struct fab_domain *domain;
 static struct fab_ep *ep;
 static uint64_t to_receiver, to_sender;
 
 struct op {
-	struct fab_op op; /* first */
+	struct fab_op op; /* must be the first member */
 	int done;
 };
 
@@ -38,8 +38,8 @@ static void begin(void)
 	net_link_open(&pair, listening, &handle, 65536);
 	assert_int_equal(fab_domain_open(net.dev->nic, &domain), 0);
 	assert_int_equal(fab_ep_open(domain, 256, NULL, NULL, &ep), 0);
-	assert_int_equal(fab_ep_insert(ep, pair.recv->port->rails[0].addr, &to_receiver), 0);
-	assert_int_equal(fab_ep_insert(ep, pair.send->port->rails[0].addr, &to_sender), 0);
+	assert_int_equal(fab_ep_insert(ep, pair.recv->ep->rails[0].addr, &to_receiver), 0);
+	assert_int_equal(fab_ep_insert(ep, pair.send->ep->rails[0].addr, &to_sender), 0);
 }
 
 static void end(void)
@@ -50,7 +50,7 @@ static void end(void)
 	fab_domain_close(domain);
 }
 
-/* Providers may crash on an address that is none, so the stranger tells its own. */
+/* The stranger sends its own address, because providers may crash on an invalid one. */
 static void own_address(struct wire_who *who)
 {
 	size_t bytes;
@@ -89,7 +89,7 @@ static void tell(uint64_t to, const void *text, size_t len)
 		turn();
 }
 
-/* Until a line of this level contains `part`. */
+/* Polls until a log line of this level contains `part`. */
 static void wait_for_line(int level, const char *part)
 {
 	int64_t since = clock_us();
@@ -113,8 +113,7 @@ static void junk_is_ignored(void **state)
 	for (i = 0; i < 300; i++) {
 		for (k = 0; k < sizeof(junk); k++)
 			junk[k] = (char)unit_random(&seed);
-		tell(i % 2 ? to_receiver : to_sender, junk,
-		     unit_random(&seed) % (sizeof(junk) + 1));
+		tell(i % 2 ? to_receiver : to_sender, junk, unit_random(&seed) % (sizeof(junk) + 1));
 		if (i % 50 == 0)
 			net_message(&pair, i);
 	}
@@ -124,7 +123,7 @@ static void junk_is_ignored(void **state)
 	end();
 }
 
-/* Well-formed headers of every type, to channels and listens that there are not. */
+/* Well-formed headers of every type, for comms and listens that do not exist. */
 static void messages_to_nobody(void **state)
 {
 	struct wire_connect msg;
@@ -135,8 +134,7 @@ static void messages_to_nobody(void **state)
 	NET_NEEDED();
 	begin();
 	for (i = 0; i < 500; i++) {
-		static const enum wire_type types[] = {WIRE_CONNECT_RESPONSE, WIRE_CLEAR_TO_SEND,
-						       WIRE_CLOSE};
+		static const enum wire_type types[] = {WIRE_CONNECT_RESPONSE, WIRE_CTS, WIRE_CLOSE};
 		enum wire_type type = types[unit_random(&seed) % COUNT(types)];
 		uint32_t to = unit_random(&seed);
 
@@ -153,11 +151,11 @@ static void messages_to_nobody(void **state)
 	end();
 }
 
-/* To channels that there are, from a peer that had our address's last owner for its own. */
+/* For existing comms, from a peer that still believes us to be the previous owner of our address. */
 static void messages_for_an_earlier_process(void **state)
 {
-	static const enum wire_type types[] = {WIRE_CLEAR_TO_SEND, WIRE_CLOSE, WIRE_CREDIT, WIRE_GROUPS};
-	const struct xfer_chan *chan;
+	static const enum wire_type types[] = {WIRE_CTS, WIRE_CLOSE, WIRE_CREDIT, WIRE_GROUPS};
+	const struct xfer_comm *comm;
 	struct wire_ctrl msg;
 	size_t i;
 
@@ -167,18 +165,18 @@ static void messages_for_an_earlier_process(void **state)
 	net_message(&pair, 65536);
 	unit_log_catch();
 	for (i = 0; i < 2 * COUNT(types); i++) {
-		chan = i % 2 ? pair.recv : pair.send;
-		wire_ctrl_init(&msg, types[i / 2], chan->id, chan->remote_id ^ 1u << IDMAP_SLOT_BITS);
+		comm = i % 2 ? pair.recv : pair.send;
+		wire_ctrl_init(&msg, types[i / 2], comm->id, comm->remote_id ^ 1u << IDMAP_SLOT_BITS);
 		tell(i % 2 ? to_receiver : to_sender, &msg, sizeof(msg));
 	}
-	assert_false(pair.send->peer_closed || pair.recv->peer_closed);
+	assert_false(pair.send->close.peer_closed || pair.recv->close.peer_closed);
 	net_message(&pair, 65536);
 	net_message(&pair, 8);
 	assert_int_equal(unit_log_count(LOG_LEVEL_WARN), 0);
 	end();
 }
 
-/* Larger than any control message: the receive that takes it fails, and is posted again. */
+/* Messages above the largest control message: the receive that takes one fails, and is posted again. */
 static void messages_that_are_too_long(void **state)
 {
 	static char big[WIRE_CTRL_MAX + 1];
@@ -197,7 +195,7 @@ static void messages_that_are_too_long(void **state)
 	end();
 }
 
-/* Answers and requests that no connect or accept of ours expects. */
+/* Answers and requests for which no connect or accept waits. */
 static void connect_messages_out_of_place(void **state)
 {
 	struct wire_connect msg;
@@ -206,7 +204,7 @@ static void connect_messages_out_of_place(void **state)
 	(void)state;
 	NET_NEEDED();
 	begin();
-	xfer_port_who(pair.recv->port, &msg.who);
+	xfer_ep_who(pair.recv->ep, &msg.who);
 	for (i = 0; i < 3; i++) {
 		wire_ctrl_init(&msg.ctrl, WIRE_CONNECT_RESPONSE, pair.send->id, 12345);
 		tell(to_sender, &msg, wire_ctrl_size((struct wire_ctrl *)&msg));
@@ -218,8 +216,7 @@ static void connect_messages_out_of_place(void **state)
 	end();
 }
 
-/* A request for a listen that is not there, from an address where nobody is: the refusal harms
- * nobody. */
+/* A request for an unknown listen, from an unused address: the refusal has no side effects. */
 static void requests_from_nowhere(void **state)
 {
 	struct sockaddr_in nowhere = {.sin_family = AF_INET, .sin_port = htons(1)};
@@ -235,7 +232,7 @@ static void requests_from_nowhere(void **state)
 		memset(&msg, 0, sizeof(msg));
 		wire_ctrl_init(&msg.ctrl, WIRE_CONNECT_REQUEST, 0x3fffffff, 1);
 		msg.who.addr_bytes = sizeof(nowhere);
-		msg.who.rails = 1;
+		msg.who.rails = msg.who.nics = 1;
 		msg.who.uuid[0] = (uint8_t)i;
 		memcpy(msg.who.addr, &nowhere, sizeof(nowhere));
 		tell(to_receiver, &msg, wire_ctrl_size((struct wire_ctrl *)&msg));
@@ -247,13 +244,13 @@ static void requests_from_nowhere(void **state)
 	end();
 }
 
-/* --- clear-to-sends that break the protocol end their channel, and no other --- */
+/* --- clear-to-sends that break the protocol end their own comm only --- */
 
-static void tell_clear(const struct xfer_chan *chan, uint32_t seq)
+static void tell_clear(const struct xfer_comm *comm, uint32_t seq)
 {
 	struct wire_ctrl msg;
 
-	wire_ctrl_init(&msg, WIRE_CLEAR_TO_SEND, chan->id, chan->remote_id);
+	wire_ctrl_init(&msg, WIRE_CTS, comm->id, comm->remote_id);
 	msg.seq = seq;
 	msg.len = 64;
 	tell(to_sender, &msg, wire_ctrl_size((struct wire_ctrl *)&msg));
@@ -261,14 +258,13 @@ static void tell_clear(const struct xfer_chan *chan, uint32_t seq)
 
 static void expect_protocol_error(struct net_link *l)
 {
-	assert_int_equal(net_vain_send(l->send, l->recv->port), -EPROTO);
+	assert_int_equal(net_failed_send(l->send, l->recv->ep), -EPROTO);
 	assert_true(unit_log_has(LOG_LEVEL_WARN, "out of place"));
 }
 
 static void clear_to_sends_out_of_place(void **state)
 {
-	static const uint32_t offsets[] = {WIRE_WINDOW,  WIRE_WINDOW + 1, 1000,
-					   (uint32_t)-1, (uint32_t)-1000, 1u << 31};
+	static const uint32_t offsets[] = {WIRE_WINDOW, WIRE_WINDOW + 1, 1000, (uint32_t)-1, (uint32_t)-1000, 1u << 31};
 	struct net_link other;
 	size_t i;
 
@@ -296,7 +292,7 @@ static void clear_to_sends_given_twice(void **state)
 	begin();
 	net_link_open(&other, listening, &handle, 64);
 	unit_log_catch();
-	tell_clear(other.send, 3); /* ahead of its turn is fine */
+	tell_clear(other.send, 3); /* ahead of its turn is allowed */
 	assert_int_equal(unit_log_count(LOG_LEVEL_WARN), 0);
 	tell_clear(other.send, 3);
 	expect_protocol_error(&other);
@@ -315,7 +311,7 @@ static void clear_to_sends_for_a_receiver(void **state)
 	begin();
 	net_link_open(&other, listening, &handle, 64);
 	unit_log_catch();
-	wire_ctrl_init(&msg, WIRE_CLEAR_TO_SEND, other.recv->id, other.recv->remote_id);
+	wire_ctrl_init(&msg, WIRE_CTS, other.recv->id, other.recv->remote_id);
 	tell(to_receiver, &msg, wire_ctrl_size((struct wire_ctrl *)&msg));
 	wait_for_line(LOG_LEVEL_WARN, "out of place");
 	assert_int_equal(net_vain_recv(other.recv, NULL), -EPROTO);

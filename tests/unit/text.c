@@ -121,8 +121,8 @@ static void reads_times(void **state)
 static void reads_switches(void **state)
 {
 	static const struct reading rows[] = {
-		{"0", 0},     {"1", 1},    {"no", 0},   {"yes", 1},   {"off", 0},     {"ON", 1},
-		{"False", 0}, {"TRUE", 1}, {"2", BAD},  {"", BAD},    {" 1", BAD},    {"1 ", BAD},
+		{"0", 0},     {"1", 1},	   {"no", 0},	{"yes", 1},   {"off", 0},     {"ON", 1},
+		{"False", 0}, {"TRUE", 1}, {"2", BAD},	{"", BAD},    {" 1", BAD},    {"1 ", BAD},
 		{"y", BAD},   {"01", BAD}, {"-1", BAD}, {"on,", BAD}, {"truee", BAD},
 	};
 
@@ -148,6 +148,10 @@ static void writes_the_shortest_form(void **state)
 	assert_string_equal(text_from_us(2000000, buf, sizeof(buf)), "2s");
 	assert_string_equal(text_from_us(90000000, buf, sizeof(buf)), "90s");
 	assert_string_equal(text_from_us(600000000, buf, sizeof(buf)), "10m");
+	assert_string_equal(text_duration(0, buf, sizeof(buf)), "0 ms");
+	assert_string_equal(text_duration(999999, buf, sizeof(buf)), "999 ms");
+	assert_string_equal(text_duration(1000000, buf, sizeof(buf)), "1 s");
+	assert_string_equal(text_duration(600000000, buf, sizeof(buf)), "600 s");
 	assert_string_equal(text_from_us(3600000000, buf, sizeof(buf)), "1h");
 }
 
@@ -160,9 +164,8 @@ static void reads_back_what_it_wrote(void **state)
 
 	(void)state;
 	for (i = 0; i < 20000; i++) {
-		int64_t number =
-			(int64_t)(((uint64_t)unit_random(&seed) << 32 | unit_random(&seed)) >>
-				  (1 + unit_random(&seed) % 63));
+		int64_t number = (int64_t)(((uint64_t)unit_random(&seed) << 32 | unit_random(&seed)) >>
+					   (1 + unit_random(&seed) % 63));
 
 		text_from_bytes(number, buf, sizeof(buf));
 		if (text_to_bytes(buf, &v) || v != number)
@@ -187,7 +190,7 @@ static void measures_distance(void **state)
 		{"abc", "ab", 1},
 		{"abc", "abcd", 1},
 		{"abc", "axc", 1},
-		{"abc", "acb", 1}, /* neighbours swapped */
+		{"abc", "acb", 1}, /* two adjacent characters swapped */
 		{"WEFT_PROVDER", "WEFT_PROVIDER", 1},
 		{"WEFT_PROVIDRE", "WEFT_PROVIDER", 1},
 		{"kitten", "sitting", 3},
@@ -204,7 +207,7 @@ static void measures_distance(void **state)
 	memset(longer, 'a', sizeof(longer) - 1);
 	longer[sizeof(longer) - 1] = 0;
 	assert_int_equal(text_distance(longer, longer), 0);
-	assert_int_equal(text_distance(longer, ""), 64); /* only so much is looked at */
+	assert_int_equal(text_distance(longer, ""), 64); /* the comparison stops at this length */
 }
 
 static void knows_list_members(void **state)
@@ -233,7 +236,7 @@ static void knows_list_members(void **state)
 		{"^*", "eth0", false},
 		{",", "eth0", false},
 		{",,eth0,", "eth0", true},
-		{"eth0,^eth1", "eth2", false}, /* ^ counts at the beginning only */
+		{"eth0,^eth1", "eth2", false}, /* ^ counts only at the beginning */
 		{"ETH0", "eth0", false},
 	};
 	size_t i;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* topo: where NICs sit, on a machine of which only the loopback is certain. */
+/* topo: positions of NICs, on a machine of which only the loopback is certain. */
 #include "unit/unit.h"
 
 #include <dirent.h>
@@ -12,7 +12,7 @@
 #include "topo/group.h"
 #include "topo/nic.h"
 
-/* Its plugins forget what they found. */
+/* hwloc's plugins leak their results. */
 UNIT_FOREIGN_LEAKS("leak:libhwloc.so\n");
 
 static void nonsense_has_no_path(void **state)
@@ -52,7 +52,7 @@ static void nonsense_has_no_path(void **state)
 	free(longer);
 }
 
-/* Any PCI function of this machine, by its address, resolves to a directory of that name. */
+/* The address of any PCI function of this machine resolves to a directory of that name. */
 static void pci_functions_have_a_path(void **state)
 {
 	DIR *dir = opendir("/sys/bus/pci/devices");
@@ -102,7 +102,7 @@ static void numa_of_nonsense_is_unknown(void **state)
 	assert_int_equal(topo_nic_numa("/nowhere/none.xml", "0000:00:00.0", NULL), -1);
 }
 
-/* A random machine: objects, some of them GPUs, and NICs on some others or nowhere. */
+/* A random machine: objects, some of them GPUs, and NICs on other objects or without a place. */
 enum { OBJECTS = 60, NICS = 40 };
 
 struct world {
@@ -129,12 +129,12 @@ static void make_world(struct world *w, uint64_t *seed)
 			w->nics[w->nic_count++].pci = o->pci;
 	}
 	if (w->nic_count < NICS && unit_random(seed) % 4 == 0)
-		w->nics[w->nic_count++].pci = 5000; /* the machine does not know where */
+		w->nics[w->nic_count++].pci = 5000; /* the machine does not report its place */
 	for (i = 0; i < w->nic_count; i++)
 		w->nics[i].speed_mbps = unit_random(seed) % 2 ? 100000 : 100000 * (1 + (int)(unit_random(seed) % 4));
 }
 
-/* Each NIC in one group, no group too large or empty, every GPU served; how many groups. */
+/* Each NIC is in one group, no group is too large or empty, every GPU is served; returns the number of groups. */
 static int check_groups(const struct world *w, int most, struct topo_group *groups)
 {
 	int i, j, gpus = 0, seen[NICS] = {0}, n = topo_group(&w->machine, w->nics, w->nic_count, most, groups);
@@ -214,12 +214,9 @@ static void loads_this_machine(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(nonsense_has_no_path),
-		cmocka_unit_test(pci_functions_have_a_path),
-		cmocka_unit_test(speed_of_nonsense_is_unknown),
-		cmocka_unit_test(numa_of_nonsense_is_unknown),
-		cmocka_unit_test(groups_hold_on_any_machine),
-		cmocka_unit_test(addresses_are_ordered_numbers),
+		cmocka_unit_test(nonsense_has_no_path),		cmocka_unit_test(pci_functions_have_a_path),
+		cmocka_unit_test(speed_of_nonsense_is_unknown), cmocka_unit_test(numa_of_nonsense_is_unknown),
+		cmocka_unit_test(groups_hold_on_any_machine),	cmocka_unit_test(addresses_are_ordered_numbers),
 		cmocka_unit_test(loads_this_machine),
 	};
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What every unit test starts from; see unit.h. */
+/* The base of every unit test; see unit.h. */
 #include "unit/unit.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -108,6 +109,18 @@ const char *unit_stderr_end(void)
 	text[n] = 0;
 	fclose(captured);
 	return text;
+}
+
+int unit_descriptors(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int n = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
 }
 
 int unit_occurrences(const char *text, const char *part)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wire: the handle, the control messages and the clear-to-sends, whole and damaged. */
+/* wire: the handle, the control messages and the clear-to-sends, intact and damaged. */
 #include "unit/unit.h"
 
 #include <string.h>
 
-#include "wire/clear.h"
+#include "wire/cts.h"
 #include "wire/ctrl.h"
 #include "wire/handle.h"
 
@@ -15,7 +15,7 @@ static void good_handle(struct wire_handle *h)
 	h->listen_id = 1 << 20;
 	h->lifeline_family = 4;
 	h->lifeline_port = 4711;
-	h->provider = wire_provider_tag("tcp");
+	h->fingerprint = wire_fingerprint("tcp");
 	wire_handle_seal(h);
 }
 
@@ -26,7 +26,7 @@ static void handle_layout(void **state)
 	(void)state;
 	memset(&h, 0xff, sizeof(h));
 	wire_handle_init(&h);
-	assert_memory_equal(&h, "WEFT\x04\x00", 6);
+	assert_memory_equal(&h, "WEFT\x06\x00", 6);
 	assert_int_equal(h.mark, 0);
 	assert_int_equal(h.checksum, 0);
 	assert_int_equal(offsetof(struct wire_handle, version), 4);
@@ -36,12 +36,13 @@ static void handle_layout(void **state)
 	assert_int_equal(offsetof(struct wire_handle, pid), 12);
 	assert_int_equal(offsetof(struct wire_handle, uuid), 16);
 	assert_int_equal(offsetof(struct wire_handle, lifeline_port), 32);
-	assert_int_equal(offsetof(struct wire_handle, provider), 34);
+	assert_int_equal(offsetof(struct wire_handle, fingerprint), 34);
 	assert_int_equal(offsetof(struct wire_handle, checksum), 36);
 	assert_int_equal(offsetof(struct wire_handle, lifeline_ip), 40);
 	assert_int_equal(offsetof(struct wire_handle, addr), 56);
+	assert_int_equal(offsetof(struct wire_handle, secret), 112);
 	assert_int_equal(offsetof(struct wire_handle, mark), 120);
-	assert_non_null(wire_handle_check(&h)); /* no address and no listen yet */
+	assert_non_null(wire_handle_check(&h)); /* it has no address and no listen yet */
 }
 
 enum verdict { GOOD, FOREIGN, OTHER_VERSION, DAMAGED };
@@ -59,7 +60,7 @@ static enum verdict judge(const struct wire_handle *h)
 	return DAMAGED;
 }
 
-/* Impossible values are noticed even when the checksum is right. */
+/* Impossible values are detected even with a correct checksum. */
 static void handle_values(void **state)
 {
 	struct wire_handle h;
@@ -72,15 +73,13 @@ static void handle_values(void **state)
 		good_handle(&h);
 		h.addr_bytes = (uint8_t)bytes;
 		wire_handle_seal(&h);
-		assert_int_equal(judge(&h),
-				 bytes >= 1 && bytes <= WIRE_ADDR_BYTES ? GOOD : DAMAGED);
+		assert_int_equal(judge(&h), bytes >= 1 && bytes <= WIRE_HANDLE_ADDR_BYTES ? GOOD : DAMAGED);
 	}
 	for (family = 0; family < 256; family++) {
 		good_handle(&h);
 		h.lifeline_family = (uint8_t)family;
 		wire_handle_seal(&h);
-		assert_int_equal(judge(&h),
-				 family == 0 || family == 4 || family == 6 ? GOOD : DAMAGED);
+		assert_int_equal(judge(&h), family == 0 || family == 4 || family == 6 ? GOOD : DAMAGED);
 	}
 	good_handle(&h);
 	h.listen_id = 0;
@@ -100,17 +99,17 @@ static void handle_seal_covers_everything(void **state)
 	(void)state;
 	good_handle(&h);
 	sum = h.checksum;
-	wire_handle_seal(&h); /* sealing again changes nothing */
+	wire_handle_seal(&h); /* sealing again has no effect */
 	assert_int_equal(h.checksum, sum);
 	h.mark = 0x1234567812345678;
-	assert_int_equal(judge(&h), GOOD); /* the mark is the connecting side's own */
-	h.addr[WIRE_ADDR_BYTES - 1] = 1;
+	assert_int_equal(judge(&h), GOOD); /* the mark belongs to the connecting side */
+	h.addr[WIRE_HANDLE_ADDR_BYTES - 1] = 1;
 	assert_int_equal(judge(&h), DAMAGED);
 	wire_handle_seal(&h);
 	assert_int_equal(judge(&h), GOOD);
 }
 
-/* Every bit of the handle in turn. */
+/* Flips every bit of the handle in turn. */
 static void handle_every_bit(void **state)
 {
 	struct wire_handle good, h;
@@ -135,7 +134,7 @@ static void handle_every_bit(void **state)
 	}
 }
 
-/* Several bytes at once: never taken for whole unless it is. */
+/* Changes several bytes at once: the handle is accepted only if it is intact. */
 static void handle_fuzz(void **state)
 {
 	struct wire_handle good, h;
@@ -154,18 +153,30 @@ static void handle_fuzz(void **state)
 	}
 }
 
+/* Two secrets that differ in any single bit are different. */
+static void secrets_differ_in_every_bit(void **state)
+{
+	uint64_t secret = 0x0123456789abcdef;
+	int bit;
+
+	(void)state;
+	assert_true(wire_secret_is(secret, secret));
+	assert_true(wire_secret_is(0, 0));
+	for (bit = 0; bit < 64; bit++)
+		assert_false(wire_secret_is(secret, secret ^ 1ull << bit));
+}
+
 static void provider_tags(void **state)
 {
-	static const char *const names[] = {"tcp", "tcp;ofi_rxm",   "sockets",     "shm", "sm2",
+	static const char *const names[] = {"tcp", "tcp;ofi_rxm",   "sockets",	   "shm", "sm2",
 					    "efa", "verbs;ofi_rxm", "udp;ofi_rxd", ""};
 	size_t i, j;
 
 	(void)state;
-	assert_int_equal(wire_provider_tag("net"), wire_provider_tag("tcp"));
+	assert_int_equal(wire_fingerprint("net"), wire_fingerprint("tcp"));
 	for (i = 0; i < COUNT(names); i++)
 		for (j = 0; j < i; j++)
-			assert_int_not_equal(wire_provider_tag(names[i]),
-					     wire_provider_tag(names[j]));
+			assert_int_not_equal(wire_fingerprint(names[i]), wire_fingerprint(names[j]));
 }
 
 static void ctrl_layout(void **state)
@@ -183,10 +194,10 @@ static void ctrl_layout(void **state)
 	assert_int_equal(c.len, 0);
 	assert_int_equal(wire_ctrl_bytes(WIRE_CONNECT_REQUEST), offsetof(struct wire_connect, rail_addr));
 	assert_int_equal(wire_ctrl_bytes(WIRE_CONNECT_RESPONSE), offsetof(struct wire_connect, rail_addr));
-	assert_int_equal(wire_ctrl_bytes(WIRE_CLEAR_TO_SEND), sizeof(struct wire_ctrl));
+	assert_int_equal(wire_ctrl_bytes(WIRE_CTS), sizeof(struct wire_ctrl));
 	assert_int_equal(wire_ctrl_bytes(WIRE_CLOSE), sizeof(struct wire_ctrl));
 	assert_int_equal(wire_ctrl_bytes(0), 0);
-	assert_int_equal(wire_ctrl_bytes(WIRE_CLEAR_GROUP + 1), 0);
+	assert_int_equal(wire_ctrl_bytes(WIRE_GROUP_CTS + 1), 0);
 	assert_int_equal(wire_ctrl_bytes(255), 0);
 }
 
@@ -205,13 +216,13 @@ static void good_message(union message *m, enum wire_type type)
 	wire_ctrl_init(&m->ctrl, type, 1, 2);
 	if (type == WIRE_CONNECT_REQUEST || type == WIRE_CONNECT_RESPONSE) {
 		m->connect.who.addr_bytes = 16;
-		m->connect.who.rails = 1;
+		m->connect.who.rails = m->connect.who.nics = 1;
 	}
-	if (type == WIRE_CLEAR_GROUP)
+	if (type == WIRE_GROUP_CTS)
 		m->ctrl.len = wire_group_len(1, 0);
 }
 
-/* Each type at each length: exactly its own is right. */
+/* Each type at each length: only its own length is valid. */
 static void ctrl_every_length(void **state)
 {
 	union message m;
@@ -282,7 +293,7 @@ static void ctrl_refuses_impossible_addresses(void **state)
 	}
 }
 
-/* The number of rails gives the length, and the other way round. */
+/* The number of rails determines the length, and vice versa. */
 static void ctrl_counts_rails(void **state)
 {
 	union message m;
@@ -295,11 +306,21 @@ static void ctrl_counts_rails(void **state)
 
 			good_message(&m, WIRE_CONNECT_REQUEST);
 			m.connect.who.rails = (uint8_t)n;
-			assert_true(!wire_ctrl_check(&m.ctrl, CONNECT_BYTES + (size_t)sent * WIRE_ADDR_BYTES) == right);
+			assert_true(!wire_ctrl_check(&m.ctrl, CONNECT_BYTES + (size_t)sent * 16) == right);
 		}
+	for (n = 0; n < 256; n++) { /* NICs of 4 rails */
+		good_message(&m, WIRE_CONNECT_REQUEST);
+		m.connect.who.rails = 4;
+		m.connect.who.nics = (uint8_t)n;
+		assert_true(!wire_ctrl_check(&m.ctrl, CONNECT_BYTES + (size_t)3 * 16) == (n >= 1 && n <= 4));
+	}
+	good_message(&m, WIRE_CONNECT_REQUEST); /* more bytes of addresses than a message holds */
+	m.connect.who.rails = WIRE_RAILS_MAX;
+	m.connect.who.addr_bytes = WIRE_ADDR_BYTES;
+	assert_non_null(wire_ctrl_check(&m.ctrl, wire_ctrl_size(&m.ctrl)));
 }
 
-/* Random damage and random lengths: what passes is safe to use, and nothing outside is touched. */
+/* Random damage and random lengths: accepted messages are safe to use, and no byte outside them is touched. */
 static void ctrl_fuzz(void **state)
 {
 	struct {
@@ -314,18 +335,17 @@ static void ctrl_fuzz(void **state)
 	for (round = 0; round < 300000; round++) {
 		size_t bytes = unit_random(&seed) % (WIRE_CTRL_MAX + 1);
 
-		good_message(&box.m, (enum wire_type)(unit_random(&seed) % (WIRE_CLEAR_GROUP + 2)));
+		good_message(&box.m, (enum wire_type)(unit_random(&seed) % (WIRE_GROUP_CTS + 2)));
 		if (unit_random(&seed) % 2)
 			bytes = wire_ctrl_bytes(box.m.ctrl.type);
 		for (n = (int)(unit_random(&seed) % 6); n > 0; n--)
-			box.m.bytes[unit_random(&seed) % WIRE_CTRL_MAX] =
-				(unsigned char)unit_random(&seed);
+			box.m.bytes[unit_random(&seed) % WIRE_CTRL_MAX] = (unsigned char)unit_random(&seed);
 		if (wire_ctrl_check(&box.m.ctrl, bytes))
 			continue;
 		if (box.m.ctrl.type == WIRE_EAGER)
 			assert_true(wire_tagged_bytes(&box.m.ctrl) <= WIRE_EAGER_MAX &&
 				    bytes == sizeof(box.m.ctrl) + wire_tagged_bytes(&box.m.ctrl));
-		else if (box.m.ctrl.type == WIRE_CLEAR_GROUP)
+		else if (box.m.ctrl.type == WIRE_GROUP_CTS)
 			assert_true(wire_group_count(&box.m.group) <= WIRE_GROUP_MAX &&
 				    bytes == wire_ctrl_size(&box.m.ctrl));
 		else
@@ -333,8 +353,7 @@ static void ctrl_fuzz(void **state)
 		if (box.m.ctrl.type == WIRE_CONNECT_REQUEST || box.m.ctrl.type == WIRE_CONNECT_RESPONSE) {
 			assert_in_range(box.m.connect.who.rails, 1, WIRE_RAILS_MAX);
 			assert_in_range(box.m.connect.who.addr_bytes, 0, WIRE_ADDR_BYTES);
-			assert_true(strnlen(box.m.connect.who.host, WIRE_HOST_BYTES) <
-				    WIRE_HOST_BYTES);
+			assert_true(strnlen(box.m.connect.who.host, WIRE_HOST_BYTES) < WIRE_HOST_BYTES);
 		}
 	}
 	for (n = 0; n < (int)sizeof(box.after); n++)
@@ -346,7 +365,7 @@ static void tags_tell_messages_apart(void **state)
 	uint32_t channel = 0x3fffffff; /* the largest id */
 
 	(void)state;
-	assert_true(wire_tag(channel, UINT32_MAX) >> 62 == 0); /* bits some providers keep */
+	assert_true(wire_tag(channel, UINT32_MAX) >> 62 == 0); /* bits reserved by some providers */
 	assert_true(wire_tag(1, 0) != wire_tag(0, 1));
 	assert_true(wire_tag(1, UINT32_MAX) < wire_tag(2, 0));
 	assert_true(wire_group_tag(channel, UINT32_MAX, WIRE_GROUP_MAX - 1) >> 62 == 0);
@@ -358,68 +377,67 @@ static void tags_tell_messages_apart(void **state)
 
 #define CHAN 0x300001
 
-static struct wire_clear ring[WIRE_WINDOW];
+static struct wire_cts ring[WIRE_WINDOW];
 
-static void announce(uint32_t seq, struct wire_clear *c)
+static void announce(uint32_t seq, struct wire_cts *c)
 {
 	memset(c, 0, sizeof(*c));
 	c->to = CHAN;
 	c->addr = 0x7f0000001000ull + seq;
 	c->keys.one = 77;
 	c->len = 4096 + (uint64_t)seq;
-	wire_clear_seal(c, seq);
+	wire_cts_seal(c, seq);
 }
 
-/* Numbers from which a ring is used: the first, some, and those that wrap in the test. */
-static const uint32_t starts[] = {
-	0, 1, 1000, UINT32_MAX - 3, UINT32_MAX - WIRE_WINDOW, UINT32_MAX - 100};
+/* First numbers of a ring: the first ever, a few others, and numbers that wrap during the test. */
+static const uint32_t starts[] = {0, 1, 1000, UINT32_MAX - 3, UINT32_MAX - WIRE_WINDOW, UINT32_MAX - 100};
 
 static void clear_nothing_in_a_fresh_ring(void **state)
 {
-	struct wire_clear got;
+	struct wire_cts got;
 	unsigned i;
 	uint32_t n;
 
 	(void)state;
-	wire_ring_init(ring);
+	wire_cts_ring_init(ring);
 	for (i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
 		for (n = 0; n < WIRE_WINDOW; n++)
-			assert_false(wire_clear_take(ring, CHAN, starts[i] + n, &got));
+			assert_false(wire_cts_take(ring, CHAN, starts[i] + n, &got));
 }
 
-/* Three windows in a row over the wrap; what is late, early or for another channel is not taken. */
+/* Three windows in a row across the wrap; late, early and foreign clear-to-sends are not taken. */
 static void clear_each_in_its_turn(void **state)
 {
-	struct wire_clear got;
+	struct wire_cts got;
 	unsigned i;
 	uint32_t n, seq;
 
 	(void)state;
 	for (i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
-		wire_ring_init(ring);
+		wire_cts_ring_init(ring);
 		for (n = 0; n < 3 * WIRE_WINDOW; n++) {
 			seq = starts[i] + n;
-			assert_false(wire_clear_take(ring, CHAN, seq, &got));
+			assert_false(wire_cts_take(ring, CHAN, seq, &got));
 			announce(seq, &ring[seq % WIRE_WINDOW]);
-			assert_false(wire_clear_take(ring, CHAN + 1, seq, &got));
-			assert_false(wire_clear_take(ring, CHAN, seq + WIRE_WINDOW, &got));
-			assert_false(wire_clear_take(ring, CHAN, seq - WIRE_WINDOW, &got));
-			assert_true(wire_clear_take(ring, CHAN, seq, &got));
+			assert_false(wire_cts_take(ring, CHAN + 1, seq, &got));
+			assert_false(wire_cts_take(ring, CHAN, seq + WIRE_WINDOW, &got));
+			assert_false(wire_cts_take(ring, CHAN, seq - WIRE_WINDOW, &got));
+			assert_true(wire_cts_take(ring, CHAN, seq, &got));
 			assert_true(got.len == 4096 + (uint64_t)seq && got.keys.one == 77);
 		}
 	}
 }
 
-/* A write seen half done, in pieces of 8 bytes in any order: taken only when it is whole. */
+/* A partial write, seen in units of 8 bytes in any order, is taken only once it is complete. */
 static void clear_torn_writes(void **state)
 {
-	struct wire_clear fresh, got;
+	struct wire_cts fresh, got;
 	uint64_t seed = 5, whole = 0xff, pieces;
 	int round, i;
 
 	(void)state;
 	for (round = 0; round < 20000; round++) {
-		struct wire_clear *at = &ring[7];
+		struct wire_cts *at = &ring[7];
 
 		announce(7, at);
 		announce(7 + WIRE_WINDOW, &fresh);
@@ -427,7 +445,7 @@ static void clear_torn_writes(void **state)
 		for (i = 0; i < 8; i++)
 			if (pieces >> i & 1)
 				memcpy((char *)at + i * 8, (char *)&fresh + i * 8, 8);
-		if (wire_clear_take(ring, CHAN, 7 + WIRE_WINDOW, &got))
+		if (wire_cts_take(ring, CHAN, 7 + WIRE_WINDOW, &got))
 			assert_memory_equal(&got, &fresh, sizeof(got));
 	}
 }
@@ -441,9 +459,9 @@ static void immediates(void **state)
 	imm = wire_imm(5, 70, 0, 1, 1000);
 	assert_int_equal(wire_imm_slot(imm), 5);
 	assert_int_equal(wire_imm_len(imm), 1000);
-	assert_int_equal(wire_imm_place(imm), 70 % WIRE_WINDOW);
+	assert_int_equal(wire_imm_index(imm), 70 % WIRE_WINDOW);
 	assert_true(wire_imm_is(imm, 70));
-	assert_false(wire_imm_is(imm, 70 - WIRE_WINDOW)); /* the window before */
+	assert_false(wire_imm_is(imm, 70 - WIRE_WINDOW)); /* the previous window */
 	assert_false(wire_imm_is(imm, 71));
 }
 
@@ -455,6 +473,7 @@ int main(void)
 		cmocka_unit_test(handle_seal_covers_everything),
 		cmocka_unit_test(handle_every_bit),
 		cmocka_unit_test(handle_fuzz),
+		cmocka_unit_test(secrets_differ_in_every_bit),
 		cmocka_unit_test(provider_tags),
 		cmocka_unit_test(ctrl_layout),
 		cmocka_unit_test(ctrl_every_length),

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* xfer: messages on a channel, their order, their bounds, the numbers' wrap-around, ports and
- * regions. */
+/* xfer: messages on a comm, their order, their bounds, the wrap of their numbers; endpoints and regions. */
 #include "unit/unit.h"
 
 #include <errno.h>
@@ -14,7 +13,7 @@
 #include "unit/net.h"
 
 static struct wire_handle handle;
-static struct conn_listen *listening;
+static struct cm_listen *listening;
 static struct net_link pair;
 
 static void open_link(size_t bytes)
@@ -31,9 +30,8 @@ static void close_link(void)
 
 static void every_size(void **state)
 {
-	static const size_t sizes[] = {
-		0,    1,    2,     63,    64,    65,      255,           4095,
-		4096, 4097, 16384, 65536, 65537, 1 << 20, (2 << 20) + 3, 4 << 20};
+	static const size_t sizes[] = {0,    1,	   2,	  63,	 64,	65,	 255,		4095,
+				       4096, 4097, 16384, 65536, 65537, 1 << 20, (2 << 20) + 3, 4 << 20};
 	size_t i;
 
 	(void)state;
@@ -46,7 +44,7 @@ static void every_size(void **state)
 	close_link();
 }
 
-/* A window full of messages: the k-th send meets the k-th receive, whatever is tested first. */
+/* A window full of messages: the k-th send matches the k-th receive in any order of tests. */
 static void order_in_a_full_window(void **state)
 {
 	struct xfer_req *s[WIRE_WINDOW], *r[WIRE_WINDOW];
@@ -86,28 +84,25 @@ static void window_ends_at_its_limit(void **state)
 	(void)state;
 	NET_NEEDED();
 	open_link(4096);
-	for (turns = 0; turns < 100; turns++) { /* no send before its receive is there */
-		assert_int_equal(net_isend(pair.send, pair.from, 8, pair.from_region, &more),
-				 -EAGAIN);
+	for (turns = 0; turns < 100; turns++) { /* no send is done before its receive is posted */
+		assert_int_equal(net_isend(pair.send, pair.from, 8, pair.from_region, &more), -EAGAIN);
 		assert_null(more);
 		net_turn(&pair);
 	}
 	for (i = 0; i < WIRE_WINDOW; i++)
 		assert_int_equal(net_recv(&pair, 0, 64, &r[i]), 0);
 	for (turns = 0; turns < 100; turns++) {
-		assert_int_equal(net_irecv(pair.recv, pair.to, 64, pair.to_region, &more),
-				 -EAGAIN);
+		assert_int_equal(net_irecv(pair.recv, pair.to, 64, pair.to_region, &more), -EAGAIN);
 		assert_null(more);
 		net_turn(&pair);
 	}
 	for (i = 0; i < WIRE_WINDOW; i++)
 		assert_int_equal(net_send(&pair, 0, 8, &s[i]), 0);
 	assert_int_equal(net_wait(&pair, r[0], &got), 1);
-	assert_int_equal(net_recv(&pair, 0, 64, &late), 0); /* one taken, one more fits */
+	assert_int_equal(net_recv(&pair, 0, 64, &late), 0); /* one was taken, so one more fits */
 	for (turns = 0; turns < 100; turns++) {
-		/* its clear-to-send is there, but 32 sends are not taken by test */
-		assert_int_equal(net_isend(pair.send, pair.from, 8, pair.from_region, &more),
-				 -EAGAIN);
+		/* its clear-to-send has arrived, but test has not yet freed any of 32 sends */
+		assert_int_equal(net_isend(pair.send, pair.from, 8, pair.from_region, &more), -EAGAIN);
 		net_turn(&pair);
 	}
 	assert_int_equal(net_wait(&pair, s[0], &got), 1);
@@ -121,7 +116,7 @@ static void window_ends_at_its_limit(void **state)
 	close_link();
 }
 
-/* Both halves stand shortly before the numbers' end. */
+/* Moves the counters of both halves close to their wrap. */
 static void near_the_end(void)
 {
 	pair.send->next_seq = pair.recv->next_seq = UINT32_MAX - 50;
@@ -137,7 +132,7 @@ static void numbers_wrap_around(void **state)
 	NET_NEEDED();
 	open_link(WIRE_WINDOW * 64);
 	near_the_end();
-	for (round = 0; round < 4; round++) { /* windows that lie before, across and after it */
+	for (round = 0; round < 4; round++) { /* windows before, across and after the wrap */
 		for (i = 0; i < WIRE_WINDOW; i++)
 			assert_int_equal(net_recv(&pair, (size_t)i * 64, 64, &r[i]), 0);
 		for (i = 0; i < WIRE_WINDOW; i++) {
@@ -157,7 +152,7 @@ static void numbers_wrap_around(void **state)
 	close_link();
 }
 
-/* The sender's close comes with more receives posted, its number before the wrap or after it. */
+/* The sender closes while more receives are posted, with a number before or after the wrap. */
 static void close_across_the_wrap(void **state)
 {
 	static const int sent[] = {2, 4, 6};
@@ -176,14 +171,13 @@ static void close_across_the_wrap(void **state)
 			assert_int_equal(net_send(&pair, 0, 8, &s), 0);
 			assert_int_equal(net_wait(&pair, s, &got), 1);
 		}
-		xfer_chan_close(pair.send);
+		xfer_comm_close(pair.send);
 		pair.send = NULL;
-		for (i = 0; i < sent[row]; i++) /* what was sent counts */
+		for (i = 0; i < sent[row]; i++) /* the sent messages still arrive */
 			assert_int_equal(net_wait(&pair, r[i], &got), 1);
 		for (; i < 8; i++)
 			assert_int_equal(net_wait(&pair, r[i], &got), -ECONNRESET);
-		/* told by the sender's close itself, not by the end of the lifeline that follows it
-		 */
+		/* reported by the sender's close itself, not by the end of the lifeline that follows it */
 		assert_true(unit_log_has(LOG_LEVEL_WARN, "closed its half"));
 		unit_log_catch();
 		close_link();
@@ -206,18 +200,17 @@ static void too_long_a_send(void **state)
 	assert_int_equal(unit_log_count(LOG_LEVEL_WARN), 1);
 	assert_true(unit_log_has(LOG_LEVEL_WARN, "100 bytes"));
 	assert_true(unit_log_has(LOG_LEVEL_WARN, "99"));
-	assert_int_equal(net_vain_send(pair.send, NULL),
-			 -EMSGSIZE); /* the channel is dead, in silence */
+	assert_int_equal(net_failed_send(pair.send, NULL), -EMSGSIZE); /* fails again, without a second log line */
 	assert_int_equal(unit_log_count(LOG_LEVEL_WARN), 1);
-	xfer_chan_close(pair.send);
+	xfer_comm_close(pair.send);
 	pair.send = NULL;
-	assert_int_equal(net_wait(&pair, r, &got), -ECONNRESET); /* and its end is told */
+	assert_int_equal(net_wait(&pair, r, &got), -ECONNRESET); /* and its end is reported */
 	close_link();
 }
 
 /*
- * A dead channel takes further sends, in vain. Its close must not count them: the receiver would
- * wait for them, and as long as other channels keep the lifeline, nothing would end that.
+ * A failed comm accepts further sends and fails them. Its close must not count them: the receiver would wait for them,
+ * and as long as other comms keep the lifeline, that wait would never end.
  */
 static void sends_in_vain_are_not_counted(void **state)
 {
@@ -235,8 +228,8 @@ static void sends_in_vain_are_not_counted(void **state)
 		assert_int_equal(net_recv(&pair, 0, 99, &r[i]), 0);
 	assert_int_equal(net_send(&pair, 0, 100, &s), -EMSGSIZE);
 	for (i = 0; i < 3; i++)
-		assert_int_equal(net_vain_send(pair.send, NULL), -EMSGSIZE);
-	xfer_chan_close(pair.send);
+		assert_int_equal(net_failed_send(pair.send, NULL), -EMSGSIZE);
+	xfer_comm_close(pair.send);
 	pair.send = NULL;
 	for (i = 0; i < 4; i++) {
 		int64_t since = clock_us();
@@ -272,8 +265,8 @@ static void memory_must_be_registered(void **state)
 	assert_int_equal(net_isend(pair.send, stack, 8, pair.from_region, &req), -EINVAL);
 	assert_null(req);
 	assert_int_equal(unit_log_count(LOG_LEVEL_WARN), 8);
-	net_message(&pair, 4096); /* nothing happened */
-	/* a region of another channel is none of ours, a second one of the same memory is fine */
+	net_message(&pair, 4096); /* the comm is unaffected */
+	/* a region of another comm is refused, a second one of the same memory is fine */
 	assert_int_equal(xfer_region_open(pair.send, pair.from, 4096, &foreign), 0);
 	xfer_region_close(foreign);
 	net_message(&pair, 100);
@@ -308,10 +301,10 @@ static void the_receiver_may_close_first(void **state)
 	NET_NEEDED();
 	open_link(64);
 	net_message(&pair, 8);
-	xfer_chan_close(pair.recv);
+	xfer_comm_close(pair.recv);
 	pair.recv = NULL;
 	unit_log_catch();
-	assert_int_equal(net_vain_send(pair.send, listening->port), -ECONNRESET);
+	assert_int_equal(net_failed_send(pair.send, listening->ep), -ECONNRESET);
 	assert_int_equal(unit_log_count(LOG_LEVEL_WARN), 1);
 	assert_true(unit_log_has(LOG_LEVEL_WARN, "closed"));
 	close_link();
@@ -328,7 +321,7 @@ static void errors_name_the_peer(void **state)
 	open_link(64);
 	assert_int_equal(net_recv(&pair, 0, 64, &r), 0);
 	unit_log_catch();
-	xfer_chan_close(pair.send);
+	xfer_comm_close(pair.send);
 	pair.send = NULL;
 	assert_int_equal(net_wait(&pair, r, &got), -ECONNRESET);
 	assert_int_equal(unit_log_count(LOG_LEVEL_WARN), 1);
@@ -340,7 +333,7 @@ static void errors_name_the_peer(void **state)
 	close_link();
 }
 
-/* The last close of a port lets its farewell leave although nobody polls that port any more. */
+/* The last close of an endpoint delivers its CLOSE messages although the application no longer polls that endpoint. */
 static void the_last_farewell_arrives(void **state)
 {
 	struct xfer_req *r;
@@ -352,37 +345,35 @@ static void the_last_farewell_arrives(void **state)
 	net_message(&pair, 8);
 	assert_int_equal(net_recv(&pair, 0, 64, &r), 0);
 	net_turn(&pair);
-	xfer_port_put(net.home);
+	xfer_ep_put(net.home);
 	net.home = NULL;
-	xfer_chan_close(pair.send); /* with its port */
+	xfer_comm_close(pair.send); /* closes its endpoint, too */
 	pair.send = NULL;
 	assert_int_equal(net.dev->users, 1);
 	assert_int_equal(net_wait(&pair, r, &got), -ECONNRESET);
 	assert_true(unit_log_has(LOG_LEVEL_WARN, "closed its half after 1 messages"));
-	xfer_chan_close(pair.recv);
+	xfer_comm_close(pair.recv);
 	free(pair.from);
 	free(pair.to);
-	conn_listen_close(listening);
+	cm_listen_close(listening);
 }
 
-/* --- ports --- */
-
-static const struct xfer_conn_ops no_ops;
+/* --- endpoints --- */
 
 static void *other_threads_port(void *arg)
 {
-	xfer_port_get(net.dev, &net.conf, &no_ops, arg);
+	xfer_ep_get(net.dev, &net.conf, arg);
 	return NULL;
 }
 
 static void ports_belong_to_threads(void **state)
 {
-	struct xfer_port *a, *b = NULL;
+	struct xfer_ep *a, *b = NULL;
 	pthread_t thread;
 
 	(void)state;
 	NET_NEEDED();
-	assert_int_equal(xfer_port_get(net.dev, &net.conf, &no_ops, &a), 0);
+	assert_int_equal(xfer_ep_get(net.dev, &net.conf, &a), 0);
 	assert_ptr_equal(a, net.home);
 	assert_int_equal(net.dev->users, 1);
 	assert_int_equal(pthread_create(&thread, NULL, other_threads_port, &b), 0);
@@ -390,30 +381,30 @@ static void ports_belong_to_threads(void **state)
 	assert_non_null(b);
 	assert_ptr_not_equal(b, a);
 	assert_int_equal(net.dev->users, 2);
-	xfer_port_put(b);
-	xfer_port_put(a);
+	xfer_ep_put(b);
+	xfer_ep_put(a);
 	assert_int_equal(net.dev->users, 1);
-	xfer_port_put(net.home); /* the last count */
+	xfer_ep_put(net.home); /* the last reference */
 	net.home = NULL;
 	assert_int_equal(net.dev->users, 0);
 	assert_null(net.dev->domains[0]);
-	xfer_port_put(NULL);
+	xfer_ep_put(NULL);
 }
 
 static void a_broken_port_is_not_given_again(void **state)
 {
-	struct xfer_port *fresh;
+	struct xfer_ep *fresh;
 
 	(void)state;
 	NET_NEEDED();
-	xfer_port_lock(net.home);
-	port_break(net.home, -EIO, "the test says so");
-	assert_int_equal(xfer_port_poll(net.home), -EIO);
-	xfer_port_unlock(net.home);
+	xfer_ep_lock(net.home);
+	ep_break(net.home, -EIO, "the test says so");
+	assert_int_equal(xfer_ep_poll(net.home), -EIO);
+	xfer_ep_unlock(net.home);
 	assert_true(unit_log_has(LOG_LEVEL_WARN, "the test says so"));
-	assert_int_equal(xfer_port_get(net.dev, &net.conf, &no_ops, &fresh), 0);
+	assert_int_equal(xfer_ep_get(net.dev, &net.conf, &fresh), 0);
 	assert_ptr_not_equal(fresh, net.home);
-	xfer_port_put(fresh);
+	xfer_ep_put(fresh);
 }
 
 static void many_channels_on_one_port(void **state)
@@ -428,7 +419,7 @@ static void many_channels_on_one_port(void **state)
 	for (i = 0; i < MANY; i++)
 		net_link_open(&links[i], listening, &handle, 4096);
 	for (i = 1; i < MANY; i++) {
-		assert_ptr_equal(links[i].send->port, links[0].send->port);
+		assert_ptr_equal(links[i].send->ep, links[0].send->ep);
 		assert_ptr_equal(links[i].send->peer, links[0].send->peer);
 		assert_int_not_equal(links[i].send->id, links[0].send->id);
 	}
@@ -444,7 +435,7 @@ static void many_channels_on_one_port(void **state)
 	net_listen_close(listening);
 }
 
-/* --- two threads, as NCCL has them --- */
+/* --- two threads, as in NCCL --- */
 
 struct side {
 	struct net_link *link;
@@ -464,8 +455,7 @@ static void *receive_all(void *arg)
 	for (i = 0; i < side->messages; i++) {
 		while ((ret = net_irecv(l->recv, l->to, l->bytes, l->to_region, &req)) == -EAGAIN)
 			;
-		while (!ret && !(ret = xfer_test(req, &got)) &&
-		       clock_us() - since < UNIT_PATIENCE_US)
+		while (!ret && !(ret = xfer_test(req, &got)) && clock_us() - since < UNIT_PATIENCE_US)
 			;
 		if (ret != 1 || got != (size_t)i % l->bytes + 1 || l->to[0] != (unsigned char)i ||
 		    l->to[got - 1] != (unsigned char)i)
@@ -490,8 +480,7 @@ static void *send_all(void *arg)
 		do
 			ret = net_isend(l->send, l->from, len, l->from_region, &req);
 		while (ret == -EAGAIN && clock_us() - since < UNIT_PATIENCE_US);
-		while (!ret && !(ret = xfer_test(req, &got)) &&
-		       clock_us() - since < UNIT_PATIENCE_US)
+		while (!ret && !(ret = xfer_test(req, &got)) && clock_us() - since < UNIT_PATIENCE_US)
 			;
 		if (ret != 1)
 			side->wrong++;
@@ -499,7 +488,7 @@ static void *send_all(void *arg)
 	return NULL;
 }
 
-/* Registers and deregisters other memory of the same channel all the time. */
+/* Registers and deregisters other memory of the same comm all the time. */
 static void *register_memory(void *arg)
 {
 	static char memory[4096];
@@ -516,13 +505,11 @@ static void *register_memory(void *arg)
 	return NULL;
 }
 
-/* Two channels share both ports; their four ends run on four threads, and a fifth registers memory.
- */
+/* Two comms share both endpoints; their four ends run on four threads, and a fifth registers memory. */
 static void threads_run_beside_each_other(void **state)
 {
 	static struct net_link links[2];
-	static void *(*const jobs[])(void *) = {send_all, receive_all, send_all, receive_all,
-						register_memory};
+	static void *(*const jobs[])(void *) = {send_all, receive_all, send_all, receive_all, register_memory};
 	struct side sides[COUNT(jobs)];
 	pthread_t threads[COUNT(jobs)];
 	size_t i;

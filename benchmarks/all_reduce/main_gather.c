@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "main.h"
+
+int main(int argc, char **argv)
+{
+	return collective_main(GATHER, argc, argv);
+}

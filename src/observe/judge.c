@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "observe/judge.h"
+
+#define STUCK_S	    3.0	 /* nothing moves for so long: stuck */
+#define STILL_S	    0.5	 /* and for so long while a NIC is down */
+#define YOUNG_S	    1.0	 /* a connection of less has begun just now, and nothing can be said yet */
+#define LATE_GAP_S  2e-3 /* time per message from which on a receiver suspects the sender */
+#define SLOW_SHARE  0.5	 /* of the fellows' speed */
+#define FEWER_SHARE 0.6	 /* of the fellows' bytes */
+#define SLOW_WIRE_S 2e-3 /* per message */
+#define SLOW_TIMES  20	 /* longer than the NIC's speed explains */
+#define BUSY_SHARE  0.25 /* of a NIC's speed, from which on the sender does enough */
+#define IDLE_S	    1.0
+#define FORGET_S    60.0 /* after which a failed and closed comm is history */
+
+const char *cause_text(enum cause cause)
+{
+	static const char *const text[CAUSES] = {
+		"fine",	     "idle",	    "closed",	     "connecting",   "behind",	  "both_wait",
+		"host_busy", "sender_late", "receiver_late", "network_slow", "rail_down", "unanswered",
+		"stuck",     "not_polling", "stopped",	     "failed",	     "peer_gone", "dead",
+	};
+
+	return text[cause];
+}
+
+static void judge_say(struct verdict *v, enum cause cause, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+static void judge_say(struct verdict *v, enum cause cause, const char *fmt, ...)
+{
+	va_list ap;
+
+	v->cause = cause;
+	va_start(ap, fmt);
+	vsnprintf(v->text, sizeof(v->text), fmt, ap);
+	va_end(ap);
+}
+
+char *judge_duration(double seconds, char *buf, size_t buf_bytes)
+{
+	if (seconds < 0.001)
+		snprintf(buf, buf_bytes, "%.0f us", seconds * 1e6);
+	else if (seconds < 1)
+		snprintf(buf, buf_bytes, "%.0f ms", seconds * 1e3);
+	else if (seconds < 600)
+		snprintf(buf, buf_bytes, "%.0f s", seconds);
+	else
+		snprintf(buf, buf_bytes, "%.0f min", seconds / 60);
+	return buf;
+}
+
+/* Numbers of a rail as parts of the NIC's own speed, so that unlike NICs compare. */
+static double relative_speed(const struct rail_view *r)
+{
+	return r->nominal ? r->seen / (double)r->nominal : r->seen;
+}
+
+static double relative_speed_before(const struct rail_view *r)
+{
+	return r->nominal ? r->seen_before / (double)r->nominal : r->seen_before;
+}
+
+static double relative_rate(const struct rail_view *r)
+{
+	return r->nominal ? r->tx_rate / (double)r->nominal : r->tx_rate;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* The rail's number relative to the median of the other rails of its device, or 0: nothing to compare. */
+static double share_of_fellows(const struct process_view *p, const struct rail_view *r,
+			       double (*number)(const struct rail_view *r))
+{
+	double others[64];
+	size_t i, n = 0;
+
+	for (i = 0; i < p->rail_count && n < sizeof(others) / sizeof(others[0]); i++) {
+		const struct rail_view *other = &p->rails[i];
+
+		if (other != r && number(other) > 0 && !strcmp(other->device, r->device))
+			others[n++] = number(other);
+	}
+	if (!n)
+		return 0;
+	qsort(others, n, sizeof(others[0]), by_size);
+	return number(r) / others[n / 2];
+}
+
+/*
+ * One measurement may err, the more so if this process has no core when a message is done. So the speed must be low in
+ * both snapshots, and if cores are scarce, the rail must also have got fewer bytes, which go by speed.
+ */
+static bool rail_is_slow(const struct process_view *p, const struct rail_view *r)
+{
+	double before = p->before ? share_of_fellows(p, r, relative_speed_before) : r->verdict.share;
+
+	if (r->verdict.share <= 0 || r->verdict.share >= SLOW_SHARE || before <= 0 || before >= SLOW_SHARE)
+		return false;
+	return p->core_share < CORE_SHARE || share_of_fellows(p, r, relative_rate) < FEWER_SHARE;
+}
+
+void judge_rails(struct process_view *p)
+{
+	char text[32];
+	size_t i;
+
+	for (i = 0; i < p->rail_count; i++) {
+		struct rail_view *r = &p->rails[i];
+		struct verdict *v = &r->verdict;
+
+		v->nic = r->name;
+		v->share = r->seen > 0 && r->tx_rate > 0 ? share_of_fellows(p, r, relative_speed) : 0;
+		if (r->state == WEFT_STATS_RAIL_DOWN) {
+			v->seconds = r->down_s;
+			judge_say(v, CAUSE_RAIL_DOWN, "down for %s%s%s", judge_duration(r->down_s, text, sizeof(text)),
+				  *r->why ? ": " : "", r->why);
+		} else if (rail_is_slow(p, r))
+			judge_say(v, CAUSE_NETWORK_SLOW, "network slow: runs at %.2f of its fellows", v->share);
+		else
+			judge_say(v, CAUSE_FINE, "up");
+	}
+}
+
+/* The slow rail of the comm's device, or NULL. */
+static const struct rail_view *slow_rail(const struct process_view *p, const struct weft_stats_comm *c)
+{
+	const struct weft_stats_endpoint *endpoint = record_endpoint(p->record, c->endpoint);
+	size_t i;
+
+	for (i = 0; endpoint && i < p->rail_count; i++)
+		if (p->rails[i].verdict.cause == CAUSE_NETWORK_SLOW && !strcmp(p->rails[i].device, endpoint->device))
+			return &p->rails[i];
+	return NULL;
+}
+
+/* The speed of the comm's device: the sum of its NICs' speeds, bytes per second, and what arrives there. */
+static double device_speed(const struct process_view *p, const struct weft_stats_comm *c, double *out_rx)
+{
+	const struct weft_stats_endpoint *endpoint = record_endpoint(p->record, c->endpoint);
+	double sum = 0;
+	size_t i;
+
+	*out_rx = 0;
+	for (i = 0; endpoint && i < p->rail_count; i++)
+		if (!strcmp(p->rails[i].device, endpoint->device)) {
+			sum += (double)p->rails[i].nominal;
+			*out_rx += p->rails[i].rx_rate;
+		}
+	return sum;
+}
+
+/* The NIC of the comm's endpoint that is down, or NULL. With several NICs, each message needs all of them. */
+static const struct weft_stats_rail *down_rail(const struct process_view *p, const struct weft_stats_comm *c)
+{
+	size_t i;
+
+	for (i = 0; i < p->record->rail_count; i++) {
+		const struct weft_stats_rail *r = &p->record->rails[i].r;
+
+		if (r->state == WEFT_STATS_RAIL_DOWN && r->endpoint == c->endpoint)
+			return r;
+	}
+	return NULL;
+}
+
+static bool judge_rail_down(struct verdict *v, const struct process_view *p, const struct weft_stats_comm *c,
+			    const char *what)
+{
+	const struct weft_stats_rail *r = down_rail(p, c);
+
+	if (!r)
+		return false;
+	v->nic = r->name;
+	judge_say(v, CAUSE_RAIL_DOWN, "%s: NIC %s is down", what, r->name);
+	return true;
+}
+
+static bool peer_lost(uint64_t err)
+{
+	return err == ECONNRESET || err == EPIPE || err == ECONNABORTED || err == EHOSTUNREACH || err == ETIMEDOUT ||
+	       err == ESHUTDOWN;
+}
+
+static bool judge_failed(struct verdict *v, const struct process_view *p, const struct weft_stats_comm *c)
+{
+	uint64_t since = weft_stats_ns(&p->record->head, c->since);
+	int err = (int)(c->err < 4096 ? c->err : EIO);
+
+	if (c->state != WEFT_STATS_FAILED && c->state != WEFT_STATS_FAILED_CLOSED)
+		return false;
+	v->seconds = p->now_ns > since ? (double)(p->now_ns - since) / 1e9 : 0;
+	if (c->state == WEFT_STATS_FAILED_CLOSED && p->record->life != RECORD_DEAD && v->seconds > FORGET_S)
+		judge_say(v, CAUSE_CLOSED, "failed and closed");
+	else if (judge_rail_down(v, p, c, "failed"))
+		return true;
+	else if (peer_lost((uint64_t)err))
+		judge_say(v, CAUSE_PEER_GONE, "peer gone: %s", strerror(err));
+	else
+		judge_say(v, CAUSE_FAILED, "failed: %s", strerror(err));
+	return true;
+}
+
+static bool judge_unconnected(struct verdict *v, const struct process_view *p, const struct weft_stats_comm *c)
+{
+	uint64_t since = weft_stats_ns(&p->record->head, c->since);
+	char text[32];
+
+	if (c->state == WEFT_STATS_CONNECTED)
+		return false;
+	if (c->state != WEFT_STATS_CONNECTING) {
+		judge_say(v, CAUSE_CLOSED, c->state == WEFT_STATS_CLOSING ? "closing" : "closed");
+		return true;
+	}
+	v->seconds = p->now_ns > since ? (double)(p->now_ns - since) / 1e9 : 0;
+	judge_duration(v->seconds, text, sizeof(text));
+	if (v->seconds >= STUCK_S)
+		judge_say(v, CAUSE_UNANSWERED, "connecting for %s: the peer has not answered", text);
+	else
+		judge_say(v, CAUSE_CONNECTING, "connecting");
+	return true;
+}
+
+/* The only one of several NICs of the comm's endpoint that has bytes in flight, or NULL. */
+static const struct weft_stats_rail *holding_rail(const struct process_view *p, const struct weft_stats_comm *c)
+{
+	const struct weft_stats_rail *holds = NULL;
+	size_t i, rails = 0, holding = 0;
+
+	for (i = 0; i < p->record->rail_count; i++) {
+		const struct weft_stats_rail *r = &p->record->rails[i].r;
+
+		if (r->endpoint != c->endpoint || r->state != WEFT_STATS_RAIL_UP)
+			continue;
+		rails++;
+		if (r->outstanding) {
+			holds = r;
+			holding++;
+		}
+	}
+	return rails > 1 && holding == 1 ? holds : NULL;
+}
+
+static void judge_posted(struct verdict *v, const struct process_view *p, const struct weft_stats_comm *c,
+			 const char *since)
+{
+	const struct weft_stats_rail *r = holding_rail(p, c);
+
+	if (r)
+		v->nic = r->name;
+	judge_say(v, CAUSE_STUCK, "%s: posted%s%s, no completion", since, r ? " on NIC " : "", r ? r->name : "");
+}
+
+static bool judge_stuck(struct verdict *v, const struct process_view *p, const struct span *s)
+{
+	const struct weft_stats_comm *c = s->comm;
+	char text[32], since[48];
+	const char *what;
+
+	v->seconds = s->oldest_s > s->waits_s ? s->oldest_s : s->waits_s;
+	judge_duration(v->seconds, text, sizeof(text));
+	snprintf(since, sizeof(since), "stuck for %s", text);
+	if (v->seconds >= STILL_S && judge_rail_down(v, p, c, since))
+		return true;
+	if (v->seconds < STUCK_S) {
+		v->seconds = 0;
+		return false;
+	}
+	if (c->direction == WEFT_STATS_SEND && s->oldest_s >= s->waits_s) {
+		judge_posted(v, p, c, since);
+		return true;
+	}
+	if (c->direction == WEFT_STATS_SEND)
+		what = "the receiver has not posted";
+	else
+		what = c->stall == WEFT_STATS_WAIT_WIRE ? "only a part has arrived" : "the sender has sent nothing";
+	judge_say(v, CAUSE_STUCK, "%s: %s", since, what);
+	return true;
+}
+
+/* What looks like a late peer may be this process's own wait for a core. */
+static bool judge_held_up(struct verdict *v, struct process_view *p, bool held_up)
+{
+	if (!held_up)
+		return false;
+	p->held_up = true;
+	v->share = p->core_share;
+	judge_say(v, CAUSE_BEHIND, "held up: this process waits for a core %.0f %% of the time", 100 * p->core_share);
+	return true;
+}
+
+/* The part of the span's time that the wait of this process for a core explains. */
+static double own_part(const struct process_view *p, const struct span *s)
+{
+	return core_explains(p, (double)(s->messages ? s->messages : 1) / s->seconds);
+}
+
+static bool judge_receiver(struct verdict *v, struct process_view *p, const struct span *s)
+{
+	double waited = (double)s->long_ns / 1e9 + (s->waits_s > 5e-4 ? s->waits_s : 0);
+
+	v->share = s->seconds > 0 ? waited / s->seconds : 0;
+	if (v->share < LATE_SHARE)
+		return false;
+	if (v->share > 1)
+		v->share = 1;
+	if (judge_held_up(v, p, v->share - own_part(p, s) < LATE_SHARE))
+		return true;
+	judge_say(v, CAUSE_RECEIVER_LATE, "receiver late: %.0f %% of the time waits for its clear-to-send",
+		  100 * v->share);
+	return true;
+}
+
+/* A message takes far longer than the NIC needs, or a rail of several is slow. */
+static bool judge_wire(struct verdict *v, struct process_view *p, const struct span *s)
+{
+	const struct rail_view *slow = s->comm->paths > 1 && s->bytes ? slow_rail(p, s->comm) : NULL;
+	double rx, speed = device_speed(p, s->comm, &rx), each, explained;
+	char takes[32], needs[32];
+
+	if (slow) {
+		v->share = slow->verdict.share;
+		v->nic = slow->name;
+		judge_say(v, CAUSE_NETWORK_SLOW, "network slow: NIC %s runs at %.2f of its fellows", slow->name,
+			  v->share);
+		return true;
+	}
+	if (!s->wire.count || !s->messages || speed <= 0 || (double)s->wire.ns / 1e9 < LATE_SHARE * s->seconds)
+		return false;
+	each = (double)s->wire.ns / 1e9 / (double)s->wire.count;
+	explained = (double)s->bytes / (double)s->messages / speed;
+	if (each < SLOW_WIRE_S || each < SLOW_TIMES * explained)
+		return false;
+	if (judge_held_up(v, p, p->core_share >= CORE_SHARE))
+		return true;
+	v->share = explained / each;
+	judge_say(v, CAUSE_NETWORK_SLOW, "network slow: a message takes %s on the wire, its NIC needs %s",
+		  judge_duration(each, takes, sizeof(takes)), judge_duration(explained, needs, sizeof(needs)));
+	return true;
+}
+
+/*
+ * Receives are posted ahead, so that the wait alone says nothing: messages must also be rare, and little must
+ * arrive at the device.
+ */
+static bool judge_sender(struct verdict *v, struct process_view *p, const struct span *s)
+{
+	double rx, speed = device_speed(p, s->comm, &rx);
+
+	v->share = s->seconds > 0 ? (double)s->long_ns / 1e9 / s->seconds : 0;
+	if (v->share < LATE_SHARE || !s->messages || s->seconds / (double)s->messages < LATE_GAP_S ||
+	    (speed > 0 && rx > BUSY_SHARE * speed))
+		return false;
+	if (v->share > 1)
+		v->share = 1;
+	if (judge_held_up(v, p, v->share - own_part(p, s) < LATE_SHARE))
+		return true;
+	judge_say(v, CAUSE_SENDER_LATE, "sender late: %.0f %% of the time waits for its data", 100 * v->share);
+	return true;
+}
+
+static bool comm_idles(const struct process_view *p, const struct span *s, bool interval)
+{
+	uint64_t last = weft_stats_ns(s->head, s->comm->last);
+
+	if (s->waits_s > 0 || s->oldest_s > 0)
+		return false;
+	if (interval)
+		return !s->messages;
+	return !s->comm->messages ||
+	       (p->record->life != RECORD_DEAD && last && (double)p->now_ns - (double)last > IDLE_S * 1e9);
+}
+
+/* The peer may have been told to start later, and the first messages carry its start. */
+static bool comm_is_young(const struct process_view *p, const struct span *s)
+{
+	uint64_t since = weft_stats_ns(s->head, s->comm->since);
+
+	return p->before ? !s->whole : (double)p->now_ns - (double)since < YOUNG_S * 1e9;
+}
+
+void judge_comm(struct verdict *v, struct process_view *p, const struct span *s)
+{
+	*v = (struct verdict){.cause = CAUSE_FINE, .text = "fine"};
+	if (judge_failed(v, p, s->comm) || judge_unconnected(v, p, s->comm) || judge_stuck(v, p, s))
+		return;
+	if (comm_idles(p, s, p->before != NULL)) {
+		judge_say(v, CAUSE_IDLE, "idle");
+		return;
+	}
+	if (comm_is_young(p, s)) {
+		judge_say(v, CAUSE_FINE, "too early to say");
+		return;
+	}
+	if (s->comm->direction == WEFT_STATS_SEND) {
+		if ((s->wire.ns > s->peer.ns && judge_wire(v, p, s)) || judge_receiver(v, p, s) || judge_wire(v, p, s))
+			return;
+	} else if (judge_sender(v, p, s)) {
+		return;
+	}
+	*v = (struct verdict){.cause = CAUSE_FINE, .text = "fine"};
+}
+
+/* Seconds since the endpoint of a comm that waits was last polled. */
+static double unpolled(const struct process_view *p)
+{
+	const struct record *r = p->record;
+	double longest = 0, age;
+	size_t i;
+
+	for (i = 0; i < r->comm_count; i++) {
+		const struct weft_stats_comm *c = &r->comms[i].c;
+		const struct weft_stats_endpoint *e = record_endpoint(r, c->endpoint);
+		uint64_t now = e ? weft_stats_ns(&r->head, e->now) : 0;
+
+		if (!e || !e->open || !now || now >= p->now_ns || c->state != WEFT_STATS_CONNECTED ||
+		    (!c->asked && c->posted <= c->messages + c->failed))
+			continue;
+		age = (double)(p->now_ns - now) / 1e9;
+		longest = age > longest ? age : longest;
+	}
+	return longest;
+}
+
+void judge_process(struct process_view *p)
+{
+	struct verdict *v = &p->verdict;
+	char text[32];
+
+	switch (p->record->life) {
+	case RECORD_DEAD: judge_say(v, CAUSE_DEAD, "killed: it has left its record behind"); return;
+	case RECORD_STOPPED: judge_say(v, CAUSE_STOPPED, "stopped by a signal or a debugger"); return;
+	case RECORD_FINISHED: judge_say(v, CAUSE_CLOSED, "finished"); return;
+	case RECORD_UNKNOWN: judge_say(v, CAUSE_FINE, "of another host or container"); return;
+	case RECORD_RUNNING: break;
+	}
+	v->seconds = unpolled(p);
+	if (v->seconds >= STUCK_S) {
+		judge_say(v, CAUSE_NOT_POLLING, "has not polled its network for %s",
+			  judge_duration(v->seconds, text, sizeof(text)));
+		return;
+	}
+	v->seconds = 0;
+	judge_say(v, CAUSE_FINE, "running");
+}
+
+void judge_busy(struct process_view *p)
+{
+	if (!p->held_up || p->verdict.cause != CAUSE_FINE)
+		return;
+	p->verdict.share = p->core_share;
+	judge_say(&p->verdict, CAUSE_HOST_BUSY, "this host is busy: the process waits for a core %.0f %% of the time",
+		  100 * p->core_share);
+}

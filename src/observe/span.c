@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "observe/span.h"
+
+#define LONG_BUCKET 10 /* 1024 us */
+
+/* Counters of a torn copy could run backwards. */
+static uint64_t more(uint64_t now, uint64_t before)
+{
+	return now > before ? now - before : 0;
+}
+
+static void wait_measure(struct wait_view *w, const struct weft_stats_head *h, uint64_t ticks, uint64_t ticks_before,
+			 const uint64_t *us, const uint64_t *us_before)
+{
+	int i;
+
+	w->ns = weft_stats_span_ns(h, more(ticks, ticks_before));
+	for (i = 0; i < WEFT_STATS_BUCKETS; i++) {
+		w->us[i] = more(us[i], us_before ? us_before[i] : 0);
+		w->count += w->us[i];
+	}
+}
+
+/* About the time in long waits, from the histogram. */
+static uint64_t long_waits(const struct wait_view *w)
+{
+	uint64_t sum = 0;
+	int i;
+
+	for (i = LONG_BUCKET; i < WEFT_STATS_BUCKETS; i++)
+		if (w->us[i])
+			sum += w->us[i] < (UINT64_C(1) << 20) ? w->us[i] * 1500 << i : w->ns;
+	return sum < w->ns ? sum : w->ns;
+}
+
+/* The longest wait since the beginning may be that for a peer that started later: it is no sign of anything. */
+static uint64_t longest_wait(const struct wait_view *w)
+{
+	int i;
+
+	for (i = WEFT_STATS_BUCKETS - 1; i >= LONG_BUCKET; i--)
+		if (w->us[i])
+			return UINT64_C(2000) << i;
+	return 0;
+}
+
+static double age(uint64_t now, uint64_t since)
+{
+	return now > since ? (double)(now - since) / 1e9 : 0;
+}
+
+static void forget_longest(struct span *s)
+{
+	uint64_t longest = longest_wait(&s->peer);
+
+	if (!longest)
+		return;
+	s->long_ns = more(s->long_ns, longest);
+	s->seconds -= (double)longest / 1e9;
+}
+
+void span_measure(struct span *s, const struct record *record, const struct weft_stats_comm *comm,
+		  const struct weft_stats_comm *before, double seconds)
+{
+	static const struct weft_stats_comm nothing;
+	const struct weft_stats_head *h = &record->head;
+	const struct weft_stats_endpoint *endpoint = record_endpoint(record, comm->endpoint);
+	const struct weft_stats_comm *old = before ? before : &nothing;
+	uint64_t ended = comm->messages + comm->failed;
+
+	*s = (struct span){.head = h, .comm = comm};
+	s->now_ns = weft_stats_ns(h, endpoint ? endpoint->now : comm->last);
+	s->whole = before && before->state == WEFT_STATS_CONNECTED;
+	s->bytes = more(comm->bytes, old->bytes);
+	s->messages = more(comm->messages, old->messages);
+	wait_measure(&s->peer, h, comm->peer_ticks, old->peer_ticks, comm->peer_us, before ? before->peer_us : NULL);
+	wait_measure(&s->wire, h, comm->wire_ticks, old->wire_ticks, comm->wire_us, before ? before->wire_us : NULL);
+	s->long_ns = long_waits(&s->peer);
+	if (comm->asked)
+		s->waits_s = age(s->now_ns, weft_stats_ns(h, comm->asked));
+	if (comm->oldest && ended < comm->posted && ended == comm->oldest_after)
+		s->oldest_s = age(s->now_ns, weft_stats_ns(h, comm->oldest));
+	if (seconds > 0) {
+		s->seconds = seconds;
+	} else {
+		s->seconds = age(s->now_ns,
+				 comm->state == WEFT_STATS_CONNECTED ? weft_stats_ns(h, comm->since) : h->base_ns);
+		forget_longest(s);
+	}
+}
+
+/* The thread may have to run twice for a message: for its clear-to-send, and for the message. */
+double core_explains(const struct process_view *p, double messages_per_second)
+{
+	double share = 2 * messages_per_second * p->core_wait_s;
+
+	return share < p->core_share ? share : p->core_share;
+}

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The pure parts of weft-pair: the rounds, and the search for outliers. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "matrix/matrix.h"
+#include "matrix/plan.h"
+
+enum { MOST = 80 };
+
+static struct cell cells[MOST * MOST];
+static struct who who[MOST];
+static struct matrix m = {.who = who, .cells = cells};
+static struct outlier *found;
+
+static struct cell *at(int from, int to)
+{
+	return &cells[from * m.n + to];
+}
+
+/* n ranks, `each` on a host, all pairs alike. */
+static void fill(int n, int each)
+{
+	int i, j;
+
+	m.n = n;
+	for (i = 0; i < n; i++) {
+		memset(&who[i], 0, sizeof(who[i]));
+		snprintf(who[i].host, sizeof(who[i].host), "host%d", i / each);
+		for (j = 0; j < n; j++)
+			*at(i, j) = (struct cell){.gb_per_s = i == j ? 0 : 10, .state = i == j ? CELL_SELF : CELL_GOOD};
+	}
+}
+
+static void slow_from(int rank, double gb_per_s)
+{
+	int j;
+
+	for (j = 0; j < m.n; j++)
+		at(rank, j)->gb_per_s = gb_per_s;
+}
+
+static void slow_to(int rank, double gb_per_s)
+{
+	int i;
+
+	for (i = 0; i < m.n; i++)
+		at(i, rank)->gb_per_s = gb_per_s;
+}
+
+static int search(double least)
+{
+	free(found);
+	return matrix_outliers(&m, least, &found);
+}
+
+static void expect(int i, const char *name, double ratio)
+{
+	char text[256];
+
+	assert_string_equal(matrix_name(&m, &found[i], text, sizeof(text)), name);
+	assert_true(found[i].ratio > ratio - 0.001 && found[i].ratio < ratio + 0.001);
+}
+
+/* Each rank has at most one partner in a round, which has it, too, and each pair meets once. */
+static void check_plan(int n, bool alone)
+{
+	static int met[MOST][MOST];
+	int round, i, j, pairs;
+
+	memset(met, 0, sizeof(met));
+	for (round = 0; round < plan_rounds(n, alone); round++) {
+		for (i = pairs = 0; i < n; i++) {
+			j = plan_partner(n, alone, round, i);
+			assert_true(j >= -1 && j < n && j != i);
+			if (j < 0)
+				continue;
+			assert_int_equal(plan_partner(n, alone, round, j), i);
+			met[i][j]++;
+			pairs++;
+		}
+		assert_int_equal(pairs, alone ? 2 : n - n % 2);
+	}
+	for (i = 0; i < n; i++)
+		for (j = 0; j < n; j++)
+			assert_int_equal(met[i][j], i != j);
+}
+
+static void test_plan(void **state)
+{
+	int n;
+
+	(void)state;
+	for (n = 2; n < 20; n++) {
+		check_plan(n, false);
+		check_plan(n, true);
+	}
+	assert_int_equal(plan_rounds(2, false), 1);
+	assert_int_equal(plan_rounds(64, false), 63);
+	assert_int_equal(plan_rounds(5, false), 5);
+	assert_int_equal(plan_rounds(5, true), 10);
+}
+
+static void test_nothing(void **state)
+{
+	int n;
+
+	(void)state;
+	for (n = 2; n < 9; n++) {
+		fill(n, 1);
+		assert_int_equal(search(0.7), 0);
+		assert_true(matrix_median(&m) == 10);
+	}
+	/* Two ranks have no others. */
+	fill(2, 1);
+	at(0, 1)->gb_per_s = 1;
+	assert_int_equal(search(0.7), 0);
+}
+
+static void test_slow_rank(void **state)
+{
+	int n;
+
+	(void)state;
+	for (n = 3; n < 9; n++) {
+		fill(n, 1);
+		slow_from(1, 5);
+		slow_to(1, 5);
+		assert_int_equal(search(0.7), 1);
+		expect(0, "host1 <-> *", 0.5);
+		assert_int_equal(search(0.49), 0);
+		fill(n, 1);
+		slow_from(2, 1);
+		assert_int_equal(search(0.7), 1);
+		expect(0, "host2 -> *", 0.1);
+		fill(n, 1);
+		slow_to(0, 1);
+		assert_int_equal(search(0.7), 1);
+		expect(0, "* -> host0", 0.1);
+	}
+	/* More than the search compares exactly. */
+	fill(MOST, 1);
+	slow_from(77, 3);
+	assert_int_equal(search(0.7), 1);
+	expect(0, "host77 -> *", 0.3);
+}
+
+static void test_slow_pair(void **state)
+{
+	(void)state;
+	fill(5, 1);
+	at(3, 1)->gb_per_s = 4;
+	assert_int_equal(search(0.7), 1);
+	expect(0, "host3 -> host1", 0.4);
+	at(1, 3)->gb_per_s = 2;
+	assert_int_equal(search(0.7), 1);
+	expect(0, "host1 <-> host3", 0.2);
+	/* Two slow ranks are both named, the slower one first. */
+	fill(6, 1);
+	slow_from(1, 5);
+	slow_to(4, 2);
+	assert_int_equal(search(0.7), 2);
+	expect(0, "* -> host4", 0.2);
+	expect(1, "host1 -> *", 0.5);
+	fill(5, 1);
+	at(3, 1)->gb_per_s = 4;
+	at(1, 3)->gb_per_s = 2;
+	/* A slow rank's pairs are not named again, another pair is. */
+	slow_from(4, 1);
+	assert_int_equal(search(0.7), 2);
+	expect(0, "host4 -> *", 0.1);
+	expect(1, "host1 <-> host3", 0.2);
+}
+
+/* Pairs within a host do not count, and a host is named before its ranks. */
+static void test_hosts(void **state)
+{
+	int i;
+
+	(void)state;
+	fill(6, 2);
+	for (i = 0; i < 6; i += 2)
+		at(i, i + 1)->gb_per_s = at(i + 1, i)->gb_per_s = 1000;
+	assert_int_equal(search(0.7), 0);
+	assert_true(matrix_median(&m) == 10);
+	slow_from(2, 5);
+	slow_from(3, 5);
+	assert_int_equal(search(0.7), 1);
+	expect(0, "host1 -> *", 0.5);
+	assert_true(found[0].host);
+	fill(6, 2);
+	slow_from(2, 4);
+	assert_int_equal(search(0.9), 1);
+	expect(0, "host1 -> *", 0.7);
+	fill(6, 2);
+	slow_from(2, 4);
+	assert_int_equal(search(0.7), 1);
+	expect(0, "host1 rank 2 -> *", 0.4);
+	/* All on one host: they are compared. */
+	fill(4, 4);
+	slow_to(3, 1);
+	assert_int_equal(search(0.7), 1);
+	expect(0, "* -> host0 rank 3", 0.1);
+}
+
+static void test_failed(void **state)
+{
+	(void)state;
+	fill(4, 1);
+	slow_from(2, 0);
+	*at(0, 1) = *at(1, 0) = (struct cell){.state = CELL_FAILED};
+	at(3, 2)->wrong = 3;
+	at(0, 3)->wrong = 1;
+	assert_int_equal(matrix_failed(&m), 1);
+	assert_int_equal(matrix_wrong(&m), 4);
+	/* What failed is not slow. A rate of 0 is none. */
+	slow_from(2, 10);
+	at(2, 2)->gb_per_s = at(0, 1)->gb_per_s = at(1, 0)->gb_per_s = 0;
+	assert_int_equal(search(0.7), 0);
+}
+
+static int clean(void **state)
+{
+	(void)state;
+	free(found);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_plan),	  cmocka_unit_test(test_nothing), cmocka_unit_test(test_slow_rank),
+		cmocka_unit_test(test_slow_pair), cmocka_unit_test(test_hosts),	  cmocka_unit_test(test_failed),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, clean);
+}

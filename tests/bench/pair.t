@@ -1,0 +1,187 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# weft-pair: local ranks and ranks by environment, its files, a slow rank, wrong bytes, pairs that fail, lost ranks. Speeds
+# are not tested; the slow rank is slower by far than any load makes the others.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/check/tap.bash
+. "$here/../check/tap.bash"
+cd "${TEST_BUILDDIR:?run by make check}" || exit
+pair=benchmarks/weft-pair
+get=tests/bench/net_perf_json
+weft=src/.libs/libnccl-net-weft.so
+capped=$(compgen -G 'tests/bench/.libs/*capped.so' | head -1)
+faulty=$(compgen -G 'tests/bench/.libs/*faulty_plugin.so' | head -1)
+socket=$(compgen -G 'tests/bench/.libs/*socket_plugin.so' | head -1)
+unset RANK WORLD_SIZE LOCAL_WORLD_SIZE MASTER_ADDR MASTER_PORT
+export LC_ALL=C
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+if [ "${TEST_SANITIZER-}" = address ] && [ -z "${LSAN_OPTIONS-}" ]; then
+	echo leak:libfabric.so >"$tmp/lsan"
+	export LSAN_OPTIONS="suppressions=$tmp/lsan:print_suppressions=0"
+fi
+quick=(-b 64K --time-ms 10 --reps 2 --least 0)
+port=$((20000 + $$ % 10000))
+
+run() { # arguments; leaves rc, $tmp/out, $tmp/err
+	timeout -k 5 300 "$pair" "$@" >"$tmp/out" 2>"$tmp/err"
+	rc=$?
+}
+
+# N ranks by environment; leaves rcs, rc of rank 0, $tmp/out of rank 0 and $tmp/err of all. Variables for a rank: own[rank].
+ranks() { # N, arguments
+	local n=$1 rank pids=()
+	shift
+	for ((rank = 0; rank < n; rank++)); do
+		# shellcheck disable=SC2086 # words are meant
+		env RANK=$rank WORLD_SIZE="$n" LOCAL_WORLD_SIZE="$n" MASTER_ADDR=127.0.0.1 MASTER_PORT=$port ${own[rank]-} \
+			timeout -k 5 300 "$pair" "$@" >"$tmp/out$rank" 2>"$tmp/err$rank" &
+		pids[rank]=$!
+	done
+	rcs=()
+	for ((rank = 0; rank < n; rank++)); do
+		wait "${pids[rank]}"
+		rcs[rank]=$?
+	done
+	rc=${rcs[0]} port=$((port + 1)) own=()
+	cp "$tmp/out0" "$tmp/out"
+	cat "$tmp"/err[0-9] >"$tmp/err"
+	rm -f "$tmp"/err[0-9]
+}
+
+check() { # description, command...
+	local what=$1
+	shift
+	if "$@"; then ok "$what"; else bad "$what" "exit $rc ${rcs[*]-}" "$(tail -n 30 "$tmp/out" "$tmp/err")"; fi
+}
+
+# Rows of the table: what, N of them, each with N + 2 columns, one of them -.
+matrix() { # N
+	awk -v n="$1" '$1 == "GB/s" || $1 == "us" { rows[$1]++; bad += NF != n + 2 || $($2 + 3) != "-"
+		for (i = 3; i <= NF; i++) bad += i != $2 + 3 && !($i > 0) }
+		END { exit bad || rows["GB/s"] != n || rows["us"] != n }' "$tmp/out"
+}
+
+# Every pair of the JSON is connected, with a bandwidth and a latency.
+good_json() { # N
+	local i n=$1
+	[ "$($get "$tmp/j" pairs)" = $((n * (n - 1))) ] && [ "$($get "$tmp/j" ranks)" = "$n" ] &&
+		[ "$($get "$tmp/j" wrong) $($get "$tmp/j" failed) $($get "$tmp/j" status)" = '0 0 0' ] || return
+	for ((i = 0; i < n * (n - 1); i++)); do
+		[ "$($get "$tmp/j" pairs "$i" connected)" = true ] &&
+			[[ $($get "$tmp/j" pairs "$i" gb_per_s) =~ [1-9] && $($get "$tmp/j" pairs "$i" latency_us) =~ [1-9] ]] || return
+	done
+}
+
+run --ranks 4 "${quick[@]}" --json "$tmp/j" --csv "$tmp/c" --svg "$tmp/s"
+check "4 ranks: all well" [ "$rc" = 0 ]
+check "4 ranks: two matrices" matrix 4
+check "4 ranks: JSON has all pairs" good_json 4
+check "4 ranks: CSV has a row for each pair" eval '[ "$(awk -F, "NF == 8 && \$5 == 1" "$tmp/c" | wc -l)" = 12 ]'
+check "4 ranks: a square for each, 12 of them coloured" \
+	eval '[ "$(grep -c "^<rect" "$tmp/s")" = 16 ] && [ "$(grep -c "fill=.rgb" "$tmp/s")" = 12 ]'
+if command -v python3 >/dev/null; then
+	check "the heat map is XML" python3 -c 'import sys, xml.dom.minidom; xml.dom.minidom.parse(sys.argv[1])' "$tmp/s"
+else
+	skip "the heat map is XML" "needs python3"
+fi
+check "each rank is named with its device" eval '[ "$(grep -c "^# rank .* plugin weft v.*device lo" "$tmp/out")" = 4 ]'
+run --ranks 3 --alone --comms 3 --threads 2 "${quick[@]}" --json "$tmp/j"
+check "3 ranks, one pair at a time, 3 comms on 2 threads" eval '[ "$rc" = 0 ] && matrix 3 && good_json 3'
+run --ranks 2 "${quick[@]}" --plugin "${socket:-$weft}" --json "$tmp/j"
+check "another plugin, two ranks" eval '[ "$rc" = 0 ] && good_json 2 && grep -q "^# two ranks have no others" "$tmp/out"'
+ranks 3 "${quick[@]}" --json "$tmp/j"
+check "3 ranks by environment" eval '[ "${rcs[*]}" = "0 0 0" ] && matrix 3 && good_json 3 && [ ! -s "$tmp/out1" ]'
+
+# Only ranks of a launcher are judged when not told otherwise.
+run --ranks 2 -b 4K --time-ms 5 --reps 1 --json "$tmp/j"
+check "ranks of one host compete for its cores: none is slow" [ "$($get "$tmp/j" least)" = 0 ]
+ranks 2 -b 4K --time-ms 5 --reps 1 --json "$tmp/j"
+check "ranks of a launcher: slow below 0.7" [ "$($get "$tmp/j" least | cut -c 1-3)" = 0.7 ]
+
+# One rank sends over capped connections.
+what="a slow rank is named"
+if [ -n "${TEST_SANITIZER-}" ] || [ -z "$capped" ]; then
+	skip "$what" "needs a library that is preloaded, which the sanitizer refuses"
+else
+	own[2]="LD_PRELOAD=$PWD/$capped CAPPED_RATE=300000"
+	ranks 4 -b 64K --time-ms 10 --reps 1 --least 0.2 --provider tcp --json "$tmp/j"
+	if awk '$1 == "GB/s" && $2 == 2 { exit !($3 > 0.01 || $4 > 0.01 || $6 > 0.01) }' "$tmp/out"; then
+		skip "$what" "the kernel does not pace connections here"
+	else
+		check "$what" grep -qE "^# outlier: .* rank 2 <?-> \*: 0\.[0-9]+ of the others|^# outlier: .* rank 2 <?-> \*: [0-9.]+e-" \
+			"$tmp/out"
+		check "all ranks exit with 5" [ "${rcs[*]}" = '5 5 5 5' ]
+		check "JSON: its number and the status" [ "$($get "$tmp/j" outliers 0 from) $($get "$tmp/j" status)" = '2 5' ]
+	fi
+fi
+
+if [ -n "$faulty" ]; then
+	export FAULTY_INNER=$weft FAULTY_EVERY=5 FAULTY_HOW=null
+	FAULTY_HOW=flip run --ranks 2 "${quick[@]}" --plugin "$faulty"
+	check "wrong bytes: exit 7, named" eval '[ "$rc" = 7 ] && grep -q "^# wrong bytes: rank 0 .* -> rank 1 " "$tmp/out"'
+	own[1]=FAULTY_HOW=error
+	ranks 3 "${quick[@]}" --plugin "$faulty" --timeout 20 --json "$tmp/j"
+	check "a rank whose calls fail: exit 3 everywhere, named" eval '[ "${rcs[*]}" = "3 3 3" ] &&
+		grep -q "^# not connected: rank 1 .* <-> \*" "$tmp/out" && grep -q "rank 1: test failed" "$tmp/err"'
+	check "the other pair is measured" [ "$(awk '$1 == "GB/s" && $2 == 0 { print $4, ($5 > 0) }' "$tmp/out")" = 'x 1' ]
+	check "JSON: two pairs of three failed" [ "$($get "$tmp/j" failed)" = 2 ]
+	own[0]=FAULTY_HOW=stall
+	ranks 2 "${quick[@]}" --plugin "$faulty" --timeout 5
+	check "a rank that never completes: exit 3 after --timeout" \
+		eval '[ "${rcs[*]}" = "3 3" ] && grep -q "did not answer within 5 s" "$tmp/err"'
+	unset FAULTY_INNER FAULTY_EVERY FAULTY_HOW
+else
+	skip "faults" "tests/bench/faulty_plugin was not built"
+fi
+run --ranks 3 --plugin "$tmp/none.so" "${quick[@]}"
+check "a plugin that is not there: nothing is connected" \
+	eval '[ "$rc" = 3 ] && [ "$(grep -c "^# not connected: rank . .* <-> \*" "$tmp/out")" = 3 ] && grep -q none.so "$tmp/err"'
+
+# A rank that is killed.
+pids=()
+for rank in 0 1; do
+	RANK=$rank WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=$port WEFT_NICS=lo \
+		timeout -k 5 300 "$pair" --time-ms 200000 --timeout 300 >"$tmp/out$rank" 2>"$tmp/err$rank" &
+	pids[rank]=$!
+done
+for ((i = 0; i < 600; i++)); do
+	inner='' worker=''
+	read -r inner _ <"/proc/${pids[1]}/task/${pids[1]}/children"
+	[ -z "$inner" ] || read -r worker _ <"/proc/$inner/task/$inner/children"
+	[ -z "$worker" ] || break
+	sleep 0.1
+done
+kill -KILL "$inner"
+wait "${pids[1]}"
+wait "${pids[0]}"
+rc=$?
+cp "$tmp/err0" "$tmp/err"
+check "a rank that is killed: the others end and name it" eval '[ "$rc" = 3 ] && grep -q "rank 1 (.*) died" "$tmp/err"'
+
+run --ranks 2 "${quick[@]}" --json "$tmp/no/such"
+check "a JSON file that cannot be written" eval '[ "$rc" = 1 ] && grep -q "cannot write" "$tmp/err"'
+run --ranks 2 "${quick[@]}" --svg "$tmp/no/such"
+check "a heat map that cannot be written" eval '[ "$rc" = 1 ] && grep -q "cannot write" "$tmp/err"'
+run --ranks 2 "${quick[@]}" --csv /dev/full
+check "a CSV file without room" eval '[ "$rc" = 1 ] && grep -q "cannot write /dev/full" "$tmp/err"'
+
+while IFS= read -r line; do
+	read -ra args <<<"$line"
+	run "${args[@]}"
+	check "refused: ${line:-no ranks}" eval '[ "$rc" = 2 ] && [ ! -s "$tmp/out" ] && [ "$(wc -l <"$tmp/err")" = 1 ]'
+done <<'BAD'
+
+--ranks 1
+--ranks 2 --least 1
+--ranks 2 --least x
+--ranks 2 --least -0.1
+--ranks 2 --threads 2
+--ranks 2 --depth 33
+--ranks 2 -b 0
+--ranks 2 extra
+BAD
+RANK=0 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 run --ranks 2
+check "--ranks under a launcher is refused" eval '[ "$rc" = 2 ] && grep -q "rank 0 of 2" "$tmp/err"'
+tap_done

@@ -1,0 +1,131 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Several TCP connections to a peer (WEFT_STREAMS) and several NICs in a device of tcp (WEFT_RAILS). Where each connection
+# is capped, 8 of them carry 8 times as much. Two NICs, equal or one ten times as fast as the other, carry their sum.
+# All figures are ratios within one run; a loaded machine gets several attempts.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/check/tap.bash
+. "$here/../check/tap.bash"
+# shellcheck source=tests/check/netns.bash
+. "$here/../check/netns.bash"
+# shellcheck source=tests/hosts/pair.bash
+. "$here/../hosts/pair.bash"
+cd "${TEST_BUILDDIR:?run by make check}" || exit
+perf=benchmarks/sendrecv_perf
+capped=$(compgen -G 'tests/bench/.libs/*capped.so' | head -1)
+attempts=6
+unset FI_TCP_IFACE FI_NET_IFACE WEFT_NICS RANK WORLD_SIZE MASTER_ADDR MASTER_PORT
+export LC_ALL=C WEFT_PROVIDER=tcp
+work=$(mktemp -d)
+trap 'pair_down; rm -rf "$work"' EXIT
+
+# The last run's bytes per microsecond, each way.
+rate() {
+	awk '!/^#/ && $1 > 0 && $6 > 0 { print $1 / $6 }' "$work/0"
+}
+
+at_least() { # value, share, whole
+	awk -v a="$1" -v b="$2" -v c="$3" 'BEGIN { exit !(a > 0 && c > 0 && a >= b * c) }'
+}
+
+# --- connections with a cap, on loopback ---
+
+capped_rate() { # streams, size
+	WEFT_STREAMS=$1 CAPPED_RATE=5000000 LD_PRELOAD=$PWD/$capped timeout 300 "$perf" --ranks 2 --channels 8 --chunk 512K \
+		-b "$2" -e "$2" -n 2 -w 1 -c 0 >"$work/0" 2>"$work/err"
+	rate
+}
+
+eight_caps() {
+	local what="8 capped connections carry 0.9 of 8 caps" one eight try
+	if [ -n "${TEST_SANITIZER-}" ] || [ -z "$capped" ]; then
+		skip "$what" "needs a library that is preloaded, which the sanitizer refuses"
+		return
+	fi
+	for ((try = 0; try < attempts; try++)); do
+		one=$(capped_rate 1 4M)
+		eight=$(capped_rate 8 32M)
+		at_least "$eight" 7.2 "$one" && break
+	done
+	if at_least "$one" 10 5; then
+		skip "$what" "the kernel does not pace connections here: one carries $one bytes/us of 5"
+	elif at_least "$eight" 7.2 "$one"; then
+		ok "$what"
+	else
+		bad "$what" "1 connection: $one bytes/us, 8: $eight" "$(tail -n 5 "$work/err")"
+	fi
+}
+
+# --- two hosts ---
+
+says() { # description, text, NAME=VALUE...
+	local what=$1 text=$2 out
+	shift 2
+	out=$(on a env "$@" src/weft-info 2>&1)
+	if grep -qF "$text" <<<"$out"; then
+		ok "$what"
+	else
+		bad "$what" "weft-info does not say: $text" "$(grep -A8 'Devices' <<<"$out")"
+	fi
+}
+
+shape() { # interface, rate: without losses, as a NIC
+	local host
+	for host in a b; do
+		on $host tc qdisc replace dev "$1" root tbf rate "$2" burst 64k limit 4000000 2>>"$work/tc" || return
+	done
+}
+
+pids=()
+hosts_rate() { # NICs, size
+	local rank hosts=(a b)
+	for rank in 0 1; do
+		RANK=$rank WORLD_SIZE=2 MASTER_ADDR=10.90.0.1 MASTER_PORT=29735 WEFT_NICS=$1 WEFT_RAILS=2 \
+			on "${hosts[rank]}" timeout 300 "$perf" --chunk 512K -b "$2" -e "$2" -n 2 -w 1 -c 0 >"$work/$rank" 2>&1 &
+		pids[rank]=$!
+	done
+	wait "${pids[@]}"
+	rate
+}
+
+two_nics() { # description, rate and size of e0, of e1, size of both
+	local what=$1 e0 e1 both sum try
+	if ! shape e0 "$2" || ! shape e1 "$4"; then
+		skip "$what" "tc: $(head -n 1 "$work/tc")"
+		return
+	fi
+	for ((try = 0; try < attempts; try++)); do
+		e0=$(hosts_rate e0 "$3")
+		e1=$(hosts_rate e1 "$5")
+		both=$(hosts_rate e0,e1 "$6")
+		sum=$(awk -v a="$e0" -v b="$e1" 'BEGIN { print a + b }')
+		at_least "$both" 0.9 "$sum" && break
+	done
+	if at_least "$both" 0.9 "$sum"; then
+		ok "$what"
+	else
+		bad "$what" "e0: $e0 bytes/us, e1: $e1, both as one device: $both" "$(grep -h NET/weft "$work/0" "$work/1" | tail -n 5)"
+	fi
+}
+
+eight_caps
+reason=$(netns_missing)
+if [ -z "$reason" ] && ! command -v tc >/dev/null; then
+	reason="needs tc of iproute2"
+elif [ -z "$reason" ] && ! pair_up; then
+	bad "two hosts" "cannot make them"
+	tap_done
+fi
+if [ -n "$reason" ]; then
+	skip "streams and NICs between two network namespaces" "$reason"
+	tap_done
+fi
+says "auto: one connection on loopback" " 1 connection to each peer" WEFT_NICS=lo
+says "auto: four on a NIC of 10 Gbit/s" " 4 connections to each peer" WEFT_NICS=e0
+says "WEFT_STREAMS is obeyed" " 7 connections to each peer" WEFT_NICS=e0 WEFT_STREAMS=7
+says "WEFT_RAILS makes one device of two NICs" " 2 rails: e0 e1" WEFT_NICS=e0,e1 WEFT_RAILS=2
+says "and their number bounds it" " 1  meet " WEFT_RAILS=2 WEFT_NICS='e0,e1,meet'
+two_nics "two NICs, 1:1" 40mbit 4M 40mbit 4M 8M
+two_nics "two NICs, 10:1" 80mbit 8M 8mbit 1M 16M
+tap_done
