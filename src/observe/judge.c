@@ -389,6 +389,23 @@ static bool comm_is_young(const struct process_view *p, const struct span *s)
 	return p->before ? !s->whole : (double)p->now_ns - (double)since < YOUNG_S * 1e9;
 }
 
+/* A NIC has come back while messages of this span waited, which may be why they did. */
+static bool outage_explains(const struct process_view *p, const struct span *s)
+{
+	uint64_t connected = weft_stats_ns(s->head, s->comm->since), back;
+	size_t i;
+
+	for (i = 0; p->before && i < p->record->rail_count; i++) {
+		const struct weft_stats_rail *r = &p->record->rails[i].r;
+
+		back = weft_stats_ns(s->head, r->since);
+		if (r->endpoint == s->comm->endpoint && r->state == WEFT_STATS_RAIL_UP && back > connected &&
+		    (double)s->now_ns - (double)back < (s->seconds + s->longest_s) * 1e9)
+			return true;
+	}
+	return false;
+}
+
 void judge_comm(struct verdict *v, struct process_view *p, const struct span *s)
 {
 	*v = (struct verdict){.cause = CAUSE_FINE, .text = "fine"};
@@ -398,7 +415,7 @@ void judge_comm(struct verdict *v, struct process_view *p, const struct span *s)
 		judge_say(v, CAUSE_IDLE, "idle");
 		return;
 	}
-	if (comm_is_young(p, s)) {
+	if (comm_is_young(p, s) || outage_explains(p, s)) {
 		judge_say(v, CAUSE_FINE, "too early to say");
 		return;
 	}

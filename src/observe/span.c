@@ -49,6 +49,15 @@ static double age(uint64_t now, uint64_t since)
 	return now > since ? (double)(now - since) / 1e9 : 0;
 }
 
+static double longest(const struct span *s)
+{
+	uint64_t peer = longest_wait(&s->peer), wire = longest_wait(&s->wire);
+	double ended = (double)(peer > wire ? peer : wire) / 1e9,
+	       open = s->waits_s > s->oldest_s ? s->waits_s : s->oldest_s;
+
+	return ended > open ? ended : open;
+}
+
 static void forget_longest(struct span *s)
 {
 	uint64_t longest = longest_wait(&s->peer);
@@ -80,6 +89,7 @@ void span_measure(struct span *s, const struct record *record, const struct weft
 		s->waits_s = age(s->now_ns, weft_stats_ns(h, comm->asked));
 	if (comm->oldest && ended < comm->posted && ended == comm->oldest_after)
 		s->oldest_s = age(s->now_ns, weft_stats_ns(h, comm->oldest));
+	s->longest_s = longest(s);
 	if (seconds > 0) {
 		s->seconds = seconds;
 	} else {

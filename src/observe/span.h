@@ -15,6 +15,7 @@ struct span {
 	uint64_t long_ns; /* about the time in waits for the peer of a millisecond or more */
 	double waits_s;	  /* an isend waits for its clear-to-send for so long now; 0: none */
 	double oldest_s;  /* age of the oldest message in flight; 0: none */
+	double longest_s; /* at most so long has any of these messages waited, or waits */
 	bool whole;	  /* with an earlier snapshot: the comm was connected then */
 };
 

@@ -276,6 +276,10 @@ int made_scenario(struct made *m, const struct made_want *want, const char *scen
 		tx->oldest = m->now - 41 * SECOND;
 	} else if (!strcmp(scenario, "uncleared")) {
 		tx->asked = m->now - 41 * SECOND;
+	} else if (!strcmp(scenario, "waits") || !strcmp(scenario, "nic-back")) {
+		tx->asked = m->now - 2 * SECOND;
+		if (*scenario == 'n')
+			m->rail[1].since = m->now - SECOND;
 	} else if (!strcmp(scenario, "unsent")) {
 		rx->posted++;
 		rx->oldest_after = rx->messages;

@@ -23,20 +23,20 @@ forget() {
 }
 
 # The troubles of the report, one a line: cause, pid and direction of the peer, NIC.
-troubles() {
-	src/weft-top --once --json | python3 -c '
+troubles() { # options
+	src/weft-top --once --json "$@" | python3 -c '
 import json, sys
 for t in json.load(sys.stdin)["troubles"]:
     print(t["cause"], t.get("peer_pid", "-"), t.get("direction", "-"), t.get("nic", "-"))'
 }
 
 # The scenario has exactly these troubles, and the text has these words.
-judged() { # scenario, troubles, words
+judged() { # scenario, troubles, words, options
 	local got text status
 	forget
 	record $alive "$1" >/dev/null
-	got=$(troubles | xargs)
-	text=$(src/weft-top --once)
+	got=$(troubles "${@:4}" | xargs)
+	text=$(src/weft-top --once "${@:4}")
 	status=$?
 	if [ "$got" = "$2" ] && [[ $text = *"$3"* ]] && [ $status = $(($(wc -w <<<"$2") > 0)) ]; then
 		ok "$1: ${2:-no trouble}"
@@ -60,6 +60,8 @@ if command -v python3 >/dev/null; then
 	judged unpolled "not_polling - - -" "has not polled its network for 2"
 	judged gone "peer_gone 777 send -" "peer gone: Connection reset by peer"
 	judged failed "failed 777 send -" "failed: Message too long"
+	judged waits "receiver_late 777 send -" "100 % of the time waits for its clear-to-send" --watch 1
+	judged nic-back "" "too early to say" --watch 1
 	judged unanswered "unanswered 777 send -" "connecting for 4"
 else
 	skip "verdicts" "python3 is not installed"
