@@ -80,7 +80,6 @@ void comm_fail(struct xfer_comm *comm, int err, const char *fmt, ...)
 	if (comm->err)
 		return;
 	comm->err = err;
-	stats_comm_state(&comm->stats, WEFT_STATS_FAILED, err);
 	va_start(ap, fmt);
 	vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
@@ -88,6 +87,7 @@ void comm_fail(struct xfer_comm *comm, int err, const char *fmt, ...)
 	death = peer_died(comm, err) && strncmp(what, COMM_PEER_DIED, strlen(COMM_PEER_DIED)) ? COMM_PEER_DIED ": "
 											      : "";
 	blame_rail(comm, err, what);
+	stats_comm_state(&comm->stats, WEFT_STATS_FAILED, err); /* now that a reader can see why */
 	log_warn("%s comm to peer %s on %s (%s): %s%s; %d %s%s outstanding, number %" PRIu32 " is next%s", noun,
 		 comm->peer->text, name_nics(comm, nics, sizeof(nics)), comm->ep->dev->nic->provider, death, what, n,
 		 noun, n == 1 ? "" : "s", first, stall_text(comm, waits, sizeof(waits)));

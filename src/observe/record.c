@@ -135,15 +135,16 @@ static int read_events(int fd, struct record *r)
 	return rc;
 }
 
+/* The comms before the rails: a comm fails after its rail went down, and the record must say why. */
 static int read_tables(int fd, struct record *r, bool events)
 {
 	struct table_items endpoints = {0}, rails = {0}, comms = {0};
 	int rc = table_read(fd, &r->head.endpoints, sizeof(struct weft_stats_endpoint), &endpoints);
 
 	if (!rc)
-		rc = table_read(fd, &r->head.rails, sizeof(struct weft_stats_rail), &rails);
-	if (!rc)
 		rc = table_read(fd, &r->head.comms, sizeof(struct weft_stats_comm), &comms);
+	if (!rc)
+		rc = table_read(fd, &r->head.rails, sizeof(struct weft_stats_rail), &rails);
 	r->endpoints = endpoints.data;
 	r->endpoint_count = endpoints.count;
 	r->rails = rails.data;

@@ -453,8 +453,8 @@ void stats_rail_down(struct stats_ep *s, int rail, int err, const char *why)
 	if (!r || r->state == WEFT_STATS_RAIL_DOWN)
 		return;
 	s->at->now = r->since = stats_now();
-	r->state = WEFT_STATS_RAIL_DOWN;
 	snprintf(r->why, sizeof(r->why), "%.63s", why);
+	__atomic_store_n(&r->state, WEFT_STATS_RAIL_DOWN, __ATOMIC_RELEASE);
 	stats_event(s, (struct weft_stats_event){.time = r->since,
 						 .kind = WEFT_STATS_EV_RAIL_DOWN,
 						 .rail = (uint8_t)rail,
@@ -485,10 +485,10 @@ void stats_comm_state(struct stats_comm *c, enum weft_stats_comm_state state, in
 		[WEFT_STATS_FAILED_CLOSED] = WEFT_STATS_EV_CLOSED,
 	};
 
-	c->at->state = state;
 	if (err)
 		c->at->err = (uint64_t)-err;
 	if (kinds[state])
 		stats_note(c->ep, kinds[state], c, 0, err ? (uint64_t)-err : c->at->peer_id);
 	c->at->since = c->ep->at->now;
+	__atomic_store_n(&c->at->state, state, __ATOMIC_RELEASE);
 }
