@@ -87,13 +87,20 @@ resumed() {
 	stays_innocent
 }
 
+has_received() {
+	src/weft-top --events "$receiver" | grep -q "from .*:$sender  *done"
+}
+
 killed() {
 	settings=("${tcp[@]}")
 	start_pair
+	until has_received || [ ! -e "/proc/$receiver" ]; do
+		sleep 0.1
+	done
 	kill -KILL "$receiver"
 	may="sender:receiver_late:receiver:send" # until the connection breaks
 	named "receiver:dead sender:peer_gone:receiver:send"
-	src/weft-top --events "$receiver" | grep -q "from .*:$sender  *done" ||
+	has_received ||
 		wrong "the record of the killed receiver has its last events" "$(src/weft-top --events "$receiver" | tail -5)"
 	record_tells "sender:peer_gone:receiver:send"
 }
