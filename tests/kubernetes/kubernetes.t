@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# contrib/kubernetes without a cluster: the manifests by check.py, which is itself tested with faults; and ranks that find
-# each other as the pods of an Indexed Job and of a JobSet, by JOB_COMPLETION_INDEX and their host names, on loopback.
+# contrib/kubernetes without a cluster: the manifests by check.py and by the models of Kubernetes' Python client (models.py),
+# both tested with faults; and ranks that find each other as the pods of an Indexed Job and of a JobSet, by JOB_COMPLETION_INDEX and their host names, on loopback.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/check/tap.bash
@@ -11,12 +11,13 @@ manifests=${TEST_SRCDIR:?}/contrib/kubernetes
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
-# The fault that check.py must find in a manifest that an expression of sed has changed.
+checker=check.py
+# The fault that the checker must find in a manifest that an expression of sed has changed.
 finds() { # manifest, expression, part of the fault
 	local said
 	sed "$2" "$manifests/$1" >"$tmp/$1"
 	cmp -s "$manifests/$1" "$tmp/$1" && { echo "$2 changes nothing in $1"; return; }
-	said=$(/usr/bin/python3 "$here/check.py" "$tmp/$1" 2>&1) && { echo "$2 in $1 is not found"; return; }
+	said=$(/usr/bin/python3 "$here/$checker" "$tmp/$1" 2>&1) && { echo "$2 in $1 is not found"; return; }
 	grep -qF -- "$3" <<<"$said" || echo "$2 in $1: $said"
 }
 
@@ -48,6 +49,22 @@ if ! /usr/bin/python3 -c 'import yaml' 2>/dev/null; then
 else
 	none "the manifests have no fault" "$(/usr/bin/python3 "$here/check.py" "$manifests"/*.yaml 2>&1)"
 	none "faults in a manifest are found" "$(faults)"
+fi
+
+model_faults() {
+	finds indexed-job.yaml 's/terminationMessagePolicy/terminationMesagePolicy/' "has no field terminationMesagePolicy"
+	finds indexed-job.yaml 's/^  backoffLimit: 0/  backoffLimit: none/' "is no int"
+	finds jobset.yaml 's/^          parallelism: 2/          paralelism: 2/' "has no field paralelism"
+	finds mpijob.yaml 's/mountPath: .dev.shm/mountpath: \/dev\/shm/' "must not be"
+	finds exporter.yaml 's/containerPort: [0-9]*/containerPort: {}/' "is no int"
+}
+
+checker=models.py
+if ! /usr/bin/python3 -c 'import kubernetes, yaml' 2>/dev/null; then
+	skip "the models of Kubernetes" "python3-kubernetes is not installed"
+else
+	none "the manifests fit the models of Kubernetes" "$(/usr/bin/python3 "$here/models.py" "$manifests"/*.yaml 2>&1)"
+	none "faults against the models are found" "$(model_faults)"
 fi
 
 # Both ranks as pods of one name, in a name space whose /etc/hosts is that of such pods.
