@@ -107,6 +107,7 @@ collective|--unalign|-u|N|
 collective|--output_file|-J|PATH|PATH
 collective|--plot||FILE|FILE
 collective|--observe||0/1|0 1
+collective|--roof||0/1|0 1
 collective|--ranks||N|
 collective|--nthreads|-t|N|
 collective|--ngpus|-g|N|
