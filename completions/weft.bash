@@ -13,6 +13,7 @@ weft-info|--save-topology||FILE|FILE
 weft-info|--placement|||
 weft-info|--require||LIST|LIST provider= devices= nics= rails= speed= gdr libfabric= memlock hugepages=
 weft-info|--root||DIR|DIR
+weft-info|--what-if||LIST|
 weft-info|--version|-V||
 weft-info|--help|-h||
 weft-top|--once|||
