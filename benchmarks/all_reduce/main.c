@@ -5,6 +5,7 @@
  * measures, table.c and report.c report.
  */
 #include "main.h"
+#include "expected.h"
 #include "team.h"
 #include "launch.h"
 #include "measure.h"
@@ -53,6 +54,7 @@ struct run {
 	struct engine *engine;
 	struct measure *measure;
 	struct report *report; /* rank 0; else NULL */
+	struct expected expected;
 	struct roof roof;
 	struct totals totals;
 };
@@ -338,17 +340,18 @@ static void observe(struct run *run)
 	report_add(run->report, "observed", observed);
 }
 
-/* Measures what libfabric could do without the plugin, and begins the table. */
-static void find_roof(struct run *run)
+/* Finds what the NICs and, if wanted, libfabric without the plugin could do, and begins the table. */
+static void find_limits(struct run *run)
 {
-	int failure = 0;
+	int failure = expected_find(run->oob, !run->settings.nccl, &run->expected);
 
-	if (run->settings.roof)
+	if (!failure && run->settings.roof)
 		failure = roof_measure(&run->settings, &run->place, run->team, &run->roof);
 	if (failure)
 		fail(run, failure == -EPIPE ? FAIL_PEER : FAIL_SYSTEM);
 	if (run->place.rank)
 		return;
+	expected_print_head(stdout, &run->expected);
 	if (run->settings.roof)
 		roof_print_head(stdout, &run->roof, run->team);
 	table_head(stdout, &run->settings);
@@ -356,7 +359,12 @@ static void find_roof(struct run *run)
 
 static void judge(struct run *run)
 {
-	if (!run->settings.roof || run->place.rank)
+	if (run->place.rank)
+		return;
+	expected_print_end(stdout, &run->expected, &run->totals);
+	if (run->expected.nics)
+		report_add(run->report, "expected", expected_json(&run->expected, &run->totals));
+	if (!run->settings.roof)
 		return;
 	roof_print_verdict(stdout, &run->roof, run->team, &run->totals.roof);
 	report_add(run->report, "roof", roof_json(&run->roof, &run->totals.roof));
@@ -376,7 +384,7 @@ static int work(struct run *run)
 	}
 	progress_init(!run->place.rank);
 	prepare(run);
-	find_roof(run);
+	find_limits(run);
 	failure = measure_run(run->measure, run->settings.roof ? &run->roof : NULL, run->report, &run->totals);
 	if (failure)
 		fail(run, failure);

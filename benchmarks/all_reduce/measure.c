@@ -261,6 +261,10 @@ static int measure_row(struct measure *m, struct row *row, struct report *report
 		return 0;
 	row->roof_gbs = roof_busbw(m->roof, m->s, m->team->nranks, row);
 	roof_judge(&m->totals.roof, row);
+	if (row->bytes >= m->totals.largest_bytes) {
+		m->totals.largest_bytes = row->bytes;
+		m->totals.largest_busbw = (row->place[0].busbw_gbs + row->place[1].busbw_gbs) / 2;
+	}
 	table_row_end(stdout, m->s, row);
 	print_traffic(m, row);
 	report_add_row(report, row);

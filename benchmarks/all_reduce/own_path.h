@@ -3,14 +3,22 @@
 #ifndef WEFT_ALL_REDUCE_OWN_PATH_H
 #define WEFT_ALL_REDUCE_OWN_PATH_H
 
+enum { OWN_NICS_MAX = 32 };
+
+struct own_nic {
+	char name[64];
+	int mbps; /* in each direction; 0: not known */
+};
+
 struct own_path {
 	char provider[64];
-	char nics
-		[512]; /* one for each rail of each device, separated by commas; a NIC with streams stands several times */
+	char paths[512]; /* the NIC of each connection to a peer, separated by commas */
+	int npaths;
+	struct own_nic nics[OWN_NICS_MAX]; /* without duplicates */
 	int nnics;
 };
 
-/* Without a record (the plugin is not Weft, or WEFT_STATS=0) nics is "" and nnics is 1. */
+/* Without a record (the plugin is not Weft, or WEFT_STATS=0) paths is "", npaths is 1 and nnics is 0. */
 void own_path_read(struct own_path *out);
 
 #endif

@@ -74,6 +74,8 @@ struct totals {
 	int64_t busbw_max_bytes;
 	double min_bw; /* required average, or 0 */
 	struct roof_verdict roof;
+	int64_t largest_bytes; /* the size of the largest row so far, */
+	double largest_busbw;  /* and the mean of its placements */
 };
 
 static inline double totals_average(const struct totals *t)

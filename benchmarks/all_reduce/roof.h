@@ -38,6 +38,7 @@ struct roof {
 	int nsizes;
 	size_t bytes[ROOF_SIZES]; /* ascending */
 	int nlinks, nranks;
+	int connections; /* of each link, at once */
 	struct roof_link *links;
 	struct roof_rank *ranks;		 /* of the job */
 	double latency_us, gb_per_s[ROOF_SIZES]; /* of the slowest link */

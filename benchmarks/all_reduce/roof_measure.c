@@ -60,15 +60,21 @@ static void configure(struct job *j)
 		u->rx_bytes = area > u->rx_bytes ? area : u->rx_bytes;
 		u->tx_bytes = area > u->tx_bytes ? area : u->tx_bytes;
 	}
-	snprintf(u->nics, sizeof(u->nics), "%s", j->path.nics);
+	snprintf(u->nics, sizeof(u->nics), "%s", j->path.paths);
 }
 
 static void note_raw(struct job *j)
 {
 	const struct raw_facts *f = &j->trial.pair.hello[j->trial.pair.config.mine].raw;
+	char *nics = j->self.nics;
 
 	snprintf(j->self.raw, sizeof(j->self.raw), "libfabric %s, %s", f->version, f->provider);
-	snprintf(j->self.nics, sizeof(j->self.nics), "%s", *j->path.nics ? j->path.nics : f->domain);
+	*nics = 0;
+	for (int i = 0; i < j->path.nnics; i++)
+		snprintf(nics + strlen(nics), sizeof(j->self.nics) - strlen(nics), "%s%s", i ? "," : "",
+			 j->path.nics[i].name);
+	if (!*nics)
+		snprintf(nics, sizeof(j->self.nics), "%s", f->domain);
 }
 
 /* One round: the links that share no rank, at once. -1: a rank is lost. */
@@ -120,6 +126,7 @@ static int gather(struct job *j)
 	for (size_t i = 0; i < n * ROUNDS; i++)
 		if (r->links[i].low >= 0)
 			r->links[r->nlinks++] = r->links[i];
+	r->connections = j->comms;
 	roof_settle(r);
 	return 0;
 }
@@ -133,14 +140,14 @@ static int prepare(struct job *j)
 	own_path_read(&j->path);
 	if (!all)
 		return -ENOMEM;
-	failed = oob_allgather(j->far.oob, &j->path.nnics, sizeof(j->path.nnics), all);
+	failed = oob_allgather(j->far.oob, &j->path.npaths, sizeof(j->path.npaths), all);
 	j->comms = 1;
 	for (size_t i = 0; i < n; i++)
 		j->comms = all[i] > j->comms ? all[i] : j->comms;
 	free(all);
-	if (*j->path.nics)
+	if (*j->path.paths)
 		snprintf(j->env, sizeof(j->env), "WEFT_PROVIDER=%s WEFT_NICS=%.*s", j->path.provider,
-			 (int)strcspn(j->path.nics, ","), j->path.nics);
+			 (int)strcspn(j->path.paths, ","), j->path.paths);
 	return failed ? -EPIPE : 0;
 }
 

@@ -36,11 +36,11 @@ void roof_print_head(FILE *f, const struct roof *r, const struct team *team)
 
 	if (r->measured)
 		fprintf(f,
-			"# Roof: raw %s on %.*s: %.3g GB/s each way with messages of %s, %.4g us; the slowest of %d link%s "
+			"# Roof: raw %s on %.*s, %d connection%s: %.3g GB/s each way with messages of %s, %.4g us; the slowest of %d link%s "
 			"between neighbours\n",
-			r->ranks[0].raw, NICS_SHOWN, r->ranks[0].nics, r->gb_per_s[last],
-			size_print((int64_t)r->bytes[last], size, sizeof(size)), r->latency_us, r->nlinks,
-			r->nlinks > 1 ? "s" : "");
+			r->ranks[0].raw, NICS_SHOWN, r->ranks[0].nics, r->connections, r->connections > 1 ? "s" : "",
+			r->gb_per_s[last], size_print((int64_t)r->bytes[last], size, sizeof(size)), r->latency_us,
+			r->nlinks, r->nlinks > 1 ? "s" : "");
 	else
 		print_failed(f, r, team);
 	fflush(f);
@@ -98,9 +98,9 @@ static json_t *links_json(const struct roof *r)
 
 json_t *roof_json(const struct roof *r, const struct roof_verdict *v)
 {
-	json_t *o = json_pack("{s:b, s:s, s:f, s:b, s:i, s:i, s:o}", "measured", r->measured, "raw",
-			      r->nranks ? r->ranks[0].raw : "", "least", ROOF_FINE, "fine", v->rows && !v->below,
-			      "rows", v->rows, "below", v->below, "links", links_json(r));
+	json_t *o = json_pack("{s:b, s:i, s:s, s:f, s:b, s:i, s:i, s:o}", "measured", r->measured, "connections",
+			      r->connections, "raw", r->nranks ? r->ranks[0].raw : "", "least", ROOF_FINE, "fine",
+			      v->rows && !v->below, "rows", v->rows, "below", v->below, "links", links_json(r));
 	json_t *sizes = json_array();
 	double share;
 

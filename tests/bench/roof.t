@@ -51,7 +51,7 @@ run all_reduce --ranks 3 -b 64K -e 4M -f 8 -n 3 --roof 1 -J "$work/$report"
 check "3 ranks: rows and verdict" eval '[ $status = 0 ] && rows_fit 3'
 check "3 ranks: the JSON" json_fits 3 3
 check "the head says what was measured" \
-	grep -qE '^# Roof: raw libfabric [0-9.]+, (net|tcp) on lo: .* the slowest of 3 links between neighbours$' "$work/out"
+	grep -qE '^# Roof: raw libfabric [0-9.]+, (net|tcp) on lo, 1 connection: .* the slowest of 3 links between neighbours$' "$work/out"
 run all_reduce --ranks 2 -b 1K -e 1M -f 32 -n 2 --roof 1 -J "$work/a.csv" -I 1 -S 1
 check "2 ranks: the CSV has roofs and ratios" awk -F, 'NR == 1 { n = NF; bad += $(n - 2) != "roof_bus_bw" }
 	NR > 1 { rows++; r = $8 / $(n - 2); bad += NF != n || !($n > 0) || r / $(n - 1) > 1.001 || r / $(n - 1) < 0.999 }
@@ -61,6 +61,9 @@ for what in alltoall hypercube broadcast; do
 	check "$what: a roof" eval '[ $status = 0 ] && rows_fit 1'
 done
 report=b.json
+WEFT_STREAMS=2 run all_reduce --ranks 2 -b 64K -e 64K -n 1 --roof 1
+check "streams: as many connections as Weft opens" eval '[ $status = 0 ] && rows_fit 1 &&
+	grep -qE "^# Roof: raw .* on lo, [23] connections: " "$work/out"'
 NCCL_TESTS_SPLIT="DIV 3" run all_gather --ranks 5 -b 256K -e 256K -n 1 --roof 1 -J "$work/$report"
 check "groups of 3 and 2 ranks: their 4 links" eval '[ $status = 0 ] && rows_fit 1 && json_fits 4 1'
 
@@ -74,6 +77,21 @@ check "raw libfabric cannot, the plugin can" eval '[ $status = 0 ] && grep -q no
 	[ "$(json roof measured) $(json roof fine) $(json results 0 roof_bus_bw)" = "false false null" ]'
 run all_reduce --ranks 2 -b 1K -e 1K -n 1 --roof 1 --plugin "$socket"
 check "another plugin: the provider and NIC that libfabric chooses" eval '[ $status = 0 ] && rows_fit 1'
+# What the NICs allow: the loopback reports no speed; a machine that is named has one.
+report=d.json
+WEFT_PLATFORM=p4d.24xlarge run all_reduce --ranks 4 -b 64K -e 256K -f 4 -n 1 -J "$work/$report"
+check "the table of platforms: 4 ranks share a NIC of 100 Gbit/s" \
+	grep -q '^# Expected: at most 12.5 GB/s each way: 1 NIC x 100 Gbit/s of a host, for the 4 ranks there; busbw 3.125 GB/s; from the table' \
+	"$work/out"
+check "the ratio is that of the largest row" awk '/^ +262144/ { want = ($8 + $12) / 2 / 3.125 }
+	/^# Expected: [0-9.]+ of what the NICs allow at 256K/ { n++; bad = $3 - want > 0.01 || want - $3 > 0.01 }
+	END { exit bad || n != 1 }' "$work/out"
+check "the same in JSON" [ "$(json expected nics) $(json expected ranks) $(json expected bus_bw)" = "1 4 3.125" ]
+run all_reduce --ranks 2 -b 1K -e 1K -n 1 -J "$work/e.json"
+check "the loopback has no speed" eval '[ $status = 0 ] && ! grep -q "^# Expected" "$work/out" && ! grep -q expected "$work/e.json"'
+WEFT_PLATFORM=p4d.24xlarge WEFT_STATS=0 run all_reduce --ranks 2 -b 1K -e 1K -n 1
+check "without a record nothing is known" eval '[ $status = 0 ] && ! grep -q "^# Expected" "$work/out"'
+
 run all_reduce --ranks 2 -b 1K -e 1K -n 1
 check "without --roof the table is nccl-tests'" eval '! grep -qi roof "$work/out" && awk "/^ *[0-9]/ { exit NF != 13 }" "$work/out"'
 run all_reduce --ranks 2 --engine nccl --roof 1
