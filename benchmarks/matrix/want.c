@@ -68,6 +68,8 @@ int want_parse(struct want *w, int argc, char **argv)
 		 "repetitions in that time; medians are shown (3)"},
 		{0, "alone", NULL, OPTION_FLAG, &w->alone, 0, 0,
 		 "one pair at a time; otherwise as many as share no rank"},
+		{0, "roof", NULL, OPTION_FLAG, &w->roof, 0, 0,
+		 "also measure raw libfabric between each pair, as the most that is possible, and show the ratio"},
 		{0, "least", "RATIO", OPTION_TEXT, &least, 0, 0,
 		 "outliers are below so much of the others' median bandwidth (" LEAST "; with --ranks 0: none)"},
 		{0, "plugin", "PATH", OPTION_TEXT, &w->plugin, 0, 0,
