@@ -33,7 +33,6 @@ screen() {
 	terminal capture-pane -p -t 0
 }
 
-
 shows() { # what, pattern of the first line, pattern of any line
 	local all
 	for _ in {1..300}; do
@@ -95,9 +94,8 @@ done
 terminal send-keys -t 0 q
 shows "q quits" '' 'ended with 0'
 if screen | grep -q 'q quit'; then bad "... and leaves the terminal as it was" "$(screen)"; else ok "... and leaves the terminal as it was"; fi
-terminal kill-server
 
 # Without a name of the terminal, one report is printed.
-terminal new-session -d -x 100 -y 40 "env -u TERM src/weft-top; echo ended with \$?; exec sleep 3600"
+terminal respawn-pane -k -t 0 "env -u TERM src/weft-top; echo ended with \$?; exec sleep 3600"
 shows "a terminal without a name gets one report" '' 'ended with 1'
 tap_done
