@@ -13,6 +13,7 @@ weft-info|--save-topology||FILE|FILE
 weft-info|--placement|||
 weft-info|--require||LIST|LIST provider= devices= nics= rails= speed= gdr libfabric= memlock hugepages=
 weft-info|--root||DIR|DIR
+weft-info|--what-if||LIST|
 weft-info|--version|-V||
 weft-info|--help|-h||
 weft-top|--once|||
@@ -73,6 +74,7 @@ weft-pair|--reps||N|
 weft-pair|--alone|||
 weft-pair|--duplex|||
 weft-pair|--rails|||
+weft-pair|--roof|||
 weft-pair|--least||RATIO|
 weft-pair|--plugin||PATH|PATH
 weft-pair|--abi||N|
@@ -108,6 +110,7 @@ collective|--unalign|-u|N|
 collective|--output_file|-J|PATH|PATH
 collective|--plot||FILE|FILE
 collective|--observe||0/1|0 1
+collective|--roof||0/1|0 1
 collective|--ranks||N|
 collective|--nthreads|-t|N|
 collective|--ngpus|-g|N|

@@ -8,7 +8,7 @@
 
 struct csv_report {
 	FILE *file;
-	bool per_iter;
+	bool per_iter, roof;
 };
 
 struct csv_report *csv_open(const struct settings *s)
@@ -26,6 +26,7 @@ struct csv_report *csv_open(const struct settings *s)
 		return NULL;
 	}
 	c->per_iter = s->per_iter;
+	c->roof = s->roof;
 	fputs("size,count,type,redop,root", c->file);
 	for (int p = 0; p < 2; p++) {
 		for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++)
@@ -33,6 +34,8 @@ struct csv_report *csv_open(const struct settings *s)
 		for (size_t i = 0; c->per_iter && i < sizeof(iter_columns) / sizeof(iter_columns[0]); i++)
 			fprintf(c->file, ",%s_%s", places[p], iter_columns[i]);
 	}
+	if (c->roof)
+		fputs(",roof_bus_bw,out_of_place_roof_ratio,in_place_roof_ratio", c->file);
 	fputc('\n', c->file);
 	fflush(c->file);
 	return c;
@@ -71,6 +74,10 @@ void csv_add_row(struct csv_report *c, const struct row *row)
 		op_names[row->op], row->root);
 	for (int p = 0; p < 2; p++)
 		add_placement(c, &row->place[p]);
+	if (c->roof && row->roof_gbs > 0)
+		fprintf(c->file, ",%.9g,%.9g,%.9g", row->roof_gbs, row_ratio(row, 0), row_ratio(row, 1));
+	else if (c->roof)
+		fputs(",,,", c->file);
 	fputc('\n', c->file);
 	fflush(c->file);
 }

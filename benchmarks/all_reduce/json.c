@@ -30,6 +30,12 @@ static json_t *number(double v)
 	return isfinite(v) ? json_real(v) : json_null();
 }
 
+/* A value that is 0 where it is not known. */
+static json_t *known(double v)
+{
+	return v > 0 ? number(v) : json_null();
+}
+
 /* The environment may contain secrets, so only variables that concern a network or NCCL are written. */
 static json_t *environment(void)
 {
@@ -202,9 +208,13 @@ void json_add_row(struct json_report *j, const struct settings *s, const struct 
 	json_object_set_new(o, "root", json_integer(row->root));
 	for (int p = 0; p < 2; p++) {
 		json_object_set_new(o, names[p][0], placement(&row->place[p]));
+		if (s->roof)
+			json_object_set_new(json_object_get(o, names[p][0]), "roof_ratio", known(row_ratio(row, p)));
 		if (s->per_iter)
 			json_object_set_new(o, names[p][1], iterations(&row->place[p].iters));
 	}
+	if (s->roof)
+		json_object_set_new(o, "roof_bus_bw", known(row->roof_gbs));
 	json_object_set_new(o, "actual_iterations", json_integer(row->iters));
 	json_object_set_new(o, "experiment_name", text(""));
 	json_array_append_new(j->results, o);
@@ -219,11 +229,11 @@ static json_t *bandwidth(const struct totals *t)
 	return o;
 }
 
-void json_add_observed(struct json_report *j, json_t *observed)
+void json_add(struct json_report *j, const char *key, json_t *value)
 {
 	if (j)
-		json_object_set(j->root, "observed", observed);
-	json_decref(observed);
+		json_object_set(j->root, key, value);
+	json_decref(value);
 }
 
 void json_close(struct json_report *j, const struct totals *t, const char *error)

@@ -18,8 +18,8 @@ struct json_report *json_open(const struct settings *s, const struct report_head
 /* Accepts NULL. */
 void json_add_row(struct json_report *j, const struct settings *s, const struct row *row);
 
-/* Adds the ranks' records (observe.h), and takes ownership of them. Accepts NULL. */
-void json_add_observed(struct json_report *j, json_t *observed);
+/* Adds a part of its own under this key, and takes ownership of it. Accepts NULL. */
+void json_add(struct json_report *j, const char *key, json_t *value);
 
 /* Writes and frees the report. `error`: the description of a failure, or NULL. Accepts NULL. */
 void json_close(struct json_report *j, const struct totals *t, const char *error);

@@ -5,9 +5,11 @@
  * measures, table.c and report.c report.
  */
 #include "main.h"
+#include "expected.h"
 #include "team.h"
 #include "launch.h"
 #include "measure.h"
+#include "net_perf/worker.h"
 #include "nccl.h"
 #include "observe.h"
 #include "oob.h"
@@ -18,6 +20,7 @@
 #include "progress.h"
 #include "report.h"
 #include "ring.h"
+#include "roof.h"
 #include "settings.h"
 #include "table.h"
 
@@ -51,6 +54,8 @@ struct run {
 	struct engine *engine;
 	struct measure *measure;
 	struct report *report; /* rank 0; else NULL */
+	struct expected expected;
+	struct roof roof;
 	struct totals totals;
 };
 
@@ -214,7 +219,6 @@ static void introduce(struct run *run, bool lowered)
 		if (lowered)
 			printf("#\n# Reducing maxBytes to %lld due to memory limitation\n",
 			       (long long)run->settings.max_bytes);
-		table_head(stdout, &run->settings);
 	}
 	free(all);
 }
@@ -333,7 +337,37 @@ static void observe(struct run *run)
 
 	if (observe_ranks(run->oob, &observed))
 		fail(run, FAIL_PEER);
-	report_add_observed(run->report, observed);
+	report_add(run->report, "observed", observed);
+}
+
+/* Finds what the NICs and, if wanted, libfabric without the plugin could do, and begins the table. */
+static void find_limits(struct run *run)
+{
+	int failure = expected_find(run->oob, !run->settings.nccl, &run->expected);
+
+	if (!failure && run->settings.roof)
+		failure = roof_measure(&run->settings, &run->place, run->team, &run->roof);
+	if (failure)
+		fail(run, failure == -EPIPE ? FAIL_PEER : FAIL_SYSTEM);
+	if (run->place.rank)
+		return;
+	expected_print_head(stdout, &run->expected);
+	if (run->settings.roof)
+		roof_print_head(stdout, &run->roof, run->team);
+	table_head(stdout, &run->settings);
+}
+
+static void judge(struct run *run)
+{
+	if (run->place.rank)
+		return;
+	expected_print_end(stdout, &run->expected, &run->totals);
+	if (run->expected.nics)
+		report_add(run->report, "expected", expected_json(&run->expected, &run->totals));
+	if (!run->settings.roof)
+		return;
+	roof_print_verdict(stdout, &run->roof, run->team, &run->totals.roof);
+	report_add(run->report, "roof", roof_json(&run->roof, &run->totals.roof));
 }
 
 static int work(struct run *run)
@@ -350,9 +384,11 @@ static int work(struct run *run)
 	}
 	progress_init(!run->place.rank);
 	prepare(run);
-	failure = measure_run(run->measure, run->report, &run->totals);
+	find_limits(run);
+	failure = measure_run(run->measure, run->settings.roof ? &run->roof : NULL, run->report, &run->totals);
 	if (failure)
 		fail(run, failure);
+	judge(run);
 	if (!run->place.rank)
 		table_footer(stdout, options_program(), &run->totals, NULL);
 	if (run->settings.observe)
@@ -360,6 +396,7 @@ static int work(struct run *run)
 	good = !run->totals.failed_checks && totals_fast_enough(&run->totals);
 	report_close(run->report, &run->totals, NULL);
 	measure_close(run->measure);
+	roof_close(&run->roof);
 	run->engine->calls->close(run->engine);
 	if (!run->settings.nccl)
 		bench_plugin_close(&run->plugin);
@@ -371,8 +408,11 @@ static int work(struct run *run)
 int collective_main(enum collective what, int argc, char **argv)
 {
 	static struct run run;
-	int status, result = settings_parse(what, argc, argv, &run.settings);
+	int status, result;
 
+	if (worker_ran(argc, argv, &status))
+		return status;
+	result = settings_parse(what, argc, argv, &run.settings);
 	if (result)
 		return result > 0 ? EXIT_SUCCESS : OPTIONS_EXIT_USAGE;
 	run.argc = argc;

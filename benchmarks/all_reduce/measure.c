@@ -25,8 +25,9 @@ struct measure {
 	const struct team *team;
 	int rank, nranks; /* in the job */
 	struct data *data;
-	double *times_us;     /* times of single iterations, both placements; NULL: not recorded */
-	double *all_times_us; /* the same of all ranks */
+	const struct roof *roof; /* NULL: not wanted */
+	double *times_us;	 /* times of single iterations, both placements; NULL: not recorded */
+	double *all_times_us;	 /* the same of all ranks */
 	double *scratch;
 	double *gathered; /* one number per rank */
 	uint64_t check_seed;
@@ -258,7 +259,13 @@ static int measure_row(struct measure *m, struct row *row, struct report *report
 	}
 	if (m->rank)
 		return 0;
-	table_row_end(stdout, m->s);
+	row->roof_gbs = roof_busbw(m->roof, m->s, m->team->nranks, row);
+	roof_judge(&m->totals.roof, row);
+	if (row->bytes >= m->totals.largest_bytes) {
+		m->totals.largest_bytes = row->bytes;
+		m->totals.largest_busbw = (row->place[0].busbw_gbs + row->place[1].busbw_gbs) / 2;
+	}
+	table_row_end(stdout, m->s, row);
 	print_traffic(m, row);
 	report_add_row(report, row);
 	return 0;
@@ -337,11 +344,12 @@ static int scan_roots(struct measure *m, enum elem_type type, enum redop op, str
 	return err;
 }
 
-int measure_run(struct measure *m, struct report *report, struct totals *out_totals)
+int measure_run(struct measure *m, const struct roof *roof, struct report *report, struct totals *out_totals)
 {
 	const struct settings *s = m->s;
 	int err = 0;
 
+	m->roof = roof;
 	*out_totals = m->totals;
 	if (s->what == HYPERCUBE && !m->team->powers_of_two) {
 		if (!m->rank)

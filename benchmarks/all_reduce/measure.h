@@ -6,6 +6,7 @@
 #include "team.h"
 #include "report.h"
 #include "result.h"
+#include "roof.h"
 #include "engine.h"
 #include "settings.h"
 
@@ -25,10 +26,11 @@ const char *measure_error(const struct measure *m);
 void measure_close(struct measure *m);
 
 /*
- * Runs the whole scan, all cycles; every rank calls it. Rank 0 prints the rows and adds them to `report` (may be NULL).
+ * Runs the whole scan, all cycles; every rank calls it. Rank 0 prints the rows and adds them to `report` (may be NULL), with
+ * `roof` beside them (NULL: without).
  * 0 or an enum engine_failure. *out_totals is valid after a failure, too. It is the same on all ranks except for the
  * bandwidths, which are valid on rank 0 only.
  */
-int measure_run(struct measure *m, struct report *report, struct totals *out_totals);
+int measure_run(struct measure *m, const struct roof *roof, struct report *report, struct totals *out_totals);
 
 #endif

@@ -38,9 +38,9 @@ void report_add_row(struct report *r, const struct row *row)
 	plot_add_row(r->plot, row);
 }
 
-void report_add_observed(struct report *r, json_t *observed)
+void report_add(struct report *r, const char *key, json_t *value)
 {
-	json_add_observed(r ? r->json : NULL, observed);
+	json_add(r ? r->json : NULL, key, value);
 }
 
 void report_close(struct report *r, const struct totals *t, const char *error)

@@ -23,9 +23,9 @@ struct report_head {
 /* Creates the files. What cannot be created is left out with a line on stdout. NULL only if memory is missing. */
 struct report *report_open(const struct settings *s, const struct report_head *head);
 
-/* Accept NULL. `observed` is taken over. */
+/* Accept NULL. report_add: for the JSON; `value` is taken over. */
 void report_add_row(struct report *r, const struct row *row);
-void report_add_observed(struct report *r, json_t *observed);
+void report_add(struct report *r, const char *key, json_t *value);
 
 /* Writes and frees. `error`: the description of a failure, or NULL. Accepts NULL. */
 void report_close(struct report *r, const struct totals *t, const char *error);

@@ -33,6 +33,21 @@ struct row {
 	int64_t root;
 	int64_t iters;
 	struct placement place[2]; /* 0 out of place, 1 in place */
+	double roof_gbs;	   /* busbw that raw libfabric allows (roof.h); 0: not known */
+};
+
+/* The bandwidth divided by the roof; 0: not known. */
+static inline double row_ratio(const struct row *row, int place)
+{
+	return row->roof_gbs > 0 ? row->place[place].busbw_gbs / row->roof_gbs : 0;
+}
+
+/* The rows against their roofs; a row counts with the mean of its placements. */
+struct roof_verdict {
+	int rows, below;		 /* below: what is fine */
+	double lowest;			 /* ratio */
+	int64_t lowest_bytes;		 /* its size */
+	int64_t least_below, most_below; /* sizes */
 };
 
 enum { RANK_DEVICES = 64 };
@@ -58,6 +73,9 @@ struct totals {
 	int64_t busbw_count;
 	int64_t busbw_max_bytes;
 	double min_bw; /* required average, or 0 */
+	struct roof_verdict roof;
+	int64_t largest_bytes; /* the size of the largest row so far, */
+	double largest_busbw;  /* and the mean of its placements */
 };
 
 static inline double totals_average(const struct totals *t)

@@ -47,7 +47,7 @@ enum { NFIXED = sizeof(fixed) / sizeof(fixed[0]) };
 struct raw {
 	int64_t min_bytes, max_bytes; /* -1: not given */
 	const char *types, *ops, *root, *engine, *output;
-	int64_t observe;
+	int64_t observe, roof;
 	int64_t fixed[NFIXED];
 };
 
@@ -196,9 +196,12 @@ static int read_environment(struct settings *s)
 static int settle(const struct raw *r, struct settings *s)
 {
 	s->observe = r->observe;
+	s->roof = r->roof;
 	s->nccl = !strcmp(r->engine, "nccl");
 	if (!s->nccl && strcmp(r->engine, "net"))
 		return refuse("--engine is net or nccl");
+	if (s->nccl && s->roof)
+		return refuse("--roof: NCCL's traffic does not all cross the network; only engine net has a roof");
 	if (s->nccl && s->abi)
 		return refuse("--abi: with engine nccl, NCCL chooses the version of the interface");
 	if (s->ranks * s->threads * s->gpus > LAUNCH_MAX_RANKS)
@@ -219,7 +222,7 @@ static int settle(const struct raw *r, struct settings *s)
 
 int settings_parse(enum collective what, int argc, char **argv, struct settings *out)
 {
-	struct raw r = {-1, -1, "float", "sum", "0", "net", NULL, 0, {0}};
+	struct raw r = {-1, -1, "float", "sum", "0", "net", NULL, 0, 0, {0}};
 	struct settings s = {
 		.what = what,
 		.step_bytes = 1 << 20,
@@ -277,6 +280,8 @@ int settings_parse(enum collective what, int argc, char **argv, struct settings 
 		 "also draw the bus bandwidth over the size; the name must end in\n.svg"},
 		{0, "observe", "0/1", OPTION_INT, &r.observe, 0, 1,
 		 "print after the table what the ranks' records say of rails and\npeers, and who was slow, as weft-top does (0)"},
+		{0, "roof", "0/1", OPTION_INT, &r.roof, 0, 1,
+		 "measure raw libfabric between neighbouring ranks first, and add\nwhat it allows to each row, the ratios, and a verdict (0)"},
 		{0, "ranks", "N", OPTION_INT, &s.ranks, 1, LAUNCH_MAX_RANKS, "start N ranks as processes on this host"},
 		{'t', "nthreads", "N", OPTION_INT, &s.threads, 1, 64,
 		 "start N ranks instead of one, each a process, where nccl-tests\nstarts threads (1)"},

@@ -21,7 +21,7 @@ struct settings {
 	int64_t timeout_s;	/* 0: none */
 	int64_t meet_timeout_s; /* limit until all ranks have started and met */
 	int64_t timestamps, unalign;
-	bool observe;
+	bool observe, roof;
 	int64_t root; /* -1: every rank in turn, or the collective has no root */
 	int64_t per_iter, per_iter_skip;
 	bool nccl;	       /* engine nccl; false: engine net */

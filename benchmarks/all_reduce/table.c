@@ -88,6 +88,12 @@ static void head_line(FILE *f, const struct settings *s, const char *const names
 	fputc(' ', f);
 }
 
+static void head_roof(FILE *f, const struct settings *s, const char *roof, const char *out, const char *in)
+{
+	if (s->roof)
+		fprintf(f, " %6s  %6s  %6s ", roof, out, in);
+}
+
 void table_head(FILE *f, const struct settings *s)
 {
 	static const char *const names[4] = {"time", "algbw", "busbw", "#wrong"};
@@ -103,9 +109,11 @@ void table_head(FILE *f, const struct settings *s)
 		fprintf(f, "%11s%s%23s%s%10s\n", "", "out-of-place", "", "in-place", "");
 	fprintf(f, "# %10s  %12s  %8s  %6s  %6s", "size", "count", "type", "redop", "root");
 	head_line(f, s, names, iter_names);
+	head_roof(f, s, "roof", "ratio", "ratio");
 	fprintf(f, s->timestamps ? " %19s\n" : "\n", "timestamp");
 	fprintf(f, "# %10s  %12s  %8s  %6s  %6s", "(B)", "(elements)", "", "", "");
 	head_line(f, s, units, iter_units);
+	head_roof(f, s, "(GB/s)", "(out)", "(in)");
 	fprintf(f, s->timestamps ? " %19s\n" : "\n", "YYYY-MM-DD HH:MM:SS");
 	fflush(f);
 }
@@ -134,9 +142,23 @@ void table_row_place(FILE *f, const struct settings *s, const struct placement *
 	fflush(f);
 }
 
-void table_row_end(FILE *f, const struct settings *s)
+static void print_roof(FILE *f, const struct row *row)
+{
+	char roof[16], ratio[2][16];
+
+	if (row->roof_gbs > 0)
+		fprintf(f, "  %s  %s  %s", table_number(row->roof_gbs, 6, roof),
+			table_number(row_ratio(row, 0), 6, ratio[0]), table_number(row_ratio(row, 1), 6, ratio[1]));
+	else
+		fprintf(f, "  %6s  %6s  %6s", "N/A", "N/A", "N/A");
+}
+
+void table_row_end(FILE *f, const struct settings *s, const struct row *row)
 {
 	char now[20];
+
+	if (s->roof)
+		print_roof(f, row);
 
 	if (s->timestamps)
 		fprintf(f, "%21s", table_time(now));

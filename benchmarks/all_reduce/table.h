@@ -25,7 +25,7 @@ void table_head(FILE *f, const struct settings *s);
 /* Print a row in three steps: columns 1 to 5, then each placement, then the end of the line. */
 void table_row_begin(FILE *f, const struct row *row);
 void table_row_place(FILE *f, const struct settings *s, const struct placement *p);
-void table_row_end(FILE *f, const struct settings *s);
+void table_row_end(FILE *f, const struct settings *s, const struct row *row);
 
 /* Prints what a rank sends and receives in `time_us`, behind its row; factor: busbw / algbw. */
 void table_traffic(FILE *f, int rank, int64_t send_bytes, int64_t recv_bytes, double time_us, double factor);

@@ -14,16 +14,18 @@ enum cell_state { CELL_SELF, CELL_GOOD, CELL_FAILED };
 
 /* From the rank of the row to that of the column. */
 struct cell {
-	double gb_per_s;   /* 10^9 bytes */
-	double latency_us; /* half a round trip */
-	double share;	   /* of a rail: its part of the bytes that the whole device sent */
-	uint64_t wrong;	   /* number of messages that arrived with wrong bytes */
+	double gb_per_s;		     /* 10^9 bytes */
+	double latency_us;		     /* half a round trip */
+	double raw_gb_per_s, raw_latency_us; /* of raw libfabric; 0: not measured */
+	double share;			     /* of a rail: its part of the bytes that the whole device sent */
+	uint64_t wrong;			     /* number of messages that arrived with wrong bytes */
 	int state;
 };
 
 struct who {
 	char host[64];
-	char plugin[64], device[64]; /* "": none of its pairs is connected */
+	char plugin[80], device[64]; /* "": none of its pairs is connected */
+	char raw[160];		     /* "libfabric 2.1, tcp on eth0"; "": not measured */
 	int pid;
 	int nnics; /* of the device, in the order of its rails; 0: not asked for, or unknown */
 	char nics[MATRIX_NICS][64];

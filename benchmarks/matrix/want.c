@@ -72,6 +72,8 @@ int want_parse(struct want *w, int argc, char **argv)
 		 "bandwidth in both directions at once; otherwise one after the other"},
 		{0, "rails", NULL, OPTION_FLAG, &w->rails, 0, 0,
 		 "also measure each NIC of the device alone, and name slow ones (Weft only)"},
+		{0, "roof", NULL, OPTION_FLAG, &w->roof, 0, 0,
+		 "also measure raw libfabric between each pair, as the most that is possible, and show the ratio"},
 		{0, "least", "RATIO", OPTION_TEXT, &least, 0, 0,
 		 "outliers are below so much of the others' median bandwidth (" LEAST "; with --ranks 0: none)"},
 		{0, "plugin", "PATH", OPTION_TEXT, &w->plugin, 0, 0,

@@ -23,6 +23,7 @@ struct setup {
 	bool yield;
 	bool instructions;
 	unsigned raw_ops;
+	char nics[512]; /* raw: NICs, separated by commas, which the comms take in turn; "": by WEFT_NICS */
 	unsigned links; /* largest number of links in any order; 0: a sweep */
 	unsigned comms; /* of a sweep, in each direction */
 	unsigned threads;

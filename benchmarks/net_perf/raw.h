@@ -27,10 +27,10 @@ struct raw;
 /*
  * Opens a provider and an endpoint for the operations in `ops` and connects to the other process, which does the same.
  * WEFT_PROVIDER names the provider; "tcp" is libfabric's native tcp provider, whatever its name in this release. Unset or
- * "auto" selects the best one present: efa, verbs, tcp. WEFT_NICS selects the interface, as for Weft. 0, or -1 after one
- * message on stderr.
+ * "auto" selects the best one present: efa, verbs, tcp. `nic` is the name of the interface; if it is "", WEFT_NICS selects
+ * one, as for Weft. 0, or -1 after one message on stderr.
  */
-int raw_open(struct side *s, unsigned ops, struct raw **out, struct raw_facts *out_facts);
+int raw_open(struct side *s, unsigned ops, const char *nic, struct raw **out, struct raw_facts *out_facts);
 
 /* Makes `op`, one of the operations given to raw_open, the engine of the side. */
 void raw_use(struct side *s, struct raw *r, enum raw_op op);

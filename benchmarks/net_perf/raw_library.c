@@ -91,14 +91,15 @@ static bool is_ip(const struct fi_info *info)
 }
 
 /* Picks a matching entry, preferably one with an IPv4 address, because an interface may also have link-local ones. */
-static const struct fi_info *pick(const struct fi_info *all, const char *provider)
+static const struct fi_info *pick(const struct fi_info *all, const char *provider, const char *nic)
 {
 	const struct fi_info *info, *best = NULL;
 
 	for (info = all; info; info = info->next) {
 		if (strcasecmp(info->fabric_attr->prov_name, provider))
 			continue;
-		if (is_ip(info) && !interface_wanted(info->domain_attr->name))
+		if (*nic ? strcmp(info->domain_attr->name, nic)
+			 : is_ip(info) && !interface_wanted(info->domain_attr->name))
 			continue;
 		if (!best || (info->addr_format == FI_SOCKADDR_IN && best->addr_format != FI_SOCKADDR_IN))
 			best = info;
@@ -106,7 +107,7 @@ static const struct fi_info *pick(const struct fi_info *all, const char *provide
 	return best;
 }
 
-static const struct fi_info *choose(const struct raw *r, const struct fi_info *all)
+static const struct fi_info *choose(const struct raw *r, const struct fi_info *all, const char *nic)
 {
 	const char *wish = getenv("WEFT_PROVIDER");
 	const char *const automatic[] = {"efa", "verbs;ofi_rxm", native_tcp(r)};
@@ -114,13 +115,13 @@ static const struct fi_info *choose(const struct raw *r, const struct fi_info *a
 	size_t i;
 
 	if (wish && *wish && strcasecmp(wish, "auto"))
-		return pick(all, strcasecmp(wish, "tcp") ? wish : native_tcp(r));
+		return pick(all, strcasecmp(wish, "tcp") ? wish : native_tcp(r), nic);
 	for (i = 0; i < sizeof(automatic) / sizeof(automatic[0]) && !info; i++)
-		info = pick(all, automatic[i]);
+		info = pick(all, automatic[i], nic);
 	return info;
 }
 
-int raw_choose(struct raw *r, unsigned ops, struct raw_facts *facts)
+int raw_choose(struct raw *r, unsigned ops, const char *nic, struct raw_facts *facts)
 {
 	uint32_t headers = FI_VERSION(FI_MAJOR_VERSION, FI_MINOR_VERSION), library = r->lib.version();
 	struct fi_info *hints = make_hints(r, ops), *all = NULL;
@@ -133,14 +134,17 @@ int raw_choose(struct raw *r, unsigned ops, struct raw_facts *facts)
 		r->lib.freeinfo(hints);
 	if (ret && ret != -FI_ENODATA)
 		return raw_failed(r, "fi_getinfo", ret);
-	info = choose(r, all);
+	info = choose(r, all, nic);
 	r->info = info ? r->lib.dupinfo(info) : NULL;
 	if (all)
 		r->lib.freeinfo(all);
 	if (!r->info) {
 		complain("raw: libfabric %s has no provider '%s' with%s%s on interface '%s'", facts->version,
 			 wish && *wish ? wish : "auto", ops & RAW_TAGGED ? " tagged messages" : "",
-			 ops & RAW_WRITEDATA ? " RMA" : "", nics && *nics ? nics : "any");
+			 ops & RAW_WRITEDATA ? " RMA" : "",
+			 *nic		 ? nic
+			 : nics && *nics ? nics
+					 : "any");
 		return -1;
 	}
 	snprintf(facts->provider, sizeof(facts->provider), "%s", r->info->fabric_attr->prov_name);

@@ -92,7 +92,7 @@ static int meet(struct raw *r, const struct side *s)
 	return 0;
 }
 
-int raw_open(struct side *s, unsigned ops, struct raw **out, struct raw_facts *out_facts)
+int raw_open(struct side *s, unsigned ops, const char *nic, struct raw **out, struct raw_facts *out_facts)
 {
 	struct raw *r = calloc(1, sizeof(*r));
 
@@ -101,7 +101,7 @@ int raw_open(struct side *s, unsigned ops, struct raw **out, struct raw_facts *o
 		complain("no memory");
 		return -1;
 	}
-	if (raw_load(r, out_facts) || raw_choose(r, ops, out_facts) || open_objects(r) || enable(r) ||
+	if (raw_load(r, out_facts) || raw_choose(r, ops, nic, out_facts) || open_objects(r) || enable(r) ||
 	    register_memory(r, s))
 		return -1;
 	r->inject_bytes = r->info->tx_attr->inject_size;

@@ -56,7 +56,7 @@ struct raw {
 
 /* The first two steps of raw_open, in this order. 0, or -1 after a message. */
 int raw_load(struct raw *r, struct raw_facts *facts);
-int raw_choose(struct raw *r, unsigned ops, struct raw_facts *facts);
+int raw_choose(struct raw *r, unsigned ops, const char *nic, struct raw_facts *facts);
 
 /* Reports the failure of `what`; `err` may be positive or negative. Returns -1. */
 int raw_failed(const struct raw *r, const char *what, ssize_t err);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -97,16 +98,32 @@ static unsigned first_of(const struct worker *w, unsigned thread)
 	return w->setup.comms * thread / w->setup.threads;
 }
 
+/* The NIC of a comm of raw libfabric; "": any. */
+static const char *nic_of(const struct setup *u, unsigned comm, char *buf, size_t bytes)
+{
+	const char *at = u->nics;
+	unsigned n = 1, i;
+
+	for (i = 0; u->nics[i]; i++)
+		n += u->nics[i] == ',';
+	for (i = comm % n; i; i--)
+		at = strchr(at, ',') + 1;
+	snprintf(buf, bytes, "%.*s", (int)strcspn(at, ","), at);
+	return buf;
+}
+
 /* A job: opens a thread's comms. The threads take turns, since all use the socket to the other process. */
 static int open_share(void *arg, unsigned thread)
 {
 	struct worker *w = arg;
 	unsigned i = first_of(w, thread), end = first_of(w, thread + 1);
+	char nic[64];
 
 	if (*w->setup.plugin)
 		return net_open(&w->sides[i], &w->nets[i], end - i);
 	for (; i < end; i++)
-		if (raw_open(&w->sides[i], w->setup.raw_ops, &w->raws[i], &w->hello->raw))
+		if (raw_open(&w->sides[i], w->setup.raw_ops, nic_of(&w->setup, i, nic, sizeof(nic)), &w->raws[i],
+			     &w->hello->raw))
 			return -1;
 	return 0;
 }

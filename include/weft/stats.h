@@ -143,7 +143,8 @@ struct weft_stats_rail {
 	uint64_t nominal;     /* bytes per second that the NIC reports */
 	char name[64];	      /* "eth0", "rdmap0s6-rdm" */
 	char address[64];     /* IP address, or "" */
-	uint64_t reserved[22];
+	uint64_t assumed;     /* 1: the NIC reports no speed, and `nominal` is an assumption */
+	uint64_t reserved[21];
 };
 
 enum weft_stats_direction { WEFT_STATS_SEND, WEFT_STATS_RECV };

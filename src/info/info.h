@@ -50,6 +50,12 @@ int info_save_topology(const struct dev_table *t, const char *file);
  */
 int info_require(const char *list, const char *root);
 
+/*
+ * Prints the model of an all-reduce over the machines in `list`, such as "machine=p5.48xlarge,nodes=16". Returns the exit status:
+ * 0, 1: out of memory, 2: invalid list.
+ */
+int info_what_if(const char *list, bool json);
+
 /* Prints the available requirements to stdout. */
 void info_require_help(void);
 

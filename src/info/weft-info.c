@@ -27,11 +27,14 @@ static const char usage[] =
 	"      --placement             show the NUMA nodes of the NICs and of the memory for them\n"
 	"      --require LIST          check requirements, such as provider=efa,rails=4, before a job\n"
 	"      --root DIR              with --require: search for causes in DIR/sys, DIR/dev and so on\n"
+	"      --what-if LIST          how fast an all-reduce could be on other machines, by a model, such as\n"
+	"                              machine=p5.48xlarge,nodes=16,gpus=8; also with --json\n"
 	"  -V, --version               print the versions of Weft and libfabric\n"
 	"  -h, --help                  print this text\n"
 	"\n"
 	"Exit status: 0 Weft has a device here, 1 it has none, 2 a parameter or an option is wrong;\n"
-	"with --require: 0 all are met, 1 at least one is not, 2 the option is wrong.\n"
+	"with --require: 0 all are met, 1 at least one is not, 2 the option is wrong;\n"
+	"with --what-if: 0, or 2 the list is wrong.\n"
 	"Environment: the WEFT_ variables that weft-info lists; with FI_LOG_LEVEL=warn libfabric logs its reasons.\n";
 
 enum view { TEXT, JSON, PLACE, TOPOLOGY, NCCL, SAVE };
@@ -70,9 +73,36 @@ static int report(enum view view, const char *file)
 	return status;
 }
 
+/* The options, as far as they do not act at once. */
+struct options {
+	enum view view;
+	int views; /* number of them that were given */
+	const char *file, *from, *require, *root, *what_if;
+};
+
+static int refuse_options(const char *why)
+{
+	fprintf(stderr, "weft-info: %s\nTry weft-info --help.\n", why);
+	return 2;
+}
+
+static int act(const struct options *o)
+{
+	if (o->what_if && (o->views > 1 || (o->views && o->view != JSON) || o->require || o->from))
+		return refuse_options("--what-if goes with --json only");
+	if (o->views + (o->require != NULL) > 1)
+		return refuse_options(
+			"--json, --topology, --nccl-topology, --save-topology, --placement and --require: only one of them");
+	if (o->from && o->view != TOPOLOGY && o->view != NCCL)
+		return refuse_options("--from goes with --topology or --nccl-topology");
+	if (o->what_if)
+		return info_what_if(o->what_if, o->view == JSON);
+	return o->require ? info_require(o->require, o->root) : report(o->view, o->from ? o->from : o->file);
+}
+
 int main(int argc, char **argv)
 {
-	enum { VIEW = 256, MARKDOWN = 512, REQUIRE, ROOT, FROM }; /* VIEW + x selects view x */
+	enum { VIEW = 256, MARKDOWN = 512, REQUIRE, ROOT, FROM, WHAT_IF }; /* VIEW + x selects view x */
 	static const struct option options[] = {
 		{"json", no_argument, NULL, 'j'},
 		{"parameters-markdown", no_argument, NULL, MARKDOWN},
@@ -83,13 +113,13 @@ int main(int argc, char **argv)
 		{"placement", no_argument, NULL, VIEW + PLACE},
 		{"require", required_argument, NULL, REQUIRE},
 		{"root", required_argument, NULL, ROOT},
+		{"what-if", required_argument, NULL, WHAT_IF},
 		{"version", no_argument, NULL, 'V'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
-	const char *require = NULL, *root = "", *from = NULL, *file = NULL;
-	enum view view = TEXT;
-	int c, views = 0;
+	struct options o = {.view = TEXT, .root = ""};
+	int c;
 
 	while ((c = getopt_long(argc, argv, "jVh", options, NULL)) != -1) {
 		switch (c) {
@@ -98,14 +128,15 @@ int main(int argc, char **argv)
 		case VIEW + TOPOLOGY:
 		case VIEW + NCCL:
 		case VIEW + SAVE:
-			view = c == 'j' ? JSON : (enum view)(c - VIEW);
-			file = view == SAVE ? optarg : file;
-			views++;
+			o.view = c == 'j' ? JSON : (enum view)(c - VIEW);
+			o.file = o.view == SAVE ? optarg : o.file;
+			o.views++;
 			break;
 		case MARKDOWN: info_print_markdown(); return 0;
-		case FROM: from = optarg; break;
-		case REQUIRE: require = optarg; break;
-		case ROOT: root = optarg; break;
+		case FROM: o.from = optarg; break;
+		case REQUIRE: o.require = optarg; break;
+		case ROOT: o.root = optarg; break;
+		case WHAT_IF: o.what_if = optarg; break;
 		case 'V': printf("Weft %s, libfabric %s\n", PACKAGE_VERSION, fab_library_version()); return 0;
 		case 'h':
 			fputs(usage, stdout);
@@ -118,14 +149,5 @@ int main(int argc, char **argv)
 		fprintf(stderr, "weft-info: unexpected argument %s\nTry weft-info --help.\n", argv[optind]);
 		return 2;
 	}
-	if (views + (require != NULL) > 1) {
-		fprintf(stderr, "weft-info: --json, --topology, --nccl-topology, --save-topology, --placement and "
-				"--require: only one of them\nTry weft-info --help.\n");
-		return 2;
-	}
-	if (from && view != TOPOLOGY && view != NCCL) {
-		fprintf(stderr, "weft-info: --from goes with --topology or --nccl-topology\nTry weft-info --help.\n");
-		return 2;
-	}
-	return require ? info_require(require, root) : report(view, from ? from : file);
+	return act(&o);
 }

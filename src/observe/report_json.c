@@ -51,6 +51,7 @@ static json_t *rail_json(const struct rail_view *r)
 			  "refused", number(r->refused), "failed", number(r->failed), "in_flight", number(r->in_flight),
 			  "queue_depth", number(r->queue_depth), "outstanding_bytes", number(r->outstanding));
 
+	json_object_set_new(o, "speed_used", r->used < 0 ? json_null() : json_real(r->used));
 	if (r->state == WEFT_STATS_RAIL_DOWN)
 		json_object_set_new(o, "down_seconds", json_real(r->down_s));
 	json_object_update(o, counters);

@@ -95,11 +95,13 @@ static bool needs_line(const struct page *page, const struct verdict *v)
 
 static void put_rail(struct page *page, const struct rail_view *r)
 {
-	char tx[32], rx[32];
+	char tx[32], rx[32], used[16] = "";
 	bool own_line = needs_line(page, &r->verdict);
 
-	page_put(page, tone_of(&r->verdict), "  NIC %-14.14s %7s/s out %7s/s in  %4" PRIu64 " in flight  %s", r->name,
-		 amount(r->tx_rate, tx, sizeof(tx)), amount(r->rx_rate, rx, sizeof(rx)), r->in_flight,
+	if (r->used >= 0)
+		snprintf(used, sizeof(used), "  %3.0f %%", r->used * 100);
+	page_put(page, tone_of(&r->verdict), "  NIC %-14.14s %7s/s out %7s/s in%s  %4" PRIu64 " in flight  %s", r->name,
+		 amount(r->tx_rate, tx, sizeof(tx)), amount(r->rx_rate, rx, sizeof(rx)), used, r->in_flight,
 		 own_line ? "" : r->verdict.text);
 	if (own_line)
 		page_put(page, tone_of(&r->verdict), "       %s", r->verdict.text);

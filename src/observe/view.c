@@ -54,7 +54,8 @@ static struct rail_view *view_rail(struct process_view *p, const char *device, c
 				.address = r->address,
 				.why = "",
 				.number = r->number,
-				.nominal = r->nominal};
+				.nominal = r->nominal,
+				.used = r->assumed || !r->nominal ? -1 : 0};
 	return v;
 }
 
@@ -91,6 +92,8 @@ static void rail_add(struct rail_view *v, const struct weft_stats_rail *r, const
 		v->tx_rate += (double)gained(r->tx_bytes, before->tx_bytes) / seconds;
 		v->rx_rate += (double)gained(r->rx_bytes, before->rx_bytes) / seconds;
 	}
+	if (v->used >= 0)
+		v->used = (v->tx_rate > v->rx_rate ? v->tx_rate : v->rx_rate) / (double)v->nominal;
 }
 
 static void add_rails(struct process_view *p, double seconds)

@@ -58,6 +58,7 @@ struct rail_view {
 	double seen;		 /* bytes per second while busy; 0: unknown */
 	double seen_before;	 /* the same in the earlier snapshot */
 	double tx_rate, rx_rate; /* bytes per second */
+	double used; /* the larger rate as a part of the NIC's speed, which is in each direction; < 0: not known */
 	size_t endpoints, measured, measured_before;
 	struct verdict verdict;
 };

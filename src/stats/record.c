@@ -297,6 +297,7 @@ static void open_rail(struct stats_ep *s, const struct dev *dev, int i)
 	s->rails[i]->number = (uint64_t)i;
 	s->rails[i]->since = stats_now();
 	s->rails[i]->nominal = (uint64_t)mbps * 125000;
+	s->rails[i]->assumed = !dev_nic_mbps(nic);
 	snprintf(s->rails[i]->name, sizeof(s->rails[i]->name), "%s", nic->name);
 	snprintf(s->rails[i]->address, sizeof(s->rails[i]->address), "%.63s", nic->address);
 	entry_ready(s->rails[i]);

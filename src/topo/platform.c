@@ -28,22 +28,22 @@ static const struct platform_setting settings[] = {
 
 /* The first matching row counts; the last row matches every name. */
 static const struct platform table[] = {
-	{"p3dn.24xlarge", 1, PLATFORM_WRITES_EMULATED, false, false, 150, 0},
-	{"p4d.24xlarge", 1, PLATFORM_WRITES_EMULATED, true, false, 75, CHUNKS},
-	{"p4de.24xlarge", 1, PLATFORM_WRITES_EMULATED, true, false, 75, CHUNKS},
-	{"p5.4xlarge", 2, PLATFORM_WRITES_NATIVE, false, false, 75, 0},
-	{"p5.48xlarge", 2, PLATFORM_WRITES_NATIVE, false, false, 75, CHUNKS | NVLS},
-	{"p5e.48xlarge", 2, PLATFORM_WRITES_NATIVE, false, false, 75, CHUNKS | NVLS},
-	{"p5en.48xlarge", 3, PLATFORM_WRITES_NATIVE, false, false, 35, CHUNKS | NVLS | ONE_DEVICE},
-	{"p6-b200.48xlarge", 4, PLATFORM_WRITES_NATIVE, false, false, 35, CHUNKS | NVLS | ONE_DEVICE},
-	{"p6-b300.48xlarge", 4, PLATFORM_WRITES_NATIVE, false, false, 35, CHUNKS | NVLS},
-	{"p6e-gb200.36xlarge", 4, PLATFORM_WRITES_NATIVE, false, true, 35, CHUNKS | NVLS},
-	{"g4dn.*", 1, PLATFORM_WRITES_EMULATED, false, false, 75, 0},
-	{"g5.*", 1, PLATFORM_WRITES_EMULATED, false, false, 75, 0},
-	{"g6.*", 2, PLATFORM_WRITES_UNKNOWN, false, false, 75, 0},
-	{"g6e.*", 0, PLATFORM_WRITES_UNKNOWN, false, false, 75, 0},
-	{"g7e.*", 0, PLATFORM_WRITES_UNKNOWN, false, false, 35, CHUNKS},
-	{"unknown", 0, PLATFORM_WRITES_UNKNOWN, false, false, 0, 0},
+	{"p3dn.24xlarge", 1, PLATFORM_WRITES_EMULATED, false, false, 150, 0, 8, 1, 100, 150},
+	{"p4d.24xlarge", 1, PLATFORM_WRITES_EMULATED, true, false, 75, CHUNKS, 8, 4, 100, 300},
+	{"p4de.24xlarge", 1, PLATFORM_WRITES_EMULATED, true, false, 75, CHUNKS, 8, 4, 100, 300},
+	{"p5.4xlarge", 2, PLATFORM_WRITES_NATIVE, false, false, 75, 0, 1, 1, 100, 0},
+	{"p5.48xlarge", 2, PLATFORM_WRITES_NATIVE, false, false, 75, CHUNKS | NVLS, 8, 32, 100, 450},
+	{"p5e.48xlarge", 2, PLATFORM_WRITES_NATIVE, false, false, 75, CHUNKS | NVLS, 8, 32, 100, 450},
+	{"p5en.48xlarge", 3, PLATFORM_WRITES_NATIVE, false, false, 35, CHUNKS | NVLS | ONE_DEVICE, 8, 16, 200, 450},
+	{"p6-b200.48xlarge", 4, PLATFORM_WRITES_NATIVE, false, false, 35, CHUNKS | NVLS | ONE_DEVICE, 8, 8, 400, 900},
+	{"p6-b300.48xlarge", 4, PLATFORM_WRITES_NATIVE, false, false, 35, CHUNKS | NVLS, 8, 16, 400, 900},
+	{"p6e-gb200.36xlarge", 4, PLATFORM_WRITES_NATIVE, false, true, 35, CHUNKS | NVLS, 0, 0, 0, 0},
+	{"g4dn.*", 1, PLATFORM_WRITES_EMULATED, false, false, 75, 0, 0, 0, 0, 0},
+	{"g5.*", 1, PLATFORM_WRITES_EMULATED, false, false, 75, 0, 0, 0, 0, 0},
+	{"g6.*", 2, PLATFORM_WRITES_UNKNOWN, false, false, 75, 0, 0, 0, 0, 0},
+	{"g6e.*", 0, PLATFORM_WRITES_UNKNOWN, false, false, 75, 0, 0, 0, 0, 0},
+	{"g7e.*", 0, PLATFORM_WRITES_UNKNOWN, false, false, 35, CHUNKS, 0, 0, 0, 0},
+	{"unknown", 0, PLATFORM_WRITES_UNKNOWN, false, false, 0, 0, 0, 0, 0, 0},
 };
 
 enum { ROWS = sizeof(table) / sizeof(table[0]) };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Facts about instance types: EFA generation, latency reported to NCCL, and recommended NCCL settings. They are in one
+ * Facts about instance types: EFA generation, latency reported to NCCL, recommended NCCL settings, NICs and GPUs. They are in one
  * table (platform.c), based on AWS's publications and the settings of AWS's own plugin. The instance type is read from
  * DMI, without a network call.
  */
@@ -30,6 +30,10 @@ struct platform {
 	bool spare;	   /* it has extra NICs: those not assigned to a GPU are left out */
 	int latency_us;	   /* latency of a message between two machines, for NCCL's tuning; 0: unknown */
 	unsigned settings; /* bits of its sets; see platform_settings */
+	/* 0: not known, or not the same for all types of the row. */
+	int gpus, nics; /* nics: EFA devices */
+	int nic_gbits;	/* of each, in each direction */
+	int nvlink_gbs; /* GB/s of each GPU in each direction; 0 with one GPU, too */
 };
 
 /* The platform assumed for this machine. */

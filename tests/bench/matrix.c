@@ -13,6 +13,7 @@
 #include "matrix/matrix.h"
 #include "matrix/plan.h"
 #include "matrix/rails.h"
+#include "matrix/roof.h"
 
 enum { MOST = 80, RAILS = 4 };
 
@@ -339,6 +340,32 @@ static void test_explains(void **state)
 	assert_int_equal(rails_unknown(&m), -1);
 }
 
+static void test_roof(void **state)
+{
+	struct roof_pair *below;
+	int i;
+
+	(void)state;
+	fill(4, 1);
+	assert_int_equal(roof_sum(&m).pairs, 0);
+	for (i = 0; i < m.n * m.n; i++)
+		cells[i].raw_gb_per_s = 11;
+	assert_int_equal(roof_sum(&m).pairs, 12);
+	assert_int_equal(roof_sum(&m).below, 0);
+	assert_float_equal(roof_sum(&m).lowest, 10. / 11, 1e-9);
+	/* Two are below; of those that raw libfabric or the plugin could not connect, nothing is known. */
+	at(2, 1)->gb_per_s = 5.5;
+	at(0, 3)->gb_per_s = 2.2;
+	at(1, 0)->raw_gb_per_s = 0;
+	at(1, 2)->state = CELL_FAILED;
+	assert_int_equal(roof_sum(&m).pairs, 10);
+	assert_int_equal(roof_sum(&m).below, 2);
+	assert_float_equal(roof_sum(&m).lowest, 0.2, 1e-9);
+	assert_int_equal(roof_below(&m, &below), 2);
+	assert_true(below[0].from == 0 && below[0].to == 3 && below[1].from == 2 && below[1].to == 1);
+	free(below);
+}
+
 static int clean(void **state)
 {
 	(void)state;
@@ -352,7 +379,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plan),	  cmocka_unit_test(test_nothing),  cmocka_unit_test(test_slow_rank),
 		cmocka_unit_test(test_slow_pair), cmocka_unit_test(test_hosts),	   cmocka_unit_test(test_failed),
-		cmocka_unit_test(test_rails),	  cmocka_unit_test(test_explains),
+		cmocka_unit_test(test_rails),	  cmocka_unit_test(test_explains), cmocka_unit_test(test_roof),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

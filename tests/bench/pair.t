@@ -61,6 +61,28 @@ check "another plugin, two ranks" eval '[ "$rc" = 0 ] && good_json 2 && grep -q 
 ranks 3 "${quick[@]}" --json "$tmp/j"
 check "3 ranks by environment" eval '[ "${rcs[*]}" = "0 0 0" ] && matrix 3 && good_json 3 && [ ! -s "$tmp/out1" ]'
 
+# Raw libfabric beside each pair. What the table, the JSON and the CSV conclude follows from the rows of the CSV.
+roof_fits() { # N
+	local sum
+	sum=$(awk -F, 'NR > 1 && $9 > 0 { n++; r = $6 / $9; bad += r - $11 > 1e-3 * r || $11 - r > 1e-3 * r || !($10 > 0)
+		below += r < 0.9; if (n == 1 || r < low) low = r } END { printf "%d %d %.2f %d", n, below, low, bad }' "$tmp/c")
+	read -r n below low bad <<<"$sum"
+	[ "$n" = $(($1 * ($1 - 1))) ] && [ "$bad" = 0 ] &&
+		[ "$($get "$tmp/j" roof pairs) $($get "$tmp/j" roof below)" = "$n $below" ] &&
+		[ "$($get "$tmp/j" roof fine)" = "$([ "$below" = 0 ] && echo true || echo false)" ] &&
+		grep -qE "^# roof: $low of raw libfabric, the lowest of $n(: fine|; $below below 0.9)\$" "$tmp/out" &&
+		[ "$(grep -c '^# roof: rank . (.*) -> rank . (.*): 0\.[0-9]* of raw' "$tmp/out")" = "$below" ] &&
+		awk -v n="$1" '$1 == "raw" || $1 == "rawus" || $1 == "ratio" { rows++; bad += NF != n + 2 || $($2 + 3) != "-" }
+			END { exit bad || rows != 3 * n }' "$tmp/out"
+}
+run --ranks 3 --roof --comms 2 "${quick[@]}" --json "$tmp/j" --csv "$tmp/c"
+check "--roof: ratios, and the conclusion from them" eval '[ "$rc" = 0 ] && matrix 3 && good_json 3 && roof_fits 3'
+check "--roof: what raw libfabric used" [ "$(grep -c '^# roof: rank .: libfabric .* on lo$' "$tmp/out")" = 3 ]
+WEFT_PROVIDER=nosuch run --ranks 2 --roof "${quick[@]}" --plugin "${socket:-$weft}" --json "$tmp/j" --csv "$tmp/c"
+check "--roof: raw libfabric cannot, the plugin can" eval '[ "$rc" = 0 ] && good_json 2 &&
+	grep -q "^# roof: no pair could be measured with raw libfabric" "$tmp/out" && grep -q nosuch "$tmp/err" &&
+	[ "$($get "$tmp/j" roof fine) $($get "$tmp/j" pairs 0 ratio)" = "false null" ] && [ "$(grep -c ",,,$" "$tmp/c")" = 2 ]'
+
 # Only ranks of a launcher are judged when not told otherwise.
 run --ranks 2 -b 4K --time-ms 5 --reps 1 --json "$tmp/j"
 check "ranks of one host compete for its cores: none is slow" [ "$($get "$tmp/j" least)" = 0 ]

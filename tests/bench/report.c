@@ -130,7 +130,7 @@ static void print_row(const struct settings *s, const struct row *r)
 	table_row_begin(f, r);
 	for (int i = 0; i < 2; i++)
 		table_row_place(f, s, &r->place[i]);
-	table_row_end(f, s);
+	table_row_end(f, s, r);
 	fclose(f);
 }
 
@@ -148,6 +148,15 @@ static void rows(void **state)
 	print_row(&s, &r);
 	assert_string_equal(text, "        8192          2048     float     sum      -1    28.42    0.30"
 				  "    0.45  1.23457e+06    28.10    0.31    0.46     N/A\n");
+	s.roof = true;
+	print_row(&s, &row);
+	assert_string_equal(text, "        8192          2048     float     sum      -1    28.42    0.30"
+				  "    0.45       0    28.10    0.31    0.46     N/A     N/A     N/A     N/A\n");
+	r = row;
+	r.roof_gbs = 0.5;
+	print_row(&s, &r);
+	assert_non_null(strstr(text, "    0.46     N/A    0.50    0.90    0.92\n"));
+	s.roof = false;
 	s.timestamps = 1;
 	print_row(&s, &row);
 	assert_int_equal(text_bytes, 118 + 21 + 1);
@@ -159,13 +168,14 @@ static void rows(void **state)
 static void heads_are_as_wide_as_rows(void **state)
 {
 	(void)state;
-	for (int variant = 0; variant < 4; variant++) {
+	for (int variant = 0; variant < 8; variant++) {
 		struct settings s = settings();
 		size_t row_bytes;
 		FILE *f;
 
 		s.timestamps = variant & 1;
-		s.per_iter = variant >> 1;
+		s.per_iter = variant >> 1 & 1;
+		s.roof = variant >> 2;
 		print_row(&s, &row);
 		row_bytes = text_bytes;
 		f = catch_text();

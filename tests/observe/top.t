@@ -67,6 +67,18 @@ else
 	skip "verdicts" "python3 is not installed"
 fi
 
+# 500 MB/s of 100 Gbit/s; eth1 reports no speed.
+forget
+record $alive no-speed >/dev/null
+text=$(src/weft-top --once)
+if [ "$(grep -c '^  NIC eth0 .* 500 MB/s in    4 %     0 in flight' <<<"$text")" = 1 ] &&
+	[ "$(grep -c '^  NIC eth1 .* 500 MB/s in     0 in flight' <<<"$text")" = 1 ] &&
+	[ "$(src/weft-top --once --json | grep -cE '"speed_used": (0\.0[34][0-9]*|null)')" = 2 ]; then
+	ok "a NIC's share of its speed, where it reports one"
+else
+	bad "a NIC's share of its speed, where it reports one" "$text"
+fi
+
 forget
 record $alive healthy >/dev/null
 kill -STOP $alive

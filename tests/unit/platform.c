@@ -104,6 +104,25 @@ static void each_type_is_recognised(void **state)
 	assert_null(platform_row(COUNT(rows) + 1));
 }
 
+/* NICs and NVLink: complete, or not known; GPUs share NICs evenly. */
+static void tables_of_nics_are_whole(void **state)
+{
+	const struct platform *p;
+	size_t i;
+
+	(void)state;
+	for (i = 0; (p = platform_row(i)); i++) {
+		assert_int_equal(p->nics > 0, p->gpus > 0);
+		assert_int_equal(p->nics > 0, p->nic_gbits > 0);
+		assert_int_equal(p->gpus > 1, p->nvlink_gbs > 0);
+		if (p->nics)
+			assert_true(p->nics % p->gpus == 0 || p->gpus % p->nics == 0);
+	}
+	p = on("Amazon EC2", "p5.48xlarge", "auto").platform;
+	assert_int_equal(p->nics * p->nic_gbits, 3200);
+	assert_int_equal(on("Amazon EC2", "g5.48xlarge", "auto").platform->nics, 0);
+}
+
 static void others_are_unknown(void **state)
 {
 	struct platform_choice c;
@@ -217,8 +236,11 @@ static void what_the_user_has_set_stays(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_type_is_recognised),     cmocka_unit_test(others_are_unknown),
-		cmocka_unit_test(a_wrong_wish_is_said),	       cmocka_unit_test(settings_are_made_where_they_fit),
+		cmocka_unit_test(each_type_is_recognised),
+		cmocka_unit_test(tables_of_nics_are_whole),
+		cmocka_unit_test(others_are_unknown),
+		cmocka_unit_test(a_wrong_wish_is_said),
+		cmocka_unit_test(settings_are_made_where_they_fit),
 		cmocka_unit_test(what_the_user_has_set_stays),
 	};
 	int failed;
