@@ -72,6 +72,8 @@ weft-pair|--threads||N|
 weft-pair|--time-ms||MS|
 weft-pair|--reps||N|
 weft-pair|--alone|||
+weft-pair|--duplex|||
+weft-pair|--rails|||
 weft-pair|--roof|||
 weft-pair|--least||RATIO|
 weft-pair|--plugin||PATH|PATH

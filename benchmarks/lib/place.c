@@ -12,7 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PORT_FIRST = 20000, PORT_COUNT = 40000 };
+/* Below the ports that Linux gives to connections: one that is in use, or was a minute ago, cannot be listened on. */
+enum { PORT_FIRST = 20000, PORT_COUNT = 12768 };
 
 enum kind { OPEN_MPI, PMI, BY_HAND, SLURM, INDEXED };
 

@@ -39,29 +39,40 @@ static int take_place(const struct want *w, struct far *f, int *out_status)
 	return launch_ranks((int)w->ranks, &f->place, out_status);
 }
 
-static int judge(const struct matrix *m, int noutliers)
+static int judge(const struct report *r)
 {
-	if (matrix_wrong(m))
+	if (matrix_wrong(r->matrix))
 		return EXIT_WRONG;
-	if (matrix_failed(m))
+	if (matrix_failed(r->matrix))
 		return EXIT_NOT_CONNECTED;
-	return noutliers ? EXIT_OUTLIER : EXIT_SUCCESS;
+	if (r->want->rails && rails_unknown(r->matrix) >= 0)
+		return EXIT_INTERNAL;
+	return r->noutliers || r->nslow ? EXIT_OUTLIER : EXIT_SUCCESS;
+}
+
+/* Finds what is slow. 0, or -1: no memory. */
+static int search(struct report *r, struct outlier **outliers, struct slow_rail **slow)
+{
+	r->noutliers = matrix_outliers(r->matrix, r->want->least, outliers);
+	r->nslow = rails_slow(r->matrix, r->want->least, slow);
+	r->outliers = *outliers;
+	r->slow = *slow;
+	return r->noutliers < 0 || r->nslow < 0 ? -1 : 0;
 }
 
 static int report(const struct want *w, const struct matrix *m, int rank)
 {
 	struct report r = {.want = w, .matrix = m};
 	struct outlier *outliers;
+	struct slow_rail *slow;
 	int bad = 0;
 
-	r.noutliers = matrix_outliers(m, w->least, &outliers);
-	if (r.noutliers < 0) {
+	if (search(&r, &outliers, &slow)) {
 		complain("no memory for outliers");
-		return EXIT_INTERNAL;
+		bad = 1;
 	}
-	r.outliers = outliers;
-	r.status = judge(m, r.noutliers);
-	if (!rank) {
+	r.status = judge(&r);
+	if (!rank && !bad) {
 		show_table(stdout, &r);
 		bad = fflush(stdout) != 0;
 		bad |= w->json && show_json(w->json, &r);
@@ -69,6 +80,7 @@ static int report(const struct want *w, const struct matrix *m, int rank)
 		bad |= w->svg && show_svg(w->svg, &r);
 	}
 	free(outliers);
+	free(slow);
 	return bad ? EXIT_INTERNAL : r.status;
 }
 
@@ -82,8 +94,7 @@ static int work(const struct want *w, struct far *f)
 	if (!measure_all(w, f, &m))
 		status = report(w, &m, f->place.rank);
 	far_close(f);
-	free(m.who);
-	free(m.cells);
+	matrix_free(&m);
 	return status;
 }
 

@@ -22,6 +22,17 @@ struct search {
 	int nfound;
 };
 
+void matrix_free(struct matrix *m)
+{
+	int i;
+
+	for (i = 0; m->rails && i < m->nrails; i++)
+		free(m->rails[i].cells);
+	free(m->rails);
+	free(m->cells);
+	free(m->who);
+}
+
 const struct cell *matrix_at(const struct matrix *m, int from, int to)
 {
 	return &m->cells[from * m->n + to];
@@ -199,17 +210,37 @@ int matrix_outliers(const struct matrix *m, double least, struct outlier **out)
 	return s.nfound;
 }
 
+/* Is the rank the end of an outlier that is given as `end`? */
+static bool is_end(const struct matrix *m, const struct outlier *o, int end, int rank)
+{
+	return end < 0 || end == rank || (o->host && same_host(m, end, rank));
+}
+
+static bool names(const struct matrix *m, const struct outlier *o, int from, int to)
+{
+	return (is_end(m, o, o->from, from) && is_end(m, o, o->to, to)) ||
+	       (o->both && is_end(m, o, o->from, to) && is_end(m, o, o->to, from));
+}
+
 double matrix_median(const struct matrix *m)
+{
+	return matrix_median_rest(m, NULL, 0);
+}
+
+double matrix_median_rest(const struct matrix *m, const struct outlier *outliers, int noutliers)
 {
 	double *v = calloc((size_t)m->n * (size_t)m->n, sizeof(*v)), median;
 	bool one_host = on_one_host(m);
 	size_t n = 0;
-	int i, j;
+	int i, j, k;
 
 	for (i = 0; v && i < m->n; i++)
-		for (j = 0; j < m->n; j++)
-			if (counts(m, one_host, i, j))
+		for (j = 0; j < m->n; j++) {
+			for (k = 0; k < noutliers && !names(m, &outliers[k], i, j); k++)
+				;
+			if (k == noutliers && counts(m, one_host, i, j))
 				v[n++] = matrix_at(m, i, j)->gb_per_s;
+		}
 	median = stats_median(v, n);
 	free(v);
 	return median;
@@ -242,6 +273,8 @@ uint64_t matrix_wrong(const struct matrix *m)
 
 	for (i = 0; i < m->n * m->n; i++)
 		wrong += m->cells[i].wrong;
+	for (i = 0; i < m->nrails; i++)
+		wrong += matrix_wrong(&m->rails[i]);
 	return wrong;
 }
 
@@ -252,5 +285,7 @@ int matrix_failed(const struct matrix *m)
 	for (i = 0; i < m->n; i++)
 		for (j = i + 1; j < m->n; j++)
 			failed += matrix_at(m, i, j)->state == CELL_FAILED || matrix_at(m, j, i)->state == CELL_FAILED;
+	for (i = 0; i < m->nrails; i++)
+		failed += matrix_failed(&m->rails[i]);
 	return failed;
 }

@@ -7,7 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A rank and itself; measured; not connected, or the connection failed. */
+enum { MATRIX_NICS = 8 };
+
+/* A rank and itself, or a rail that one of two ranks does not have; measured; not connected, or the connection failed. */
 enum cell_state { CELL_SELF, CELL_GOOD, CELL_FAILED };
 
 /* From the rank of the row to that of the column. */
@@ -15,6 +17,7 @@ struct cell {
 	double gb_per_s;		     /* 10^9 bytes */
 	double latency_us;		     /* half a round trip */
 	double raw_gb_per_s, raw_latency_us; /* of raw libfabric; 0: not measured */
+	double share;			     /* of a rail: its part of the bytes that the whole device sent */
 	uint64_t wrong;			     /* number of messages that arrived with wrong bytes */
 	int state;
 };
@@ -24,13 +27,19 @@ struct who {
 	char plugin[80], device[64]; /* "": none of its pairs is connected */
 	char raw[160];		     /* "libfabric 2.1, tcp on eth0"; "": not measured */
 	int pid;
+	int nnics; /* of the device, in the order of its rails; 0: not asked for, or unknown */
+	char nics[MATRIX_NICS][64];
 };
 
 struct matrix {
 	int n;
 	struct who *who;
 	struct cell *cells; /* n rows of n */
+	int nrails;
+	struct matrix *rails; /* each NIC of the devices alone; these share `who` and have no rails */
 };
+
+void matrix_free(struct matrix *m);
 
 const struct cell *matrix_at(const struct matrix *m, int from, int to);
 
@@ -55,11 +64,12 @@ int matrix_outliers(const struct matrix *m, double least, struct outlier **out);
 /* "hosta -> *", "hosta <-> hostb", "hosta rank 3 -> hostb rank 9" if their hosts have several ranks. Returns text. */
 char *matrix_name(const struct matrix *m, const struct outlier *o, char *text, size_t bytes);
 
-/* Totals of the whole matrix: number of wrong messages, and of pairs that failed. */
+/* Totals of the whole matrix and its rails: number of wrong messages, and of pairs that failed. */
 uint64_t matrix_wrong(const struct matrix *m);
 int matrix_failed(const struct matrix *m);
 
-/* The median of all pairs that count, or 0. */
+/* The median of all pairs that count, or 0; _rest: of those that no outlier names. */
 double matrix_median(const struct matrix *m);
+double matrix_median_rest(const struct matrix *m, const struct outlier *outliers, int n);
 
 #endif

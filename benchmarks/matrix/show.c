@@ -12,6 +12,7 @@
 #include "net_perf/complain.h"
 #include "net_perf/trial.h"
 #include "roof.h"
+#include "show_rails.h"
 #include "size_text.h"
 
 #define NAME_BYTES  256
@@ -34,6 +35,9 @@ static void print_head(FILE *out, const struct report *r)
 		r->want->comms > 1 ? "s" : "");
 	fprintf(out, "# us: half a round trip of 8 bytes; medians of %" PRId64 " repetitions; x: not connected\n",
 		r->want->repetitions);
+	if (r->want->duplex)
+		fprintf(out, "# both directions of a pair at once; each has the bandwidth of the slower one\n");
+	show_rails_head(out, m);
 }
 
 static void print_number(FILE *out, double v)
@@ -83,8 +87,8 @@ static double raw_latency(const struct cell *c)
 	return c->raw_latency_us;
 }
 
-/* Names each pair that is not connected; or a rank, if none of its pairs is. */
-static void print_failed(FILE *out, const struct matrix *m)
+/* Names each pair that is not connected; or a rank, if none of its pairs is. `over`: "" or a rail. */
+static void print_failed(FILE *out, const struct matrix *m, const char *over)
 {
 	int i, j, failed;
 
@@ -92,23 +96,50 @@ static void print_failed(FILE *out, const struct matrix *m)
 		for (j = failed = 0; j < m->n; j++)
 			failed += matrix_at(m, i, j)->state == CELL_FAILED;
 		if (failed == m->n - 1)
-			fprintf(out, "# not connected: rank %d (%s) <-> *\n", i, m->who[i].host);
+			fprintf(out, "# not connected: rank %d (%s) <-> *%s\n", i, m->who[i].host, over);
 		for (j = i + 1; j < m->n && failed < m->n - 1; j++)
 			if (matrix_at(m, i, j)->state == CELL_FAILED)
-				fprintf(out, "# not connected: rank %d (%s) <-> rank %d (%s)\n", i, m->who[i].host, j,
-					m->who[j].host);
+				fprintf(out, "# not connected: rank %d (%s) <-> rank %d (%s)%s\n", i, m->who[i].host, j,
+					m->who[j].host, over);
 	}
 }
 
-static void print_wrong(FILE *out, const struct matrix *m)
+static void print_wrong(FILE *out, const struct matrix *m, const char *over)
 {
 	int i, j;
 
 	for (i = 0; i < m->n; i++)
 		for (j = 0; j < m->n; j++)
 			if (matrix_at(m, i, j)->wrong)
-				fprintf(out, "# wrong bytes: rank %d (%s) -> rank %d (%s), %" PRIu64 " messages\n", i,
-					m->who[i].host, j, m->who[j].host, matrix_at(m, i, j)->wrong);
+				fprintf(out, "# wrong bytes: rank %d (%s) -> rank %d (%s), %" PRIu64 " messages%s\n", i,
+					m->who[i].host, j, m->who[j].host, matrix_at(m, i, j)->wrong, over);
+}
+
+static void print_rails(FILE *out, const struct matrix *m)
+{
+	char gb[24], us[24];
+	int i;
+
+	for (i = 0; i < m->nrails; i++) {
+		snprintf(gb, sizeof(gb), "GB/s@%d", i);
+		snprintf(us, sizeof(us), "us@%d", i);
+		print_matrix(out, &m->rails[i], gb, bandwidth);
+		print_matrix(out, &m->rails[i], us, latency);
+	}
+}
+
+static void print_faults(FILE *out, const struct matrix *m)
+{
+	char over[24];
+	int i;
+
+	print_failed(out, m, "");
+	print_wrong(out, m, "");
+	for (i = 0; i < m->nrails; i++) {
+		snprintf(over, sizeof(over), " over rail %d", i);
+		print_failed(out, &m->rails[i], over);
+		print_wrong(out, &m->rails[i], over);
+	}
 }
 
 /* The pairs that are below what raw libfabric moves, the lowest first. */
@@ -156,20 +187,18 @@ void show_table(FILE *out, const struct report *r)
 	print_matrix(out, m, "us", latency);
 	if (r->want->roof)
 		print_roof(out, m);
-	print_failed(out, m);
-	print_wrong(out, m);
-	for (i = 0; i < r->noutliers; i++)
-		fprintf(out, "# outlier: %s: %.2g of the others\n", matrix_name(m, &r->outliers[i], name, sizeof(name)),
+	print_rails(out, m);
+	print_faults(out, m);
+	for (i = 0; i < r->noutliers; i++) {
+		fprintf(out, "# outlier: %s: %.2g of the others", matrix_name(m, &r->outliers[i], name, sizeof(name)),
 			r->outliers[i].ratio);
+		show_rails_of(out, r, &r->outliers[i]);
+	}
+	show_rails_slow(out, r);
 	if (m->n < 3)
 		fprintf(out, "# two ranks have no others to be compared with\n");
 	fprintf(out, "# median %.4g GB/s; wrong: %" PRIu64 "; not connected: %d; outliers: %d\n", matrix_median(m),
 		matrix_wrong(m), matrix_failed(m), r->noutliers);
-}
-
-static json_t *rank_or_all(int rank)
-{
-	return rank < 0 ? json_string("*") : json_integer(rank);
 }
 
 /* A result of raw libfabric, or null. */
@@ -206,6 +235,7 @@ static json_t *ranks_json(const struct matrix *m)
 		json_array_append_new(all,
 				      json_pack("{s:i, s:s, s:i, s:s, s:s}", "rank", i, "host", m->who[i].host, "pid",
 						m->who[i].pid, "plugin", m->who[i].plugin, "device", m->who[i].device));
+	json_add_nics(all, m);
 	return all;
 }
 
@@ -226,25 +256,18 @@ static json_t *pairs_json(const struct matrix *m, bool roof)
 			if (roof)
 				add_raw(one, c);
 			json_array_append_new(all, one);
+			json_add_rails(all, m, i, j);
 		}
 	return all;
 }
 
 static json_t *outliers_json(const struct report *r)
 {
-	json_t *all = json_array(), *one;
-	char name[NAME_BYTES];
+	json_t *all = json_array();
 	int i;
 
-	for (i = 0; i < r->noutliers; i++) {
-		const struct outlier *o = &r->outliers[i];
-
-		one = json_pack("{s:s, s:b, s:b, s:f}", "name", matrix_name(r->matrix, o, name, sizeof(name)), "host",
-				o->host, "both", o->both, "ratio", o->ratio);
-		json_object_set_new(one, "from", rank_or_all(o->from));
-		json_object_set_new(one, "to", rank_or_all(o->to));
-		json_array_append_new(all, one);
-	}
+	for (i = 0; i < r->noutliers; i++)
+		json_array_append_new(all, outlier_json(r->matrix, &r->outliers[i]));
 	return all;
 }
 
@@ -263,6 +286,7 @@ int show_json(const char *path, const struct report *r)
 	if (w->roof)
 		json_object_set_new(root, "roof", roof_json(m));
 	json_object_set_new(root, "outliers", outliers_json(r));
+	json_object_set_new(root, "slow_rails", slow_rails_json(r));
 	json_object_update_new(root,
 			       json_pack("{s:f, s:I, s:i, s:i}", "median_gb_per_s", matrix_median(m), "wrong",
 					 (json_int_t)matrix_wrong(m), "failed", matrix_failed(m), "status", r->status));
@@ -274,33 +298,49 @@ int show_json(const char *path, const struct report *r)
 	return ret;
 }
 
-static void csv_row(FILE *out, const struct report *r, int from, int to)
+static void csv_roof(FILE *out, const struct cell *c)
 {
-	const struct matrix *m = r->matrix;
-	const struct cell *c = matrix_at(m, from, to);
-
-	if (c->state == CELL_SELF)
-		return;
-	fprintf(out, "%d,%d,%s,%s,%d,%.6g,%.6g,%" PRIu64, from, to, m->who[from].host, m->who[to].host,
-		c->state == CELL_GOOD, c->gb_per_s, c->latency_us, c->wrong);
-	if (r->want->roof && c->raw_gb_per_s > 0)
+	if (c->raw_gb_per_s > 0)
 		fprintf(out, ",%.6g,%.6g,%.6g", c->raw_gb_per_s, c->raw_latency_us, roof_ratio(c));
-	else if (r->want->roof)
+	else
 		fputs(",,,", out);
-	fputc('\n', out);
+}
+
+/* The pairs of the devices (rail -1), or of one rail. */
+static void print_csv(FILE *out, const struct report *r, int rail)
+{
+	const struct matrix *m = rail < 0 ? r->matrix : &r->matrix->rails[rail];
+	int i, j;
+
+	for (i = 0; i < m->n; i++)
+		for (j = 0; j < m->n; j++) {
+			const struct cell *c = matrix_at(m, i, j);
+
+			if (c->state == CELL_SELF)
+				continue;
+			fprintf(out, "%d,%d,%s,%s,%d,%.6g,%.6g,%" PRIu64, i, j, m->who[i].host, m->who[j].host,
+				c->state == CELL_GOOD, c->gb_per_s, c->latency_us, c->wrong);
+			if (r->want->roof)
+				csv_roof(out, c);
+			if (rail >= 0)
+				fprintf(out, ",%d,%s,%s,%.4g", rail, m->who[i].nics[rail], m->who[j].nics[rail],
+					c->share);
+			fprintf(out, "%s\n", r->want->rails && rail < 0 ? ",,,," : "");
+		}
 }
 
 int show_csv(const char *path, const struct report *r)
 {
 	const struct matrix *m = r->matrix;
 	FILE *out = fopen(path, "we");
-	int i, bad = !out;
+	int rail, bad = !out;
 
 	if (out)
-		fprintf(out, "from,to,from_host,to_host,connected,gb_per_s,latency_us,wrong%s\n",
-			r->want->roof ? ",raw_gb_per_s,raw_latency_us,ratio" : "");
-	for (i = 0; out && i < m->n * m->n; i++)
-		csv_row(out, r, i / m->n, i % m->n);
+		fprintf(out, "from,to,from_host,to_host,connected,gb_per_s,latency_us,wrong%s%s\n",
+			r->want->roof ? ",raw_gb_per_s,raw_latency_us,ratio" : "",
+			r->want->rails ? ",rail,from_nic,to_nic,share" : "");
+	for (rail = -1; out && rail < m->nrails; rail++)
+		print_csv(out, r, rail);
 	if (out)
 		bad = ferror(out) | fclose(out);
 	if (bad)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "matrix.h"
+#include "rails.h"
 #include "want.h"
 
 struct report {
@@ -13,6 +14,8 @@ struct report {
 	const struct matrix *matrix;
 	const struct outlier *outliers;
 	int noutliers;
+	const struct slow_rail *slow;
+	int nslow;
 	int status; /* exit status */
 };
 

@@ -10,7 +10,7 @@ struct want {
 	int64_t ranks; /* to start on this host; 0: as the environment says */
 	int64_t bytes, depth, comms, threads, time_ms, repetitions;
 	int64_t device, abi, timeout_s, meet_timeout_s;
-	bool alone, roof;
+	bool alone, duplex, rails, roof;
 	double least;
 	const char *plugin, *provider;
 	const char *json, *csv, *svg;

@@ -15,7 +15,7 @@
 #define PAIR_SWAP_MAX (16 << 10) /* most bytes that two processes exchange at once during set-up */
 
 struct pair_config {
-	char label[16];	    /* "A", "B", "raw" */
+	char label[40];	    /* "A", "B", "raw", "3-7 rail 0" */
 	const char *plugin; /* path; NULL: raw libfabric */
 	const char *env;    /* "NAME=VALUE NAME=VALUE" for the processes of this pair only; or NULL */
 	struct setup setup; /* pair_start fills in who, plugin and rank */

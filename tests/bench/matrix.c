@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The pure parts of weft-pair: the rounds, and the search for outliers. */
+/* The pure parts of weft-pair: the rounds, and the search for outliers and slow rails. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,9 +12,10 @@
 
 #include "matrix/matrix.h"
 #include "matrix/plan.h"
+#include "matrix/rails.h"
 #include "matrix/roof.h"
 
-enum { MOST = 80 };
+enum { MOST = 80, RAILS = 4 };
 
 static struct cell cells[MOST * MOST];
 static struct who who[MOST];
@@ -32,6 +33,7 @@ static void fill(int n, int each)
 	int i, j;
 
 	m.n = n;
+	m.nrails = 0;
 	for (i = 0; i < n; i++) {
 		memset(&who[i], 0, sizeof(who[i]));
 		snprintf(who[i].host, sizeof(who[i].host), "host%d", i / each);
@@ -227,6 +229,117 @@ static void test_failed(void **state)
 	assert_int_equal(search(0.7), 0);
 }
 
+static struct cell rail_cells[RAILS][MOST * MOST];
+static struct matrix rails[RAILS];
+static struct slow_rail *slow;
+
+/* n ranks on hosts of their own, with four equal rails. */
+static void fill_rails(int n)
+{
+	int i, r;
+
+	fill(n, 1);
+	for (r = 0; r < RAILS; r++) {
+		memcpy(rail_cells[r], cells, sizeof(cells));
+		rails[r] = (struct matrix){.n = n, .who = who, .cells = rail_cells[r]};
+		for (i = 0; i < n; i++)
+			snprintf(who[i].nics[r], sizeof(who[i].nics[r]), "nic%d", r);
+	}
+	for (i = 0; i < n; i++)
+		who[i].nnics = RAILS;
+	m.rails = rails;
+	m.nrails = RAILS;
+}
+
+static struct cell *rail_at(int rail, int from, int to)
+{
+	return &rail_cells[rail][from * m.n + to];
+}
+
+static void slow_rail_from(int rail, int rank, double gb_per_s)
+{
+	int j;
+
+	for (j = 0; j < m.n; j++)
+		rail_at(rail, rank, j)->gb_per_s = gb_per_s;
+}
+
+static int search_rails(double least)
+{
+	free(slow);
+	return rails_slow(&m, least, &slow);
+}
+
+static void expect_rail(int i, const char *name, double ratio)
+{
+	char text[256];
+
+	assert_string_equal(rails_name(&m, &slow[i], text, sizeof(text)), name);
+	assert_true(slow[i].of.ratio > ratio - 0.001 && slow[i].of.ratio < ratio + 0.001);
+}
+
+static void test_rails(void **state)
+{
+	int n, j;
+
+	(void)state;
+	for (n = 2; n < 9; n++) {
+		fill_rails(n);
+		assert_int_equal(search_rails(0.7), 0);
+		/* Slow between all ranks: the others of this rail are no better. */
+		for (j = 0; j < n; j++)
+			slow_rail_from(3, j, 4);
+		assert_int_equal(search_rails(0.7), 1);
+		expect_rail(0, "rail 3 of all (NIC nic3)", 0.4);
+		snprintf(who[1].nics[3], sizeof(who[1].nics[3]), "other");
+		expect_rail(0, "rail 3 of all", 0.4);
+	}
+	/* One rank's, of three: most pairs of this rail are slow, and still it is nobody else's. */
+	for (n = 3; n < 9; n++) {
+		fill_rails(n);
+		slow_rail_from(2, 1, 5);
+		for (j = 0; j < n; j++)
+			rail_at(2, j, 1)->gb_per_s = 5;
+		assert_int_equal(search_rails(0.7), 1);
+		expect_rail(0, "rail 2 of host1 (NIC nic2)", 0.5);
+		assert_true(slow[0].of.both && slow[0].of.from == 1 && slow[0].of.to < 0);
+	}
+	rail_at(0, 4, 2)->gb_per_s = 1;
+	snprintf(who[2].nics[0], sizeof(who[2].nics[0]), "eth0");
+	assert_int_equal(search_rails(0.7), 2);
+	expect_rail(0, "rail 0 (NIC nic0 to eth0)", 0.1);
+	expect_rail(1, "rail 2 of host1 (NIC nic2)", 0.5);
+	/* What failed is not slow; it counts with the pairs of the devices. */
+	fill_rails(4);
+	*rail_at(1, 0, 1) = *rail_at(1, 1, 0) = (struct cell){.state = CELL_FAILED};
+	rail_at(2, 3, 0)->wrong = 5;
+	assert_int_equal(search_rails(0.7), 0);
+	assert_int_equal(matrix_failed(&m), 1);
+	assert_int_equal(matrix_wrong(&m), 5);
+}
+
+/* Which outlier of the devices has the rail as its cause. */
+static void test_explains(void **state)
+{
+	const struct slow_rail both = {.of = {.from = 1, .to = -1, .both = true}}, in = {.of = {.from = -1, .to = 1}};
+	const struct slow_rail all = {.all = true, .of = {.from = -1, .to = -1, .both = true}};
+	const struct outlier device = {.from = 1, .to = -1, .both = true}, out = {.from = 1, .to = -1};
+	const struct outlier other = {.from = 2, .to = -1}, host = {.from = 1, .to = -1, .host = true};
+
+	(void)state;
+	assert_true(rails_explains(&both, &device) && rails_explains(&both, &out) && rails_explains(&in, &device));
+	assert_false(rails_explains(&in, &out) || rails_explains(&both, &other) || rails_explains(&both, &host) ||
+		     rails_explains(&all, &device));
+	fill_rails(3);
+	assert_int_equal(rails_unknown(&m), -1);
+	who[2].nnics = 0;
+	assert_int_equal(rails_unknown(&m), 2);
+	/* A rank of which no pair is connected has told nothing. */
+	for (int j = 0; j < 3; j++)
+		at(2, j)->state = CELL_FAILED;
+	assert_int_equal(rails_unknown(&m), -1);
+}
+
 static void test_roof(void **state)
 {
 	struct roof_pair *below;
@@ -257,15 +370,16 @@ static int clean(void **state)
 {
 	(void)state;
 	free(found);
+	free(slow);
 	return 0;
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plan),	  cmocka_unit_test(test_nothing), cmocka_unit_test(test_slow_rank),
-		cmocka_unit_test(test_slow_pair), cmocka_unit_test(test_hosts),	  cmocka_unit_test(test_failed),
-		cmocka_unit_test(test_roof),
+		cmocka_unit_test(test_plan),	  cmocka_unit_test(test_nothing),  cmocka_unit_test(test_slow_rank),
+		cmocka_unit_test(test_slow_pair), cmocka_unit_test(test_hosts),	   cmocka_unit_test(test_failed),
+		cmocka_unit_test(test_rails),	  cmocka_unit_test(test_explains), cmocka_unit_test(test_roof),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

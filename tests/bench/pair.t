@@ -2,59 +2,23 @@
 # SPDX-License-Identifier: Apache-2.0
 # weft-pair: local ranks and ranks by environment, its files, a slow rank, wrong bytes, pairs that fail, lost ranks. Speeds
 # are not tested; the slow rank is slower by far than any load makes the others.
+# shellcheck disable=SC2016,SC2317 # check evaluates its words, and calls the functions
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/check/tap.bash
 . "$here/../check/tap.bash"
 cd "${TEST_BUILDDIR:?run by make check}" || exit
-pair=benchmarks/weft-pair
-get=tests/bench/net_perf_json
+# shellcheck source=tests/bench/pair.bash
+. "$here/pair.bash"
 weft=src/.libs/libnccl-net-weft.so
 capped=$(compgen -G 'tests/bench/.libs/*capped.so' | head -1)
 faulty=$(compgen -G 'tests/bench/.libs/*faulty_plugin.so' | head -1)
 socket=$(compgen -G 'tests/bench/.libs/*socket_plugin.so' | head -1)
-unset RANK WORLD_SIZE LOCAL_WORLD_SIZE MASTER_ADDR MASTER_PORT
-export LC_ALL=C
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
 if [ "${TEST_SANITIZER-}" = address ] && [ -z "${LSAN_OPTIONS-}" ]; then
 	echo leak:libfabric.so >"$tmp/lsan"
 	export LSAN_OPTIONS="suppressions=$tmp/lsan:print_suppressions=0"
 fi
 quick=(-b 64K --time-ms 10 --reps 2 --least 0)
-port=$((20000 + $$ % 10000))
-
-run() { # arguments; leaves rc, $tmp/out, $tmp/err
-	timeout -k 5 300 "$pair" "$@" >"$tmp/out" 2>"$tmp/err"
-	rc=$?
-}
-
-# N ranks by environment; leaves rcs, rc of rank 0, $tmp/out of rank 0 and $tmp/err of all. Variables for a rank: own[rank].
-ranks() { # N, arguments
-	local n=$1 rank pids=()
-	shift
-	for ((rank = 0; rank < n; rank++)); do
-		# shellcheck disable=SC2086 # words are meant
-		env RANK=$rank WORLD_SIZE="$n" LOCAL_WORLD_SIZE="$n" MASTER_ADDR=127.0.0.1 MASTER_PORT=$port ${own[rank]-} \
-			timeout -k 5 300 "$pair" "$@" >"$tmp/out$rank" 2>"$tmp/err$rank" &
-		pids[rank]=$!
-	done
-	rcs=()
-	for ((rank = 0; rank < n; rank++)); do
-		wait "${pids[rank]}"
-		rcs[rank]=$?
-	done
-	rc=${rcs[0]} port=$((port + 1)) own=()
-	cp "$tmp/out0" "$tmp/out"
-	cat "$tmp"/err[0-9] >"$tmp/err"
-	rm -f "$tmp"/err[0-9]
-}
-
-check() { # description, command...
-	local what=$1
-	shift
-	if "$@"; then ok "$what"; else bad "$what" "exit $rc ${rcs[*]-}" "$(tail -n 30 "$tmp/out" "$tmp/err")"; fi
-}
 
 # Rows of the table: what, N of them, each with N + 2 columns, one of them -.
 matrix() { # N
@@ -89,6 +53,9 @@ fi
 check "each rank is named with its device" eval '[ "$(grep -c "^# rank .* plugin weft v.*device lo" "$tmp/out")" = 4 ]'
 run --ranks 3 --alone --comms 3 --threads 2 "${quick[@]}" --json "$tmp/j"
 check "3 ranks, one pair at a time, 3 comms on 2 threads" eval '[ "$rc" = 0 ] && matrix 3 && good_json 3'
+run --ranks 2 "${quick[@]}" --duplex --json "$tmp/j"
+check "both directions at once: one figure for both" eval '[ "$rc" = 0 ] && good_json 2 && grep -q "^# both directions" "$tmp/out" &&
+	[ "$($get "$tmp/j" pairs 0 gb_per_s)" = "$($get "$tmp/j" pairs 1 gb_per_s)" ]'
 run --ranks 2 "${quick[@]}" --plugin "${socket:-$weft}" --json "$tmp/j"
 check "another plugin, two ranks" eval '[ "$rc" = 0 ] && good_json 2 && grep -q "^# two ranks have no others" "$tmp/out"'
 ranks 3 "${quick[@]}" --json "$tmp/j"

@@ -15,51 +15,16 @@
 #include <unistd.h>
 
 #include "launch.h"
-#include "oob.h"
 #include "oob_link.h"
+#include "play.h"
 
-enum { NRANKS = 4, VICTIM = 2, GOOD = 0, TOLD = 5, WRONG = 9 };
-
-/* The actions of a rank after it has met the others. Returns its exit status. */
-typedef int (*play)(struct oob *o);
+enum { VICTIM = 2, TOLD = 5 };
 
 /* Prints the failure that was reported to this rank on stderr. */
 static int told(struct oob *o)
 {
 	fprintf(stderr, "rank %d was told: %s\n", oob_rank(o), oob_error(o));
 	return TOLD;
-}
-
-static int run_rank(const struct place *p, play act)
-{
-	const struct oob_config config = {p->rank, p->nranks, p->root, NULL, p->port, p->listen_fd, 30};
-	struct oob *o;
-	int status;
-
-	if (oob_open(&config, &o))
-		return WRONG;
-	status = act(o);
-	oob_close(o);
-	return status;
-}
-
-/* Starts ranks that play, in a process of its own, because it gets children. Returns its exit status. */
-static int start(play act)
-{
-	struct place p;
-	int status, wstatus;
-	pid_t pid;
-
-	fflush(NULL);
-	pid = fork();
-	if (!pid) {
-		if (launch_ranks(NRANKS, &p, &status))
-			_exit(status);
-		_exit(run_rank(&p, act));
-	}
-	assert_int_equal(waitpid(pid, &wstatus, 0), pid);
-	assert_true(WIFEXITED(wstatus));
-	return WEXITSTATUS(wstatus);
 }
 
 static int exchange(struct oob *o)
@@ -87,7 +52,7 @@ static int exchange(struct oob *o)
 static void ranks_exchange(void **state)
 {
 	(void)state;
-	assert_int_equal(start(exchange), 0);
+	assert_int_equal(play_start(exchange), 0);
 }
 
 /* Polls like a rank that waits for data. */
@@ -131,7 +96,7 @@ static void a_killed_rank_is_named(play act, int rank)
 	int status;
 
 	unit_stderr_begin();
-	status = start(act);
+	status = play_start(act);
 	said = unit_stderr_end();
 	assert_int_equal(status, 128 + SIGKILL);
 	snprintf(part, sizeof(part), "was told: rank %d (", rank);
@@ -172,13 +137,13 @@ static void reasons_travel(void **state)
 
 	(void)state;
 	unit_stderr_begin();
-	assert_int_equal(start(gives_up), 3);
+	assert_int_equal(play_start(gives_up), 3);
 	said = unit_stderr_end();
 	assert_int_equal(unit_occurrences(said, "was told: rank 2 ("), NRANKS - 1);
 	assert_int_equal(unit_occurrences(said, "failed: no more paper\n"), NRANKS - 1);
 
 	unit_stderr_begin();
-	assert_int_equal(start(leaves_early), TOLD);
+	assert_int_equal(play_start(leaves_early), TOLD);
 	said = unit_stderr_end();
 	assert_int_equal(unit_occurrences(said, "left early\n"), NRANKS - 1);
 }
@@ -201,8 +166,8 @@ static int all_lose_others(struct oob *o)
 static void the_cause_counts(void **state)
 {
 	(void)state;
-	assert_int_equal(start(ends_last), 4);
-	assert_int_equal(start(all_lose_others), LAUNCH_STATUS_LOST);
+	assert_int_equal(play_start(ends_last), 4);
+	assert_int_equal(play_start(all_lose_others), LAUNCH_STATUS_LOST);
 }
 
 static int ignores_everything(struct oob *o)
@@ -222,7 +187,7 @@ static void stubborn_ranks_are_ended(void **state)
 
 	(void)state;
 	unit_stderr_begin();
-	status = start(ignores_everything);
+	status = play_start(ignores_everything);
 	said = unit_stderr_end();
 	assert_int_equal(status, 6);
 	assert_int_equal(unit_occurrences(said, "rank 2 (pid "), 1);
@@ -244,20 +209,12 @@ static int waits(struct oob *o)
 /* Ends the launcher by a signal while its ranks wait. Returns its wait status. */
 static int signal_launcher(int sig)
 {
-	struct place p;
-	int status, wstatus, ready;
+	int wstatus, ready;
 	pid_t pid;
 	char c;
 
 	assert_int_equal(pipe(lifeline), 0);
-	fflush(NULL);
-	pid = fork();
-	if (!pid) {
-		close(lifeline[0]);
-		if (launch_ranks(NRANKS, &p, &status))
-			_exit(status);
-		_exit(run_rank(&p, waits));
-	}
+	pid = play_begin(waits);
 	close(lifeline[1]);
 	for (ready = 0; ready < NRANKS && read(lifeline[0], &c, 1) == 1; ready++)
 		;

@@ -3,42 +3,10 @@
 #include "unit/unit.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "all_reduce/team.h"
-#include "launch.h"
-
-enum { NRANKS = 4, GOOD = 0, WRONG = 9 };
-
-/* The actions of a rank that has met the others. Returns its exit status. */
-typedef int (*play)(struct oob *o);
-
-/* Starts ranks that play, in a process of its own, because it gets children. Returns its exit status. */
-static int start(play act)
-{
-	struct place p;
-	struct oob *o;
-	int status, wstatus;
-	pid_t pid;
-
-	fflush(NULL);
-	pid = fork();
-	if (!pid) {
-		if (launch_ranks(NRANKS, &p, &status))
-			_exit(status);
-		if (oob_open(&(struct oob_config){p.rank, p.nranks, p.root, NULL, p.port, p.listen_fd, 30}, &o))
-			_exit(WRONG);
-		status = act(o);
-		oob_close(o);
-		_exit(status);
-	}
-	assert_int_equal(waitpid(pid, &wstatus, 0), pid);
-	assert_true(WIFEXITED(wstatus));
-	return WEXITSTATUS(wstatus);
-}
+#include "play.h"
 
 /* Every member says its rank as often as its team has ranks; so the lengths of unequal teams differ. */
 static bool gathers(const struct team *t)
@@ -112,15 +80,15 @@ static int disagree(struct oob *o)
 static void teams(void **state)
 {
 	(void)state;
-	assert_int_equal(start(split_in_half), GOOD);
-	assert_int_equal(start(split_unequally), GOOD);
-	assert_int_equal(start(all_together), GOOD);
+	assert_int_equal(play_start(split_in_half), GOOD);
+	assert_int_equal(play_start(split_unequally), GOOD);
+	assert_int_equal(play_start(all_together), GOOD);
 }
 
 static void ranks_that_do_not_agree(void **state)
 {
 	(void)state;
-	assert_int_equal(start(disagree), GOOD);
+	assert_int_equal(play_start(disagree), GOOD);
 }
 
 int main(void)

@@ -7,24 +7,10 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/check/tap.bash
 . "$here/../check/tap.bash"
-# shellcheck source=tests/check/netns.bash
-. "$here/../check/netns.bash"
-# shellcheck source=tests/hosts/pair.bash
-. "$here/pair.bash"
-perf=${TEST_BUILDDIR:?run by make check}/benchmarks/all_reduce_perf
-limit=180 # seconds: far beyond every limit below; only what hangs gets there
-port=29736
-unset FI_TCP_IFACE FI_NET_IFACE RANK WORLD_SIZE MASTER_ADDR MASTER_PORT
-export LC_ALL=C WEFT_PROVIDER=tcp WEFT_NICS=e0 WEFT_PEER_TIMEOUT=2s WEFT_CONNECT_TIMEOUT=3s
-
-reason=$(netns_missing)
-[ -n "$reason" ] || command -v nft >/dev/null || reason="needs nft of nftables"
-if [ -n "$reason" ]; then
-	skip "firewalls between two network namespaces" "$reason"
-	tap_done
-fi
-work=$(mktemp -d)
-trap 'pair_down; rm -rf "$work"' EXIT
+# shellcheck source=tests/hosts/job.bash
+. "$here/job.bash"
+export WEFT_NICS=e0 WEFT_CONNECT_TIMEOUT=3s
+own=(WEFT_LIFELINE_ADDR=10.92.0.1 WEFT_LIFELINE_ADDR=10.92.0.2)
 
 # Host a, where rank 0 listens, treats packets of b so; "" ends it.
 firewall() { # match and verdict of nft
@@ -33,24 +19,9 @@ firewall() { # match and verdict of nft
 		add rule inet f i $1"
 }
 
-ends=()
 job() {
-	local rank hosts=(a b) pids=()
-	for rank in 0 1; do
-		RANK=$rank WORLD_SIZE=2 MASTER_ADDR=10.90.0.1 MASTER_PORT=$port WEFT_LIFELINE_ADDR=10.92.0.$((rank + 1)) \
-			on "${hosts[rank]}" timeout --kill-after=5 $limit "$perf" -b 8 -e 8 -n 20 -c 1 --meet_timeout 4 \
-			>"$work/$rank" 2>&1 &
-		pids[rank]=$!
-	done
-	for rank in 0 1; do
-		wait "${pids[rank]}"
-		ends[rank]=$?
-	done
-}
-
-diagnosis() {
-	echo "exit ${ends[*]}"
-	grep -hE 'NET/weft|rank|Out of bounds' "$work/0" "$work/1" | tail -n 20
+	job_start -b 8 -e 8 -n 20 -c 1 --meet_timeout 4
+	job_finish
 }
 
 # Both ranks end with an error, and a line of rank 1, which dials, matches.
@@ -66,7 +37,7 @@ fails() { # description, rule, pattern...
 	for pattern; do
 		grep -qE "$pattern" "$work/1" || wrong+="rank 1 does not say '$pattern'; "
 	done
-	none "$what" "${wrong:+$wrong$(diagnosis)}"
+	none "$what" "${wrong:+$wrong$(job_diagnosis)}"
 }
 
 goes_on() { # description, rule
@@ -74,21 +45,21 @@ goes_on() { # description, rule
 	firewall "$2" || { skip "$what" "nft takes no such rule here"; return; }
 	WEFT_CONNECT_TIMEOUT=60s job
 	firewall ""
-	if [ "${ends[*]}" = "0 0" ] && grep -q '^# Out of bounds values : 0 OK$' "$work/0" &&
+	if job_verified &&
 		grep -qE 'no liveness connection to pid [0-9]+: .*10\.92\.0\.1:.*[Ll]ook for a firewall' "$work/1"; then
 		ok "$what"
 	else
-		bad "$what" "$(diagnosis)"
+		bad "$what" "$(job_diagnosis)"
 	fi
 }
 
-data='iifname e0 meta l4proto tcp' line='iifname e1 meta l4proto tcp' meet="iifname meet tcp dport $port"
+data='iifname e0 meta l4proto tcp' line='iifname e1 meta l4proto tcp' meet="iifname meet tcp dport $job_port"
 reject='reject with tcp reset'
 # Whichever limit ends first.
 nobody='connect: no answer from peer .*at 10\.91\.0\.1:[0-9]+ within [0-9]+ s'
 nobody+='|accept: no connect request has arrived within [0-9]+ s .*firewall'
 
-pair_up || { bad "two hosts" "cannot make them"; tap_done; }
+job_need "firewalls between two network namespaces" nft
 fails "data are dropped" "$data drop" "$nobody"
 fails "data are rejected" "$data $reject" "connect: .*(10\.91\.0\.1|refused)"
 fails "data and lifelines are dropped" "iifname { e0, e1 } meta l4proto tcp drop" "$nobody" \

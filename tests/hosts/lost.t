@@ -7,45 +7,10 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/check/tap.bash
 . "$here/../check/tap.bash"
-# shellcheck source=tests/check/netns.bash
-. "$here/../check/netns.bash"
-# shellcheck source=tests/hosts/pair.bash
-. "$here/pair.bash"
-perf=${TEST_BUILDDIR:?run by make check}/benchmarks/all_reduce_perf
-limit=400 # seconds: far beyond two times WEFT_PEER_TIMEOUT, and beyond the longest job on a busy machine
-unset FI_TCP_IFACE FI_NET_IFACE WEFT_NICS RANK WORLD_SIZE MASTER_ADDR MASTER_PORT
-export LC_ALL=C WEFT_PROVIDER=tcp WEFT_PEER_TIMEOUT=2s
+# shellcheck source=tests/hosts/job.bash
+. "$here/job.bash"
 
-reason=$(netns_missing)
-if [ -n "$reason" ]; then
-	skip "losses between two network namespaces" "$reason"
-	tap_done
-fi
-work=$(mktemp -d)
-trap 'pair_down; rm -rf "$work"' EXIT
-
-# Starts rank 0 on a and rank 1 on b; their outputs go to $work/0 and $work/1, their process ids to pids. A run that
-# ends before the disturbance proves nothing.
-pids=()
-start() { # options of all_reduce_perf...
-	local rank hosts=(a b)
-	for rank in 0 1; do
-		RANK=$rank WORLD_SIZE=2 MASTER_ADDR=10.90.0.1 MASTER_PORT=29735 \
-			on "${hosts[rank]}" timeout --kill-after=5 $limit "$perf" "$@" >"$work/$rank" 2>&1 &
-		pids[rank]=$!
-	done
-}
-
-# Waits for both ranks; their exit statuses go to ends.
-ends=()
-finish() {
-	local rank
-	for rank in 0 1; do
-		wait "${pids[rank]}"
-		ends[rank]=$?
-	done
-}
-
+# A run that ends before the disturbance proves nothing.
 running() {
 	kill -0 "${pids[0]}" 2>/dev/null && kill -0 "${pids[1]}" 2>/dev/null
 }
@@ -78,10 +43,6 @@ until_carried() { # bytes
 	return 1
 }
 
-verified() {
-	[ "${ends[*]}" = "0 0" ] && grep -q '^# Out of bounds values : 0 OK$' "$work/0"
-}
-
 # Passes if both ranks ended with errors, and a line of one of them names a cause.
 failed_with_a_cause() {
 	local rank
@@ -91,17 +52,12 @@ failed_with_a_cause() {
 	grep -qE "NET/weft.* (send|receive) comm to peer .*($1)" "$work/0" "$work/1"
 }
 
-diagnosis() {
-	echo "exit ${ends[*]}"
-	grep -hE 'NET/weft|rank|Out of bounds' "$work/0" "$work/1" | tail -n 20
-}
-
 either() { # description, pattern of causes
-	if verified || failed_with_a_cause "$2"; then
+	if job_verified || failed_with_a_cause "$2"; then
 		ok "$1"
 		diag "exit ${ends[*]}$(grep -hoE -m 1 ' comm to peer .*' "$work/0" "$work/1" | sed 's/^/:/' | head -n 2)"
 	else
-		bad "$1" "$(diagnosis)"
+		bad "$1" "$(job_diagnosis)"
 	fi
 }
 
@@ -112,21 +68,21 @@ lost+='|reports that its half has failed|the peer process has died or its host i
 
 reset_connection() { # protocol
 	local what="$1: the data connection is reset in mid-job" from to
-	WEFT_NICS=e0 WEFT_PROTOCOL=$1 start -b 8 -e 8 -n 20000 -w 0 -c 1
+	WEFT_NICS=e0 WEFT_PROTOCOL=$1 job_start -b 8 -e 8 -n 20000 -w 0 -c 1
 	if ! until_carried 100000; then
-		finish
-		bad "$what" "the job ended before it was disturbed" "$(diagnosis)"
+		job_finish
+		bad "$what" "the job ended before it was disturbed" "$(job_diagnosis)"
 		return
 	fi
 	read -r _ from to < <(connections | tail -n 1)
 	on a ss -K "( sport = :$from and dport = :$to )" >/dev/null 2>"$work/ss"
 	if connections | grep -q " $from $to\$"; then
 		kill "${pids[@]}"
-		finish
+		job_finish
 		skip "$what" "ss -K ends no connection here"
 		return
 	fi
-	finish
+	job_finish
 	either "$what" "$lost"
 }
 
@@ -140,8 +96,8 @@ black_hole() { # protocol
 			return
 		fi
 	done
-	WEFT_NICS=e0 WEFT_PROTOCOL=$1 start -b 8 -e 1M -f 64 -n 20 -w 0 -c 1
-	finish
+	WEFT_NICS=e0 WEFT_PROTOCOL=$1 job_start -b 8 -e 1M -f 64 -n 20 -w 0 -c 1
+	job_finish
 	for host in a b; do
 		on $host tc qdisc del dev e0 root
 	done
@@ -151,14 +107,14 @@ black_hole() { # protocol
 # The lifelines are on e0.
 cable_is_cut() { # interface
 	local what="two NICs as rails: the cable of $1 is cut for good"
-	WEFT_NICS=e0,e1 WEFT_TEST_RAILS=2 start -b 4M -e 4M -n 3000 -w 0 -c 1
+	WEFT_NICS=e0,e1 WEFT_TEST_RAILS=2 job_start -b 4M -e 4M -n 3000 -w 0 -c 1
 	if ! until_carried 20000000; then
-		finish
-		bad "$what" "the job ended before it was disturbed" "$(diagnosis)"
+		job_finish
+		bad "$what" "the job ended before it was disturbed" "$(job_diagnosis)"
 		return
 	fi
 	on a ip link set "$1" down
-	finish
+	job_finish
 	on a ip link set "$1" up
 	either "$what" "$lost"
 	# A sender knows which of its rails still holds bytes, a receiver which one has not brought its stripe.
@@ -168,21 +124,22 @@ cable_is_cut() { # interface
 
 late_rank() {
 	local what="a rank that stops for 10 s is waited for" pid
-	WEFT_PEER_TIMEOUT=4s WEFT_NICS=e0 start -b 1M -e 1M -n 2000 -w 0 -c 1
+	WEFT_PEER_TIMEOUT=4s WEFT_NICS=e0 job_start -b 1M -e 1M -n 2000 -w 0 -c 1
 	if ! until_carried 5000000; then
-		finish
-		bad "$what" "the job ended before it was disturbed" "$(diagnosis)"
+		job_finish
+		bad "$what" "the job ended before it was disturbed" "$(job_diagnosis)"
 		return
 	fi
-	pid=$(pgrep -P "${pids[1]}" | head -n 1)
+	pid=$(job_process 1)
 	kill -STOP "$pid"
 	sleep 10
+	[ "$(ps -o stat= -p "$pid" | cut -c 1)" = T ] || bad "the rank has stopped" "$(ps -o pid,stat,args -p "$pid")"
 	kill -CONT "$pid"
-	finish
-	if verified; then ok "$what"; else bad "$what" "$(diagnosis)"; fi
+	job_finish
+	if job_verified; then ok "$what"; else bad "$what" "$(job_diagnosis)"; fi
 }
 
-pair_up || { bad "two hosts" "cannot make them"; tap_done; }
+job_need "losses between two network namespaces"
 if command -v ss >/dev/null; then
 	reset_connection tagged
 	reset_connection rma
