@@ -32,9 +32,24 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* protects the context
 static void *contexts[CONTEXTS_MAX];
 static int context_count;
 
+static void take_table(void);
+
+/* Some plugins know most of their entries only after init, as NCCL allows. */
+static weft_nccl_result complete(weft_nccl_result r)
+{
+	if (!table.devices)
+		take_table();
+	return r;
+}
+
+static weft_nccl_result init_v9(weft_nccl_logger logger)
+{
+	return complete(inner.v9->init(logger));
+}
+
 static weft_nccl_result init_v10(weft_nccl_logger logger)
 {
-	return inner.v10->init(logger, NULL);
+	return complete(inner.v10->init(logger, NULL));
 }
 
 /* Versions 11 and 12 have the same arguments in all entries that this file calls through inner.v11. */
@@ -42,7 +57,7 @@ static weft_nccl_result init_v11(weft_nccl_logger logger)
 {
 	struct weft_nccl_comm_config config = {.traffic_class = WEFT_NCCL_TRAFFIC_CLASS_UNDEF};
 	void *ctx = NULL;
-	weft_nccl_result r = inner.v11->init(&ctx, COMM_ID, &config, logger, NULL);
+	weft_nccl_result r = complete(inner.v11->init(&ctx, COMM_ID, &config, logger, NULL));
 
 	pthread_mutex_lock(&lock);
 	if (!r && context_count < CONTEXTS_MAX)
@@ -171,9 +186,11 @@ static weft_nccl_result irecv_v9(void *recv_comm, int n, void **data, int *sizes
 /* Missing functions stay NULL, for tests to detect. */
 #define REPLACE(entry, by) (table.entry = table.entry ? (by) : NULL)
 
-/* Replaces the entries whose arguments differ from version 8. */
-static void replace_entries(void)
+/* Copies the plugin's table and replaces the entries whose arguments differ from version 8. */
+static void take_table(void)
 {
+	memcpy(&table, inner.any, sizeof(table));
+	REPLACE(init, init_v9);
 	REPLACE(isend, isend_v9);
 	REPLACE(irecv, irecv_v9);
 	REPLACE(get_properties, get_properties_v9);
@@ -214,8 +231,7 @@ const struct weft_nccl_net_v8 *plugin_abi_table(void *dl, int abi)
 		return native;
 	inner.any = native;
 	version = abi;
-	memcpy(&table, native, sizeof(table));
-	replace_entries();
+	take_table();
 	return &table;
 }
 

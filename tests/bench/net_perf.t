@@ -14,6 +14,7 @@ capped=$(compgen -G 'tests/bench/.libs/*capped.so' | head -1)
 unset RANK WORLD_SIZE LOCAL_WORLD_SIZE MASTER_ADDR MASTER_PORT
 socket=$(compgen -G 'tests/bench/.libs/*socket_plugin.so' | head -1)
 faulty=$(compgen -G 'tests/bench/.libs/*faulty_plugin.so' | head -1)
+late=$(compgen -G 'tests/bench/.libs/*late_plugin.so' | head -1)
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 # libfabric leaks some of its own infos.
@@ -296,6 +297,8 @@ check "workload: as JSON" eval '[ "$(grep -c messages_per_s "$tmp/mix.json")" = 
 run --workload 2 --iters 100 --reps 1 --plugin "$faulty" --env-a "FAULTY_INNER=$weft FAULTY_HOW=stale"
 check "workload: wrong data are counted" eval '[ "$rc" = 1 ] && ! grep -q "^# wrong: 0" "$tmp/out"'
 
+run --plugin "$late" --env-a "LATE_INNER=$weft" "${quick[@]}" --pattern latency
+check "a plugin whose table has entries only after init" eval '[ "$rc $(rows)" = "0 3" ] && grep -q "^# wrong: 0" "$tmp/out"'
 run --plugin "$tmp/none.so"
 check "a plugin that is not there" eval '[ "$rc" = 1 ] && grep -q none.so "$tmp/err"'
 run --provider nonsense --raw

@@ -20,11 +20,6 @@ export LC_ALL=C WEFT_PROVIDER=tcp
 work=$(mktemp -d)
 trap 'pair_down; rm -rf "$work"' EXIT
 
-# The last run's bytes per microsecond, each way.
-rate() {
-	awk '!/^#/ && $1 > 0 && $6 > 0 { print $1 / $6 }' "$work/0"
-}
-
 at_least() { # value, share, whole
 	awk -v a="$1" -v b="$2" -v c="$3" 'BEGIN { exit !(a > 0 && c > 0 && a >= b * c) }'
 }
@@ -33,8 +28,7 @@ at_least() { # value, share, whole
 
 capped_rate() { # streams, size
 	WEFT_STREAMS=$1 CAPPED_RATE=5000000 LD_PRELOAD=$PWD/$capped timeout 300 "$perf" --ranks 2 --channels 8 --chunk 512K \
-		-b "$2" -e "$2" -n 2 -w 1 -c 0 >"$work/0" 2>"$work/err"
-	rate
+		-b "$2" -e "$2" -n 2 -w 1 -c 0 2>"$work/err" | awk '!/^#/ && $1 > 0 && $6 > 0 { print $1 / $6 }'
 }
 
 eight_caps() {
@@ -70,42 +64,23 @@ says() { # description, text, NAME=VALUE...
 	fi
 }
 
-shape() { # interface, rate: without losses, as a NIC
-	local host
-	for host in a b; do
-		on $host tc qdisc replace dev "$1" root tbf rate "$2" burst 64k limit 4000000 2>>"$work/tc" || return
-	done
-}
-
-pids=()
-hosts_rate() { # NICs, size
-	local rank hosts=(a b)
-	for rank in 0 1; do
-		RANK=$rank WORLD_SIZE=2 MASTER_ADDR=10.90.0.1 MASTER_PORT=29735 WEFT_NICS=$1 WEFT_RAILS=2 \
-			on "${hosts[rank]}" timeout 300 "$perf" --chunk 512K -b "$2" -e "$2" -n 2 -w 1 -c 0 >"$work/$rank" 2>&1 &
-		pids[rank]=$!
-	done
-	wait "${pids[@]}"
-	rate
-}
-
 two_nics() { # description, rate and size of e0, of e1, size of both
 	local what=$1 e0 e1 both sum try
-	if ! shape e0 "$2" || ! shape e1 "$4"; then
+	if ! { pair_shape e0 "$2" && pair_shape e1 "$4"; } 2>>"$work/tc"; then
 		skip "$what" "tc: $(head -n 1 "$work/tc")"
 		return
 	fi
 	for ((try = 0; try < attempts; try++)); do
-		e0=$(hosts_rate e0 "$3")
-		e1=$(hosts_rate e1 "$5")
-		both=$(hosts_rate e0,e1 "$6")
+		e0=$(pair_rate e0 "$3" "$work/pair")
+		e1=$(pair_rate e1 "$5" "$work/pair")
+		both=$(pair_rate e0,e1 "$6" "$work/pair")
 		sum=$(awk -v a="$e0" -v b="$e1" 'BEGIN { print a + b }')
 		at_least "$both" 0.9 "$sum" && break
 	done
 	if at_least "$both" 0.9 "$sum"; then
 		ok "$what"
 	else
-		bad "$what" "e0: $e0 bytes/us, e1: $e1, both as one device: $both" "$(grep -h NET/weft "$work/0" "$work/1" | tail -n 5)"
+		bad "$what" "e0: $e0 bytes/us, e1: $e1, both as one device: $both" "$(grep -h NET/weft "$work"/pair.? | tail -n 5)"
 	fi
 }
 

@@ -44,6 +44,27 @@ pair_carries() {
 	return 1
 }
 
+# The rate of an interface on both hosts, as a NIC has one, without losses.
+pair_shape() { # interface, rate, bytes at once
+	local host
+	for host in a b; do
+		on $host tc qdisc replace dev "$1" root tbf rate "$2" burst "${3:-64k}" limit 4000000 || return
+	done
+}
+
+# The bytes per microsecond, each way, of two ranks that send to each other.
+pair_rate() { # NICs, size, file for what each rank prints: .0 or .1 is added
+	local rank hosts=(a b) pids=()
+	for rank in 0 1; do
+		RANK=$rank WORLD_SIZE=2 MASTER_ADDR=10.90.0.1 MASTER_PORT=29735 WEFT_PROVIDER=tcp WEFT_NICS=$1 WEFT_RAILS=2 \
+			on "${hosts[rank]}" env -u FI_TCP_IFACE -u FI_NET_IFACE timeout 300 benchmarks/sendrecv_perf --chunk 512K \
+			-b "$2" -e "$2" -n 2 -w 1 -c 0 >"$3.$rank" 2>&1 &
+		pids+=($!)
+	done
+	wait "${pids[@]}"
+	awk '!/^#/ && $1 > 0 && $6 > 0 { print $1 / $6 }' "$3.0"
+}
+
 pair_down() {
 	local host pid
 	for host in a b; do
