@@ -116,6 +116,7 @@ struct xfer_comm {
 	uint32_t tag;	      /* with has_tag: tag of all eager messages and plain receives */
 	bool has_tag;	      /* receives have been posted, without a group; sending: a clear-to-send has arrived */
 	bool connect_sent;    /* the connect request or response has been sent */
+	uint16_t home;	      /* for rail_best */
 	int outstanding;      /* requests that test has not returned yet, and those in `taken`; at most WIRE_WINDOW */
 	uint32_t completions; /* requests completed since the comm was opened */
 	_Atomic(struct xfer_req *) taken; /* those of `reqs` that test has returned without the lock (req_take) */

@@ -366,14 +366,13 @@ int ctrl_send(struct xfer_ep *ep, struct xfer_peer *peer, const struct wire_ctrl
 	return 0;
 }
 
-int ctrl_send_data(struct xfer_ep *ep, struct xfer_peer *peer, const struct wire_ctrl *msg, const void *data,
+int ctrl_send_data(struct xfer_peer *peer, const struct path *path, const struct wire_ctrl *msg, const void *data,
 		   uint32_t comm_id, ctrl_sent sent, void *arg)
 {
 	size_t len = wire_tagged_bytes(msg);
-	const struct path *path = rail_best(peer, comm_id, len);
-	struct ctrl_tx *tx;
+	struct xfer_ep *ep = peer->ep;
+	struct ctrl_tx *tx = tx_new(ep, &ep->tx_large, peer, comm_id, sent);
 
-	tx = tx_new(ep, &ep->tx_large, peer, comm_id, sent);
 	if (!tx)
 		return -ENOMEM;
 	tx->arg = arg;

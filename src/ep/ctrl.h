@@ -29,8 +29,8 @@ void ctrl_close(struct xfer_ep *ep);
 int ctrl_send(struct xfer_ep *ep, struct xfer_peer *peer, const struct wire_ctrl *msg, uint32_t comm_id,
 	      ctrl_sent sent);
 
-/* The same for an eager message with a copy of its data, over any path; `sent` gets `arg`. */
-int ctrl_send_data(struct xfer_ep *ep, struct xfer_peer *peer, const struct wire_ctrl *msg, const void *data,
+/* The same for an eager message with a copy of its data, over this path to the peer; `sent` gets `arg`. */
+int ctrl_send_data(struct xfer_peer *peer, const struct path *path, const struct wire_ctrl *msg, const void *data,
 		   uint32_t comm_id, ctrl_sent sent, void *arg);
 
 /*
@@ -42,11 +42,11 @@ static inline bool ctrl_can_inject(const struct xfer_ep *ep, size_t bytes)
 {
 	return bytes <= ep->inject_bytes && list_empty(&ep->tx_waiting);
 }
-static inline int ctrl_inject(struct xfer_peer *peer, uint32_t comm_id, const struct wire_ctrl *msg, size_t bytes)
+static inline int ctrl_inject(struct xfer_peer *peer, uint32_t home, const struct wire_ctrl *msg, size_t bytes)
 {
 	const struct path *path = peer->path_count == 1 || peer->ep->control_alone
 					  ? peer->paths
-					  : rail_best(peer, comm_id, bytes - sizeof(*msg));
+					  : rail_best(peer, home, bytes - sizeof(*msg));
 
 	return fab_inject(path->rail->fab, msg, bytes, path->fab_addr);
 }

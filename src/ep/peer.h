@@ -24,6 +24,7 @@ struct xfer_peer {
 	int path_count; /* 1 until the peer has named its rails; then the larger of both sides' numbers of rails */
 	int rails;	/* number of the peer's rails */
 	int nics;	/* number of the peer's NICs */
+	uint16_t next_home[2]; /* path of the next send comm, and of the next receive comm (rail_best) */
 	struct wire_who who;
 	uint32_t moves;	 /* requests with this peer that have completed */
 	bool dead;	 /* the peer's process is dead, so nothing more is posted to it */

@@ -161,22 +161,21 @@ static void charge(struct rail *r, size_t bytes)
 	r->given_us += (double)(bytes + REQUEST_BYTES) / r->speed;
 }
 
-/* Consecutive ids often belong to a send comm and a receive comm in turn; those of each kind use all paths. */
-static struct path *home_path(struct xfer_peer *peer, uint32_t comm_id)
+static struct path *home_path(struct xfer_peer *peer, uint32_t home)
 {
 	uint32_t first = (uint32_t)first_large(peer);
 
-	return &peer->paths[first + (comm_id + (comm_id >> 1)) % ((uint32_t)peer->path_count - first)];
+	return &peer->paths[first + home % ((uint32_t)peer->path_count - first)];
 }
 
-struct path *rail_best(struct xfer_peer *peer, uint32_t comm_id, size_t len)
+struct path *rail_best(struct xfer_peer *peer, uint32_t home, size_t len)
 {
 	struct path *best, *p, *first = peer->paths + first_large(peer), *end = peer->paths + peer->path_count;
 	double backlogged, given_us;
 
 	if (peer->path_count == 1 || (first != peer->paths && len <= WIRE_EAGER_MAX))
 		return peer->paths;
-	best = home_path(peer, comm_id);
+	best = home_path(peer, home);
 	if (peer->ep->nic_count == 1 && best->rail->outstanding <= HOME_BYTES) {
 		charge(best->rail, len);
 		return best;
@@ -291,7 +290,7 @@ static int split(const struct division *d, struct stripe *out)
 	return n;
 }
 
-int rail_stripes(struct xfer_peer *peer, uint32_t comm_id, size_t len, struct stripe out[WIRE_STRIPES_MAX])
+int rail_stripes(struct xfer_peer *peer, uint32_t home, size_t len, struct stripe out[WIRE_STRIPES_MAX])
 {
 	struct division d = {.peer = peer,
 			     .len = len,
@@ -309,6 +308,6 @@ int rail_stripes(struct xfer_peer *peer, uint32_t comm_id, size_t len, struct st
 			return split(&d, out);
 		d.in &= ~(1u << least);
 	}
-	out[0] = (struct stripe){.path = rail_best(peer, comm_id, len), .len = len};
+	out[0] = (struct stripe){.path = rail_best(peer, home, len), .len = len};
 	return 1;
 }

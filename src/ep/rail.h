@@ -62,9 +62,12 @@ void rail_init(struct rail *r, const struct fab_nic *nic, int else_mbps);
 void rail_posted(struct rail *r, size_t bytes);
 void rail_completed(struct rail *r, size_t bytes);
 
-/* Chooses the path of an unstriped message of the comm and charges the message to it. */
-struct path *rail_best(struct xfer_peer *peer, uint32_t comm_id, size_t len);
+/*
+ * Chooses the path of an unstriped message and charges the message to it. Of the streams of one NIC, a comm prefers its own:
+ * `home` is its number among the comms to this peer in its direction.
+ */
+struct path *rail_best(struct xfer_peer *peer, uint32_t home, size_t len);
 /* Divides a message among the paths and returns the number of stripes. */
-int rail_stripes(struct xfer_peer *peer, uint32_t comm_id, size_t len, struct stripe out[WIRE_STRIPES_MAX]);
+int rail_stripes(struct xfer_peer *peer, uint32_t home, size_t len, struct stripe out[WIRE_STRIPES_MAX]);
 
 #endif

@@ -65,7 +65,7 @@ bool eager_inject(struct xfer_comm *comm, const void *buf, size_t len, uint32_t 
 	m.msg.len = wire_tagged_len(tag, (uint32_t)len);
 	if (len)
 		memcpy(m.data, buf, len);
-	if (ctrl_inject(comm->peer, comm->id, &m.msg, sizeof(m.msg) + len))
+	if (ctrl_inject(comm->peer, comm->home, &m.msg, sizeof(m.msg) + len))
 		return false;
 	comm->tx.eager_sent = true;
 	return true;
@@ -85,7 +85,8 @@ int eager_send(struct xfer_req *req, const void *buf)
 	msg.seq = req->seq;
 	msg.len = wire_tagged_len(req->tag, (uint32_t)req->posted);
 	req->copied = true;
-	ret = ctrl_send_data(comm->ep, comm->peer, &msg, buf, comm->id, eager_sent, req);
+	ret = ctrl_send_data(comm->peer, rail_best(comm->peer, comm->home, req->posted), &msg, buf, comm->id,
+			     eager_sent, req);
 	if (ret)
 		return ret;
 	comm->tx.eager_in_flight++; /* eager_sent, which may have run already, subtracts */

@@ -136,7 +136,7 @@ static void fill_entry(const struct xfer_req *req)
  */
 static const struct path *cts_path(const struct xfer_comm *comm, size_t bytes)
 {
-	return comm->ep->dev->nic->writes_native ? rail_best(comm->peer, comm->id, bytes) : &comm->peer->paths[0];
+	return comm->ep->dev->nic->writes_native ? rail_best(comm->peer, comm->home, bytes) : &comm->peer->paths[0];
 }
 
 static struct cts_write *cts_write_new(struct xfer_comm *comm, uint32_t first, uint32_t n)

@@ -152,9 +152,10 @@ __attribute__((noinline)) static int stripes_send(struct xfer_req *req, const vo
 	int i, ret = 0, n = 1;
 
 	if (req->sub_index == REQ_WHOLE)
-		n = rail_stripes(comm->peer, comm->id, req->posted, stripes);
+		n = rail_stripes(comm->peer, comm->home, req->posted, stripes);
 	else
-		stripes[0] = (struct stripe){.path = rail_best(comm->peer, comm->id, req->posted), .len = req->posted};
+		stripes[0] =
+			(struct stripe){.path = rail_best(comm->peer, comm->home, req->posted), .len = req->posted};
 	for (i = 0; i < n && !ret; i++) {
 		stripe_ops[i] = stripe_new(req, buf, cts, &stripes[i]);
 		if (!stripe_ops[i])

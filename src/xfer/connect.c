@@ -65,6 +65,8 @@ int xfer_comm_open(struct xfer_ep *ep, enum xfer_kind kind, const struct wire_wh
 	list_init(&comm->rx.flushes);
 	list_init(&comm->profiles);
 	ret = peer_get(ep, who, &comm->peer);
+	if (!ret)
+		comm->home = comm->peer->next_home[kind]++;
 	if (!ret && line && lifeline_check(line) == LIFELINE_ALIVE) {
 		comm->peer->dead = false; /* only the earlier lifeline was cut */
 		comm->peer->gone_us = 0;

@@ -422,6 +422,8 @@ static void many_channels_on_one_port(void **state)
 		assert_ptr_equal(links[i].send->ep, links[0].send->ep);
 		assert_ptr_equal(links[i].send->peer, links[0].send->peer);
 		assert_int_not_equal(links[i].send->id, links[0].send->id);
+		assert_int_equal(links[i].send->home, links[0].send->home + i); /* so that they spread over streams */
+		assert_int_equal(links[i].recv->home, links[0].recv->home + i);
 	}
 	for (round = 0; round < 3; round++)
 		for (i = 0; i < MANY; i++)
