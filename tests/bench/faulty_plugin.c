@@ -14,6 +14,7 @@
 #include "weft/nccl_net_v8.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,8 +99,33 @@ static int says_call_again(void)
 	return is("null") && rand() % 2;
 }
 
-/* All receives in flight; all other requests belong to the inner plugin. */
+/* All receives in flight; all other requests belong to the inner plugin. Threads share the table. */
 static struct receive *live[4096];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Replaces the first entry `old` by `new`. */
+static void replace(const struct receive *old, struct receive *new)
+{
+	size_t i;
+
+	pthread_mutex_lock(&lock);
+	for (i = 0; live[i] != old; i++)
+		;
+	live[i] = new;
+	pthread_mutex_unlock(&lock);
+}
+
+static int is_live(const void *request)
+{
+	size_t i;
+
+	pthread_mutex_lock(&lock);
+	for (i = 0; i < sizeof(live) / sizeof(live[0]); i++)
+		if (live[i] && live[i] == request)
+			break;
+	pthread_mutex_unlock(&lock);
+	return i < sizeof(live) / sizeof(live[0]);
+}
 
 static weft_nccl_result isend(void *comm, void *data, int size, int tag, void *mhandle, void **request)
 {
@@ -116,7 +142,6 @@ static weft_nccl_result irecv(void *comm, int n, void **data, int *sizes, int *t
 {
 	struct receive *r;
 	weft_nccl_result result;
-	size_t i;
 
 	*request = NULL;
 	if (says_call_again())
@@ -131,9 +156,7 @@ static weft_nccl_result irecv(void *comm, int n, void **data, int *sizes, int *t
 	r->room = sizes[0];
 	r->before = malloc((size_t)r->room + 1);
 	memcpy(r->before, r->data, (size_t)r->room);
-	for (i = 0; live[i]; i++)
-		;
-	live[i] = r;
+	replace(NULL, r);
 	*request = r;
 	return WEFT_NCCL_SUCCESS;
 }
@@ -163,18 +186,13 @@ static weft_nccl_result spoil(struct receive *r, int *done, int *bytes)
 
 static weft_nccl_result test(void *request, int *done, int *sizes)
 {
-	static unsigned int received;
+	static _Atomic unsigned int received;
 	weft_nccl_result result;
-	struct receive *r;
-	size_t i;
+	struct receive *r = request;
 	int bytes = 0;
 
-	for (i = 0; i < sizeof(live) / sizeof(live[0]); i++)
-		if (live[i] && live[i] == request)
-			break;
-	if (i == sizeof(live) / sizeof(live[0]))
+	if (!is_live(r))
 		return inner->test(request, done, sizes);
-	r = live[i];
 	*done = 0;
 	if (!r->inner)
 		return WEFT_NCCL_SUCCESS; /* stalled */
@@ -189,7 +207,7 @@ static weft_nccl_result test(void *request, int *done, int *sizes)
 	}
 	if (sizes)
 		*sizes = bytes;
-	live[i] = NULL;
+	replace(r, NULL);
 	free(r->before);
 	free(r);
 	return result;
