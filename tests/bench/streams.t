@@ -101,6 +101,7 @@ says "auto: four on a NIC of 10 Gbit/s" " 4 connections to each peer" WEFT_NICS=
 says "WEFT_STREAMS is obeyed" " 7 connections to each peer" WEFT_NICS=e0 WEFT_STREAMS=7
 says "WEFT_RAILS makes one device of two NICs" " 2 rails: e0 e1" WEFT_NICS=e0,e1 WEFT_RAILS=2
 says "and their number bounds it" " 1  meet " WEFT_RAILS=2 WEFT_NICS='e0,e1,meet'
-two_nics "two NICs, 1:1" 40mbit 4M 40mbit 4M 8M
+# Long messages: at the end of each, one of the NICs has nothing to do.
+two_nics "two NICs, 1:1" 40mbit 8M 40mbit 8M 32M
 two_nics "two NICs, 10:1" 80mbit 8M 8mbit 1M 16M
 tap_done
