@@ -24,7 +24,7 @@ rows_fit() { # number of rows
 	awk -v want="$1" '
 		function off(a, b, rounded) { return a - b > 0.0051 + rounded || b - a > 0.0051 + rounded }
 		function wrong(ratio, busbw) { return off(ratio, busbw / $14, ratio * 0.0051 * (1 / busbw + 1 / $14)) }
-		/^ *[0-9]/ { n++; bad += NF != 16 || $9 + $13 || !($15 > 0) || !($16 > 0)
+		/^ *[0-9]/ { n++; bad += NF != 16 || $9 + $13 || $15 !~ /^[0-9.]+$/ || $16 !~ /^[0-9.]+$/
 			if ($8 > 0.1 && $12 > 0.1) bad += wrong($15, $8) || wrong($16, $12)
 			r = ($15 + $16) / 2; if (n == 1 || r < low) low = r; below += r < 0.9 - 0.01; above += r > 0.9 + 0.01 }
 		/^# Roof: [0-9.]+ of raw libfabric, the lowest of/ { said++; bad += off($3, low) || $10 != n
