@@ -34,20 +34,16 @@ int ctrl_send_data(struct xfer_peer *peer, const struct path *path, const struct
 		   uint32_t comm_id, ctrl_sent sent, void *arg);
 
 /*
- * Sends an eager message of `bytes` with its data at once, from a copy that the provider makes. 0, or a negative errno:
- * nothing was sent. Only if ctrl_can_inject: no message waits, and the size is right.
+ * Sends an eager message of `bytes` with its data at once over this path, from a copy that the provider makes. 0, or a
+ * negative errno: nothing was sent. Only if ctrl_can_inject: no message waits, and the size is right.
  */
 #define CTRL_INJECT_MAX 512 /* bytes of data at most, which the caller keeps on its stack */
 static inline bool ctrl_can_inject(const struct xfer_ep *ep, size_t bytes)
 {
 	return bytes <= ep->inject_bytes && list_empty(&ep->tx_waiting);
 }
-static inline int ctrl_inject(struct xfer_peer *peer, uint32_t home, const struct wire_ctrl *msg, size_t bytes)
+static inline int ctrl_inject(const struct path *path, const struct wire_ctrl *msg, size_t bytes)
 {
-	const struct path *path = peer->path_count == 1 || peer->ep->control_alone
-					  ? peer->paths
-					  : rail_best(peer, home, bytes - sizeof(*msg));
-
 	return fab_inject(path->rail->fab, msg, bytes, path->fab_addr);
 }
 

@@ -51,6 +51,14 @@ static void eager_sent(struct xfer_ep *ep, const struct ctrl_end *end)
 	req_finish(req, end->err, req->posted);
 }
 
+/* What rail_best would say, without a call where there is nothing to choose. */
+static inline const struct path *eager_path(const struct xfer_comm *comm, size_t len)
+{
+	struct xfer_peer *peer = comm->peer;
+
+	return peer->path_count == 1 || peer->ep->control_alone ? peer->paths : rail_best(peer, comm->home, len);
+}
+
 bool eager_inject(struct xfer_comm *comm, const void *buf, size_t len, uint32_t tag)
 {
 	struct {
@@ -65,7 +73,7 @@ bool eager_inject(struct xfer_comm *comm, const void *buf, size_t len, uint32_t 
 	m.msg.len = wire_tagged_len(tag, (uint32_t)len);
 	if (len)
 		memcpy(m.data, buf, len);
-	if (ctrl_inject(comm->peer, comm->home, &m.msg, sizeof(m.msg) + len))
+	if (ctrl_inject(eager_path(comm, len), &m.msg, sizeof(m.msg) + len))
 		return false;
 	comm->tx.eager_sent = true;
 	return true;
@@ -85,8 +93,7 @@ int eager_send(struct xfer_req *req, const void *buf)
 	msg.seq = req->seq;
 	msg.len = wire_tagged_len(req->tag, (uint32_t)req->posted);
 	req->copied = true;
-	ret = ctrl_send_data(comm->peer, rail_best(comm->peer, comm->home, req->posted), &msg, buf, comm->id,
-			     eager_sent, req);
+	ret = ctrl_send_data(comm->peer, eager_path(comm, req->posted), &msg, buf, comm->id, eager_sent, req);
 	if (ret)
 		return ret;
 	comm->tx.eager_in_flight++; /* eager_sent, which may have run already, subtracts */
