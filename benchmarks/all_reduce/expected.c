@@ -1,43 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "expected.h"
 #include "net_perf/trial.h"
-#include "own_path.h"
+#include "nic_path.h"
 #include "size_text.h"
-
-#include "topo/platform.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-/* One rank's NICs. */
-struct rank_nics {
-	struct own_nic nics[OWN_NICS_MAX];
-	int nnics;
-	char source[96];
-};
-
-/* The table counts where Weft goes by it: on efa, or if WEFT_PLATFORM names a machine. */
-static void find_speeds(struct rank_nics *s)
-{
-	const char *wish = getenv("WEFT_PLATFORM");
-	struct platform_choice c;
-	struct own_path path;
-
-	own_path_read(&path);
-	platform_choose(wish && *wish ? wish : "auto", "", &c);
-	memset(s, 0, sizeof(*s));
-	memcpy(s->nics, path.nics, sizeof(s->nics));
-	s->nnics = path.nnics;
-	snprintf(s->source, sizeof(s->source), "as the NICs report");
-	if (!c.platform->nic_gbits || (!c.forced && strncmp(path.provider, "efa", 3)))
-		return;
-	for (int i = 0; i < s->nnics; i++)
-		s->nics[i].mbps = c.platform->nic_gbits * 1000;
-	snprintf(s->source, sizeof(s->source), "from the table of platforms, for %.40s", c.name);
-}
-
-static bool has(const struct rank_nics *s, const char *name)
+static bool has(const struct nic_path *s, const char *name)
 {
 	for (int i = 0; i < s->nnics; i++)
 		if (!strcmp(s->nics[i].name, name))
@@ -60,9 +32,9 @@ static bool is_first(const struct oob *oob, int rank)
 }
 
 /* Adds the NICs that the host does not have yet. False: a speed is not known. */
-static bool add_share(struct expected *host, const struct rank_nics *all, int rank, const struct oob *oob)
+static bool add_share(struct expected *host, const struct nic_path *all, int rank, const struct oob *oob)
 {
-	const struct rank_nics *s = &all[rank];
+	const struct nic_path *s = &all[rank];
 	char each[32];
 
 	host->sharing++;
@@ -87,7 +59,7 @@ static bool add_share(struct expected *host, const struct rank_nics *all, int ra
 }
 
 /* The NICs of the host whose first rank is `first`. */
-static bool sum_host(struct expected *host, const struct rank_nics *all, int first, const struct oob *oob, bool shared)
+static bool sum_host(struct expected *host, const struct nic_path *all, int first, const struct oob *oob, bool shared)
 {
 	*host = (struct expected){.nics = 0};
 	snprintf(host->source, sizeof(host->source), "%s", all[first].source);
@@ -101,13 +73,13 @@ static bool sum_host(struct expected *host, const struct rank_nics *all, int fir
 int expected_find(struct oob *oob, bool shared, struct expected *out)
 {
 	int n = oob_nranks(oob), ret = 0;
-	struct rank_nics mine, *all = calloc((size_t)n, sizeof(*all));
+	struct nic_path mine, *all = calloc((size_t)n, sizeof(*all));
 	struct expected host;
 
 	memset(out, 0, sizeof(*out));
 	if (!all)
 		return -ENOMEM;
-	find_speeds(&mine);
+	nic_path_read(getpid(), &mine);
 	if (oob_allgather(oob, &mine, sizeof(mine), all))
 		ret = -EPIPE;
 	for (int r = 0; !ret && r < n && n > 1; r++) {

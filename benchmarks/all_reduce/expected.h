@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the NICs allow: their speed is what they report or, of a machine in Weft's table of platforms, what that says. Nothing is
- * known of loopback, and of other plugins than Weft.
+ * What the NICs allow (nic_path.h). Nothing is known of loopback, and of other plugins than Weft.
  */
 #ifndef WEFT_ALL_REDUCE_EXPECTED_H
 #define WEFT_ALL_REDUCE_EXPECTED_H

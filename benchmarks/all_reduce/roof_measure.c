@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net_perf/trial.h"
-#include "own_path.h"
+#include "nic_path.h"
 #include "progress.h"
 #include "ring_plan.h"
 #include "roof.h"
@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { ROUNDS = 3, TIME_MS = 60, REPETITIONS = 3, TIMEOUT_S = 60 };
 
@@ -19,7 +20,7 @@ struct job {
 	struct roof *roof;
 	struct far far;
 	struct trial trial;
-	struct own_path path;
+	struct nic_path path;
 	char env[256];
 	int comms; /* connections of each link; the same on all ranks */
 	struct roof_link links[ROUNDS];
@@ -137,7 +138,7 @@ static int prepare(struct job *j)
 	size_t n = (size_t)oob_nranks(j->far.oob);
 	int *all = calloc(n, sizeof(*all)), failed;
 
-	own_path_read(&j->path);
+	nic_path_read(getpid(), &j->path);
 	if (!all)
 		return -ENOMEM;
 	failed = oob_allgather(j->far.oob, &j->path.npaths, sizeof(j->path.npaths), all);

@@ -12,13 +12,21 @@ enum { MATRIX_NICS = 8 };
 /* A rank and itself, or a rail that one of two ranks does not have; measured; not connected, or the connection failed. */
 enum cell_state { CELL_SELF, CELL_GOOD, CELL_FAILED };
 
+/* What the NICs allow (expect.h). gb_per_s 0: not known. */
+struct expected_speed {
+	double gb_per_s;
+	int limit; /* the rank whose NICs allow no more */
+	int pairs; /* that use one of them at the same time */
+};
+
 /* From the rank of the row to that of the column. */
 struct cell {
 	double gb_per_s;		     /* 10^9 bytes */
 	double latency_us;		     /* half a round trip */
 	double raw_gb_per_s, raw_latency_us; /* of raw libfabric; 0: not measured */
-	double share;			     /* of a rail: its part of the bytes that the whole device sent */
-	uint64_t wrong;			     /* number of messages that arrived with wrong bytes */
+	struct expected_speed expected;
+	double share;	/* of a rail: its part of the bytes that the whole device sent */
+	uint64_t wrong; /* number of messages that arrived with wrong bytes */
 	int state;
 };
 
@@ -27,8 +35,11 @@ struct who {
 	char plugin[80], device[64]; /* "": none of its pairs is connected */
 	char raw[160];		     /* "libfabric 2.1, tcp on eth0"; "": not measured */
 	int pid;
-	int nnics; /* of the device, in the order of its rails; 0: not asked for, or unknown */
+	int nnics; /* of the device, in the order of its rails; 0: unknown */
 	char nics[MATRIX_NICS][64];
+	int mbps[MATRIX_NICS]; /* 0: not known */
+	bool inside;	       /* nic_path.h */
+	char source[96];       /* of mbps */
 };
 
 struct matrix {

@@ -6,9 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "expect.h"
 #include "net_perf/complain.h"
 #include "net_perf/trial.h"
-#include "nics.h"
+#include "nic_path.h"
 #include "oob.h"
 #include "plan.h"
 
@@ -103,13 +104,28 @@ static int probe_bandwidth(struct job *j, double out[2])
 	return trial_probe(&j->trial, run, &out[1]);
 }
 
-/* The pair's process tells who it is, and what it has carried: the messages of this pair only. */
+/* The pair's process tells its NICs, and what they have carried: the messages of this pair only. */
 static void read_nics(struct job *j)
 {
 	const struct pair *p = &j->trial.pair;
+	struct who *w = &j->who;
+	struct nic_path path;
+	double all = 0;
+	int i;
 
-	if (j->trial.alive && j->want->rails)
-		nics_read(p->pids[p->config.mine], &j->who, j->shares);
+	if (!j->trial.alive)
+		return;
+	nic_path_read(p->pids[p->config.mine], &path);
+	w->nnics = path.nnics < MATRIX_NICS ? path.nnics : MATRIX_NICS;
+	w->inside = path.inside;
+	memcpy(w->source, path.source, sizeof(w->source));
+	for (i = 0; i < w->nnics; i++) {
+		memcpy(w->nics[i], path.nics[i].name, sizeof(w->nics[i]));
+		w->mbps[i] = path.nics[i].mbps;
+		all += (double)path.nics[i].sent;
+	}
+	for (i = 0; i < MATRIX_NICS; i++)
+		j->shares[i] = i < w->nnics && all > 0 ? (double)path.nics[i].sent / all : 0;
 }
 
 static void note_process(struct job *j, int what)
@@ -230,6 +246,8 @@ static int gather(struct job *j, struct matrix *out)
 		out->rails[i] = (struct matrix){.n = (int)n, .who = out->who};
 		ret = gather_rows(j, j->rows + (size_t)(i + 1) * n, &out->rails[i].cells);
 	}
+	if (!ret)
+		ret = expect_fill(out, (struct expect_plan){.alone = j->want->alone, .duplex = j->want->duplex});
 	if (ret)
 		far_fail(j->trial.far, "no memory for the matrix");
 	return ret;

@@ -11,13 +11,13 @@ double roof_ratio(const struct cell *c)
 	return c->state == CELL_GOOD && c->raw_gb_per_s > 0 ? c->gb_per_s / c->raw_gb_per_s : 0;
 }
 
-struct roof_sum roof_sum(const struct matrix *m)
+struct roof_sum roof_sum(const struct matrix *m, roof_part *part)
 {
 	struct roof_sum sum = {.pairs = 0};
 	int i;
 
 	for (i = 0; i < m->n * m->n; i++) {
-		double ratio = roof_ratio(&m->cells[i]);
+		double ratio = part(&m->cells[i]);
 
 		if (ratio <= 0)
 			continue;
@@ -36,14 +36,14 @@ static int by_ratio(const void *a, const void *b)
 	return (x->ratio > y->ratio) - (x->ratio < y->ratio);
 }
 
-int roof_below(const struct matrix *m, struct roof_pair **out)
+int roof_below(const struct matrix *m, roof_part *part, struct roof_pair **out)
 {
 	struct roof_pair *pairs = calloc((size_t)m->n * (size_t)m->n, sizeof(*pairs));
 	int i, n = 0;
 
 	*out = pairs;
 	for (i = 0; pairs && i < m->n * m->n; i++) {
-		double ratio = roof_ratio(&m->cells[i]);
+		double ratio = part(&m->cells[i]);
 
 		if (ratio > 0 && ratio < ROOF_FINE)
 			pairs[n++] = (struct roof_pair){i / m->n, i % m->n, ratio};

@@ -10,13 +10,11 @@
 #include <jansson.h>
 
 #include "net_perf/complain.h"
-#include "net_perf/trial.h"
-#include "roof.h"
+#include "show_limits.h"
 #include "show_rails.h"
 #include "size_text.h"
 
-#define NAME_BYTES  256
-#define BELOW_SHOWN 8 /* pairs */
+#define NAME_BYTES 256
 
 static void print_head(FILE *out, const struct report *r)
 {
@@ -45,7 +43,7 @@ static void print_number(FILE *out, double v)
 	fprintf(out, " %8.*f", v < 10 ? 4 : v < 1000 ? 2 : 0, v);
 }
 
-static void print_matrix(FILE *out, const struct matrix *m, const char *unit, double (*value)(const struct cell *c))
+void show_matrix(FILE *out, const struct matrix *m, const char *unit, double (*value)(const struct cell *c))
 {
 	int i, j;
 
@@ -75,16 +73,6 @@ static double bandwidth(const struct cell *c)
 static double latency(const struct cell *c)
 {
 	return c->latency_us;
-}
-
-static double raw_bandwidth(const struct cell *c)
-{
-	return c->raw_gb_per_s;
-}
-
-static double raw_latency(const struct cell *c)
-{
-	return c->raw_latency_us;
 }
 
 /* Names each pair that is not connected; or a rank, if none of its pairs is. `over`: "" or a rail. */
@@ -123,8 +111,8 @@ static void print_rails(FILE *out, const struct matrix *m)
 	for (i = 0; i < m->nrails; i++) {
 		snprintf(gb, sizeof(gb), "GB/s@%d", i);
 		snprintf(us, sizeof(us), "us@%d", i);
-		print_matrix(out, &m->rails[i], gb, bandwidth);
-		print_matrix(out, &m->rails[i], us, latency);
+		show_matrix(out, &m->rails[i], gb, bandwidth);
+		show_matrix(out, &m->rails[i], us, latency);
 	}
 }
 
@@ -142,40 +130,6 @@ static void print_faults(FILE *out, const struct matrix *m)
 	}
 }
 
-/* The pairs that are below what raw libfabric moves, the lowest first. */
-static void print_below(FILE *out, const struct matrix *m)
-{
-	struct roof_pair *pairs;
-	int n = roof_below(m, &pairs), i;
-
-	for (i = 0; i < n && i < BELOW_SHOWN; i++)
-		fprintf(out, "# roof: rank %d (%s) -> rank %d (%s): %.2f of raw libfabric\n", pairs[i].from,
-			m->who[pairs[i].from].host, pairs[i].to, m->who[pairs[i].to].host, pairs[i].ratio);
-	if (n > BELOW_SHOWN)
-		fprintf(out, "# roof: and %d more pairs\n", n - BELOW_SHOWN);
-	free(pairs);
-}
-
-static void print_roof(FILE *out, const struct matrix *m)
-{
-	struct roof_sum sum = roof_sum(m);
-	int i;
-
-	for (i = 0; i < m->n; i++)
-		fprintf(out, "# roof: rank %d: %s\n", i, *m->who[i].raw ? m->who[i].raw : "not measured");
-	print_matrix(out, m, "raw", raw_bandwidth);
-	print_matrix(out, m, "rawus", raw_latency);
-	print_matrix(out, m, "ratio", roof_ratio);
-	print_below(out, m);
-	if (!sum.pairs)
-		fprintf(out, "# roof: no pair could be measured with raw libfabric\n");
-	else if (!sum.below)
-		fprintf(out, "# roof: %.2f of raw libfabric, the lowest of %d: fine\n", sum.lowest, sum.pairs);
-	else
-		fprintf(out, "# roof: %.2f of raw libfabric, the lowest of %d; %d below %g\n", sum.lowest, sum.pairs,
-			sum.below, ROOF_FINE);
-}
-
 void show_table(FILE *out, const struct report *r)
 {
 	const struct matrix *m = r->matrix;
@@ -183,10 +137,11 @@ void show_table(FILE *out, const struct report *r)
 	int i;
 
 	print_head(out, r);
-	print_matrix(out, m, "GB/s", bandwidth);
-	print_matrix(out, m, "us", latency);
+	show_matrix(out, m, "GB/s", bandwidth);
+	show_matrix(out, m, "us", latency);
+	show_expected(out, m, !r->want->roof);
 	if (r->want->roof)
-		print_roof(out, m);
+		show_roof(out, m);
 	print_rails(out, m);
 	print_faults(out, m);
 	for (i = 0; i < r->noutliers; i++) {
@@ -199,31 +154,6 @@ void show_table(FILE *out, const struct report *r)
 		fprintf(out, "# two ranks have no others to be compared with\n");
 	fprintf(out, "# median %.4g GB/s; wrong: %" PRIu64 "; not connected: %d; outliers: %d\n", matrix_median(m),
 		matrix_wrong(m), matrix_failed(m), r->noutliers);
-}
-
-/* A result of raw libfabric, or null. */
-static json_t *raw_json(double v)
-{
-	return v > 0 ? json_real(v) : json_null();
-}
-
-static void add_raw(json_t *pair, const struct cell *c)
-{
-	json_object_set_new(pair, "raw_gb_per_s", raw_json(c->raw_gb_per_s));
-	json_object_set_new(pair, "raw_latency_us", raw_json(c->raw_latency_us));
-	json_object_set_new(pair, "ratio", raw_json(roof_ratio(c)));
-}
-
-static json_t *roof_json(const struct matrix *m)
-{
-	struct roof_sum sum = roof_sum(m);
-	json_t *raw = json_array();
-	int i;
-
-	for (i = 0; i < m->n; i++)
-		json_array_append_new(raw, *m->who[i].raw ? json_string(m->who[i].raw) : json_null());
-	return json_pack("{s:o, s:i, s:i, s:o, s:f, s:b}", "raw", raw, "pairs", sum.pairs, "below", sum.below, "lowest",
-			 raw_json(sum.lowest), "least", ROOF_FINE, "fine", sum.pairs && !sum.below);
 }
 
 static json_t *ranks_json(const struct matrix *m)
@@ -253,8 +183,9 @@ static json_t *pairs_json(const struct matrix *m, bool roof)
 			one = json_pack("{s:i, s:i, s:b, s:f, s:f, s:I}", "from", i, "to", j, "connected",
 					c->state == CELL_GOOD, "gb_per_s", c->gb_per_s, "latency_us", c->latency_us,
 					"wrong", (json_int_t)c->wrong);
+			json_add_expected(one, c);
 			if (roof)
-				add_raw(one, c);
+				json_add_roof(one, c);
 			json_array_append_new(all, one);
 			json_add_rails(all, m, i, j);
 		}
@@ -283,6 +214,7 @@ int show_json(const char *path, const struct report *r)
 
 	json_object_set_new(root, "ranks", ranks_json(m));
 	json_object_set_new(root, "pairs", pairs_json(m, w->roof));
+	json_object_set_new(root, "expected", expected_json(m));
 	if (w->roof)
 		json_object_set_new(root, "roof", roof_json(m));
 	json_object_set_new(root, "outliers", outliers_json(r));
@@ -296,14 +228,6 @@ int show_json(const char *path, const struct report *r)
 	}
 	json_decref(root);
 	return ret;
-}
-
-static void csv_roof(FILE *out, const struct cell *c)
-{
-	if (c->raw_gb_per_s > 0)
-		fprintf(out, ",%.6g,%.6g,%.6g", c->raw_gb_per_s, c->raw_latency_us, roof_ratio(c));
-	else
-		fputs(",,,", out);
 }
 
 /* The pairs of the devices (rail -1), or of one rail. */
@@ -325,7 +249,8 @@ static void print_csv(FILE *out, const struct report *r, int rail)
 			if (rail >= 0)
 				fprintf(out, ",%d,%s,%s,%.4g", rail, m->who[i].nics[rail], m->who[j].nics[rail],
 					c->share);
-			fprintf(out, "%s\n", r->want->rails && rail < 0 ? ",,,," : "");
+			fputs(r->want->rails && rail < 0 ? ",,,," : "", out);
+			csv_expected(out, c);
 		}
 }
 
@@ -336,7 +261,8 @@ int show_csv(const char *path, const struct report *r)
 	int rail, bad = !out;
 
 	if (out)
-		fprintf(out, "from,to,from_host,to_host,connected,gb_per_s,latency_us,wrong%s%s\n",
+		fprintf(out,
+			"from,to,from_host,to_host,connected,gb_per_s,latency_us,wrong%s%s,expected_gb_per_s,expected_ratio,limit\n",
 			r->want->roof ? ",raw_gb_per_s,raw_latency_us,ratio" : "",
 			r->want->rails ? ",rail,from_nic,to_nic,share" : "");
 	for (rail = -1; out && rail < m->nrails; rail++)

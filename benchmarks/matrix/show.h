@@ -19,6 +19,9 @@ struct report {
 	int status; /* exit status */
 };
 
+/* Of each pair: `value`, or x if it has none. */
+void show_matrix(FILE *out, const struct matrix *m, const char *unit, double (*value)(const struct cell *c));
+
 /* Lines that begin with # are not rows. */
 void show_table(FILE *out, const struct report *r);
 

@@ -2,6 +2,8 @@
 /* See show_rails.h. */
 #include "show_rails.h"
 
+#include "show_limits.h"
+
 #define NAME_BYTES 256
 
 void show_rails_head(FILE *out, const struct matrix *m)
@@ -114,11 +116,14 @@ void json_add_nics(json_t *ranks, const struct matrix *m)
 	int i, k;
 
 	for (i = 0; i < m->n; i++) {
-		json_t *nics = json_array();
+		json_t *nics = json_array(), *mbps = json_array(), *rank = json_array_get(ranks, (size_t)i);
 
-		for (k = 0; k < m->who[i].nnics; k++)
+		for (k = 0; k < m->who[i].nnics; k++) {
 			json_array_append_new(nics, json_string(m->who[i].nics[k]));
-		json_object_set_new(json_array_get(ranks, (size_t)i), "nics", nics);
+			json_array_append_new(mbps, json_integer(m->who[i].mbps[k]));
+		}
+		json_object_set_new(rank, "nics", nics);
+		json_object_set_new(rank, "nics_mbps", mbps);
 	}
 }
 
@@ -126,9 +131,13 @@ static json_t *rail_json(const struct matrix *m, int rail, int from, int to)
 {
 	const struct cell *c = matrix_at(&m->rails[rail], from, to);
 
-	return json_pack("{s:i, s:s, s:s, s:b, s:f, s:f, s:f, s:I}", "rail", rail, "from_nic", m->who[from].nics[rail],
-			 "to_nic", m->who[to].nics[rail], "connected", c->state == CELL_GOOD, "gb_per_s", c->gb_per_s,
-			 "latency_us", c->latency_us, "share", c->share, "wrong", (json_int_t)c->wrong);
+	json_t *one =
+		json_pack("{s:i, s:s, s:s, s:b, s:f, s:f, s:f, s:I}", "rail", rail, "from_nic", m->who[from].nics[rail],
+			  "to_nic", m->who[to].nics[rail], "connected", c->state == CELL_GOOD, "gb_per_s", c->gb_per_s,
+			  "latency_us", c->latency_us, "share", c->share, "wrong", (json_int_t)c->wrong);
+
+	json_add_expected(one, c);
+	return one;
 }
 
 void json_add_rails(json_t *pairs, const struct matrix *m, int from, int to)

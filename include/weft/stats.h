@@ -219,7 +219,8 @@ struct weft_stats_comm {
 	char protocol[16]; /* "rma" or "tagged" */
 	char host[64];	   /* the peer's */
 	char address[64];  /* the peer's on its primary rail, or "" */
-	uint64_t reserved[15];
+	uint64_t peer_err; /* failed because the peer's half has: its errno, as the peer reports it, or 0 */
+	uint64_t reserved[14];
 };
 
 enum weft_stats_event_kind {

@@ -29,7 +29,7 @@ struct cm_listen {
 /* connect.c: closes connects not polled for cm_patience_us. The caller holds no endpoint lock. */
 void connecting_sweep(const struct conf *conf);
 
-/* Limit of one connect, and of the accept of one request, in us. */
+/* connecting.c: limit of one connect, and of the accept of one request, in us. */
 int64_t cm_patience_us(const struct conf *conf);
 
 /* accept.c: aborts the accept in progress. The caller holds the endpoint's lock, which is released meanwhile. */

@@ -20,8 +20,8 @@ static int open_region(struct xfer_comm *comm, const struct accel_mem *m, void *
 	region->base = base;
 	region->len = len;
 	region->gpu = m && m->kind != ACCEL_HOST;
-	ret = m ? dev_mr_get_gpu(comm->ep->dev, m, base, len, fd, offset, &region->mr)
-		: dev_mr_get(comm->ep->dev, base, len, &region->mr);
+	ret = m ? dev_mr_get_gpu(comm->ep->access, m, base, len, fd, offset, &region->mr)
+		: dev_mr_get(comm->ep->access, base, len, &region->mr);
 	if (ret) {
 		free(region);
 		return ret;
@@ -47,6 +47,6 @@ int xfer_region_open_gpu(struct xfer_comm *comm, const struct accel_mem *m, void
 void region_free(struct xfer_region *region)
 {
 	list_remove(&region->link);
-	dev_mr_put(region->comm->ep->dev, region->mr);
+	dev_mr_put(region->mr);
 	free(region);
 }

@@ -40,15 +40,10 @@ static bool wants(const struct xfer_comm *comm)
 
 static void status_fill(const struct xfer_comm *comm, enum wire_note_type type, struct wire_note *out)
 {
-	*out = (struct wire_note){.magic = WIRE_NOTE_MAGIC,
-				  .type = (uint8_t)type,
-				  .to_ep = comm->remote_ep,
-				  .to = comm->remote_id,
-				  .from_ep = comm->ep->id,
-				  .from = comm->id,
-				  .next_seq = comm->next_seq,
-				  .polls = comm->ep->polls,
-				  .err = -comm->err};
+	*out = wire_note_make(type, comm->remote_ep, comm->remote_id, comm->ep->id, comm->id);
+	out->next_seq = comm->next_seq;
+	out->polls = comm->ep->polls;
+	out->err = -comm->err;
 	if (wants(comm))
 		out->flags |= WIRE_NOTE_WANTS;
 	if (comm_in_flight(comm))
@@ -98,6 +93,7 @@ static void peer_ended(struct xfer_comm *comm, const struct wire_note *n)
 	}
 	if (now - comm->watch.ended_us < GONE_US)
 		return;
+	comm->stats.at->peer_err = n->err > 0 ? (uint64_t)n->err : 0;
 	if (n->err)
 		comm_fail(comm, -ECONNRESET, "the peer reports that its half has failed: %s", strerror(n->err));
 	else
@@ -136,14 +132,9 @@ static void evaluate(struct xfer_comm *comm, const struct wire_note *n)
 
 void status_no_comm(struct lifeline *line, const struct wire_note *n)
 {
-	struct wire_note out = {.magic = WIRE_NOTE_MAGIC,
-				.type = WIRE_NOTE_ANSWER,
-				.flags = WIRE_NOTE_NO_COMM,
-				.to_ep = n->from_ep,
-				.to = n->from,
-				.from_ep = n->to_ep,
-				.from = n->to};
+	struct wire_note out = wire_note_make(WIRE_NOTE_ANSWER, n->from_ep, n->from, n->to_ep, n->to);
 
+	out.flags = WIRE_NOTE_NO_COMM;
 	if (n->type == WIRE_NOTE_ASK)
 		lifeline_tell(line, &out);
 }

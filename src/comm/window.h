@@ -13,7 +13,7 @@ struct unexpected {
 	uint32_t seq;
 	uint32_t tag;
 	uint32_t len;
-	char data[WIRE_EAGER_MAX];
+	char data[]; /* ep->eager_max */
 };
 
 /* The receiving half of the RMA protocol. */

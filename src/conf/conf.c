@@ -100,8 +100,8 @@ const struct param conf_table[] = {
 	 .offset = FIELD(eager),
 	 .value = "adaptive",
 	 .choices = {"off", "on", "adaptive"},
-	 .doc = "Whether a message of up to 8 KiB (4032 bytes on shm) for which no clear-to-send has arrived is sent "
-		"at once and copied by the receiver (protocol `rma` only). `adaptive`: in addition, a receiver that "
+	 .doc = "Whether a message of up to 8 KiB (tcp: 16 KiB, shm: 4072 bytes) for which no clear-to-send has arrived is "
+		"sent at once and copied by the receiver (protocol `rma` only). `adaptive`: in addition, a receiver that "
 		"gets only small messages posts no clear-to-sends until a larger message requests them."},
 	{.name = "WEFT_GDR",
 	 .type = PARAM_CHOICE,
@@ -193,7 +193,7 @@ const struct param conf_table[] = {
 	 .max = "4096",
 	 .unit = "buffers",
 	 .doc = "Receives kept posted per device and thread for control messages (1 KiB each; with the RMA protocol 8 "
-		"KiB, and the device's other rails share as many again)."},
+		"KiB, 16 KiB on tcp, and the device's other rails share as many again)."},
 	{.name = "WEFT_TEST_RAILS",
 	 .type = PARAM_INT,
 	 .offset = FIELD(test_rails),

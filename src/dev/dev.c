@@ -2,6 +2,8 @@
 /* One device; see dev.h. */
 #include "dev/dev.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "topo/nic.h"
@@ -26,38 +28,66 @@ int dev_latency_us(const struct dev_table *t)
 	return dev_platform_fits(t) ? t->platform.platform->latency_us : 0;
 }
 
-void dev_close(struct dev *d)
+/* Needs the device's lock. */
+static void access_close(struct dev_access *a)
 {
 	int i;
 
-	for (i = 0; i < d->rail_count; i++) {
-		fab_domain_close(d->domains[i]);
-		d->domains[i] = NULL;
-	}
+	list_remove(&a->link);
+	for (i = 0; i < a->dev->rail_count; i++)
+		fab_domain_close(a->domains[i]);
+	free(a);
 }
 
-int dev_get(struct dev *d)
+static int access_open(struct dev *d, struct dev_access **out)
 {
+	struct dev_access *a = calloc(1, sizeof(*a));
 	int i, ret = 0;
 
-	pthread_mutex_lock(&d->lock);
-	for (i = 0; i < d->rail_count && !d->users && !ret; i++) {
-		ret = fab_domain_open(d->rails[i], &d->domains[i]);
+	if (!a)
+		return -ENOMEM;
+	a->dev = d;
+	list_append(&d->accesses, &a->link);
+	for (i = 0; i < d->rail_count && !ret; i++) {
+		ret = fab_domain_open(d->rails[i], &a->domains[i]);
 		if (!ret && d->rail_count > 1)
-			fab_domain_narrow_keys(d->domains[i]); /* union wire_keys only has space for 32-bit keys */
+			fab_domain_narrow_keys(a->domains[i]); /* union wire_keys only has space for 32-bit keys */
 	}
 	if (ret)
-		dev_close(d);
+		access_close(a);
 	else
-		d->users++;
+		*out = a;
+	return ret;
+}
+
+int dev_get(struct dev *d, struct dev_access **out)
+{
+	int ret = 0;
+
+	*out = NULL;
+	pthread_mutex_lock(&d->lock);
+	if (d->nic->serial_domain || list_empty(&d->accesses))
+		ret = access_open(d, out);
+	else
+		*out = container_of(d->accesses.next, struct dev_access, link);
+	if (!ret)
+		(*out)->users++;
 	pthread_mutex_unlock(&d->lock);
 	return ret;
 }
 
-void dev_put(struct dev *d)
+void dev_put(struct dev_access *a)
 {
+	struct dev *d = a->dev;
+
 	pthread_mutex_lock(&d->lock);
-	if (!--d->users)
-		dev_close(d);
+	if (!--a->users)
+		access_close(a);
 	pthread_mutex_unlock(&d->lock);
+}
+
+void dev_close(struct dev *d)
+{
+	while (!list_empty(&d->accesses))
+		access_close(container_of(d->accesses.next, struct dev_access, link));
 }

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdint.h>
 
+#include "base/list.h"
 #include "conf/conf.h"
 #include "fabric/fab.h"
 #include "topo/group.h"
@@ -45,8 +46,19 @@ struct dev {
 	topo_pci gpu[TOPO_GPUS_MAX]; /* addresses of the first TOPO_GPUS_MAX of them */
 	struct dev_gdr gdr;
 
-	pthread_mutex_t lock;			   /* guards the fields below */
-	struct fab_domain *domains[DEV_RAILS_MAX]; /* one for each rail; open while users > 0 */
+	pthread_mutex_t lock; /* guards `accesses` and their fields */
+	struct list accesses; /* all that are open */
+};
+
+/*
+ * A device's open domains, one for each rail, and the memory registered with them. All endpoints of a device share one,
+ * because a NIC's domains and registrations are precious; where threads that share a domain wait for each other
+ * (fab_nic.serial_domain), each endpoint has its own.
+ */
+struct dev_access {
+	struct list link; /* in dev->accesses */
+	struct dev *dev;
+	struct fab_domain *domains[DEV_RAILS_MAX];
 	int users;
 	void *mrs; /* tree of registrations; see mr.h */
 };
@@ -82,11 +94,11 @@ static inline int dev_gpus_named(const struct dev *d)
 int dev_latency_us(const struct dev_table *t);
 
 /*
- * Opens the domain of every rail, or counts one more user. The caller may then read d->domains until dev_put. Any
- * thread. 0 or a negative errno (logged), with no domain left open by this call.
+ * Opens the domain of every rail, or shares an open one; dev_put gives it back. Any thread. 0 or a negative errno
+ * (logged), with no domain left open by this call.
  */
-int dev_get(struct dev *d);
-void dev_put(struct dev *d);
+int dev_get(struct dev *d, struct dev_access **out);
+void dev_put(struct dev_access *a);
 
 /* Closes all open domains regardless of users. */
 void dev_close(struct dev *d);

@@ -36,11 +36,11 @@ static void pages(struct dev_mr *out, const void *base, size_t len)
 	out->len = len ? (from - out->base + len + page - 1) / page * page : 0;
 }
 
-static void destroy(struct dev *d, struct dev_mr *mr)
+static void destroy(struct dev_mr *mr)
 {
 	int i;
 
-	for (i = 0; i < d->rail_count; i++)
+	for (i = 0; i < mr->access->dev->rail_count; i++)
 		fab_mr_close(mr->rail[i]);
 	free(mr);
 }
@@ -67,9 +67,10 @@ static int reg(struct fab_domain *d, const struct dev_mr *key, int fd, uint64_t 
 }
 
 /* Registers the memory of `key` without adding it to the tree. */
-static int create(struct dev *d, const struct dev_mr *key, int fd, uint64_t offset, struct dev_mr **out)
+static int create(const struct dev_mr *key, int fd, uint64_t offset, struct dev_mr **out)
 {
 	struct dev_mr *mr = malloc(sizeof(*mr));
+	const struct dev *d = key->access->dev;
 	int i, ret = 0;
 
 	if (!mr)
@@ -77,12 +78,12 @@ static int create(struct dev *d, const struct dev_mr *key, int fd, uint64_t offs
 	*mr = *key;
 	memset(mr->rail, 0, sizeof(mr->rail));
 	for (i = 0; i < d->rail_count && !ret; i++) {
-		ret = reg(d->domains[i], mr, fd, offset, &mr->rail[i]);
+		ret = reg(mr->access->domains[i], mr, fd, offset, &mr->rail[i]);
 		if (!ret)
 			ret = check_key(d, i, mr->rail[i]);
 	}
 	if (ret) {
-		destroy(d, mr);
+		destroy(mr);
 		return ret;
 	}
 	*out = mr;
@@ -90,9 +91,9 @@ static int create(struct dev *d, const struct dev_mr *key, int fd, uint64_t offs
 }
 
 /* Finds the registration of these pages and adds a user; NULL: none. The caller holds the lock. */
-static struct dev_mr *mr_share(struct dev *d, const struct dev_mr *key)
+static struct dev_mr *mr_share(const struct dev_mr *key)
 {
-	struct dev_mr **at = tfind(key, &d->mrs, by_pages);
+	struct dev_mr **at = tfind(key, &key->access->mrs, by_pages);
 
 	if (!at)
 		return NULL;
@@ -100,41 +101,43 @@ static struct dev_mr *mr_share(struct dev *d, const struct dev_mr *key)
 	return *at;
 }
 
-static int get(struct dev *d, const struct dev_mr *key, int fd, uint64_t offset, struct dev_mr **out)
+static int get(const struct dev_mr *key, int fd, uint64_t offset, struct dev_mr **out)
 {
+	struct dev_access *a = key->access;
 	struct dev_mr *fresh = NULL;
 	int ret;
 
-	pthread_mutex_lock(&d->lock);
-	*out = mr_share(d, key);
-	pthread_mutex_unlock(&d->lock);
+	pthread_mutex_lock(&a->dev->lock);
+	*out = mr_share(key);
+	pthread_mutex_unlock(&a->dev->lock);
 	if (*out)
 		return 0;
-	ret = create(d, key, fd, offset, &fresh);
+	ret = create(key, fd, offset, &fresh);
 	if (ret)
 		return ret;
-	pthread_mutex_lock(&d->lock);
-	*out = mr_share(d, key); /* another thread may have added it meanwhile */
-	if (!*out && tsearch(fresh, &d->mrs, by_pages))
+	pthread_mutex_lock(&a->dev->lock);
+	*out = mr_share(key); /* another thread may have added it meanwhile */
+	if (!*out && tsearch(fresh, &a->mrs, by_pages))
 		*out = fresh;
-	pthread_mutex_unlock(&d->lock);
+	pthread_mutex_unlock(&a->dev->lock);
 	if (*out != fresh)
-		destroy(d, fresh);
+		destroy(fresh);
 	return *out ? 0 : -ENOMEM;
 }
 
-int dev_mr_get(struct dev *d, void *base, size_t len, struct dev_mr **out)
+int dev_mr_get(struct dev_access *a, void *base, size_t len, struct dev_mr **out)
 {
-	struct dev_mr key = {.refs = 1, .mem = {.gpu = -1}};
+	struct dev_mr key = {.access = a, .refs = 1, .mem = {.gpu = -1}};
 
 	pages(&key, base, len);
-	return get(d, &key, -1, 0, out);
+	return get(&key, -1, 0, out);
 }
 
-int dev_mr_get_gpu(struct dev *d, const struct accel_mem *m, void *base, size_t len, int fd, uint64_t offset,
+int dev_mr_get_gpu(struct dev_access *a, const struct accel_mem *m, void *base, size_t len, int fd, uint64_t offset,
 		   struct dev_mr **out)
 {
-	struct dev_mr key = {.refs = 1, .mem = *m, .base = (uintptr_t)base, .len = len, .dmabuf = fd >= 0};
+	struct dev_mr key = {.access = a, .refs = 1, .mem = *m, .base = (uintptr_t)base, .len = len, .dmabuf = fd >= 0};
+	const struct dev *d = a->dev;
 
 	*out = NULL;
 	if (!d->gdr.cuda) {
@@ -147,18 +150,19 @@ int dev_mr_get_gpu(struct dev *d, const struct accel_mem *m, void *base, size_t 
 			m->gpu, accel_info()->gpus[m->gpu].pci);
 		return -ENOTSUP;
 	}
-	return get(d, &key, fd, offset, out);
+	return get(&key, fd, offset, out);
 }
 
-void dev_mr_put(struct dev *d, struct dev_mr *mr)
+void dev_mr_put(struct dev_mr *mr)
 {
+	struct dev_access *a = mr->access;
 	bool last;
 
-	pthread_mutex_lock(&d->lock);
+	pthread_mutex_lock(&a->dev->lock);
 	last = !--mr->refs;
 	if (last)
-		tdelete(mr, &d->mrs, by_pages);
-	pthread_mutex_unlock(&d->lock);
+		tdelete(mr, &a->mrs, by_pages);
+	pthread_mutex_unlock(&a->dev->lock);
 	if (last)
-		destroy(d, mr);
+		destroy(mr);
 }

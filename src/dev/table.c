@@ -62,6 +62,7 @@ static void dev_add(struct dev_table *t, const int nics[], int n)
 	d->pci_path = topo_nic_pci_path(nic->name, nic->pci);
 	d->guid = hash_text(hash_text(14695981039346656037ull, peer_self()->host), nic->name);
 	pthread_mutex_init(&d->lock, NULL);
+	list_init(&d->accesses);
 }
 
 /* Makes devices of at most `rails` consecutive NICs each. */

@@ -88,10 +88,10 @@ static void class_init(struct tx_class *class, size_t bytes, size_t per_chunk)
 	class->per_chunk = per_chunk;
 }
 
-static void chunk_free(struct xfer_ep *ep, const struct tx_class *class, struct tx_chunk *chunk)
+static void chunk_free(const struct tx_class *class, struct tx_chunk *chunk)
 {
 	if (chunk->mr)
-		dev_mr_put(ep->dev, chunk->mr);
+		dev_mr_put(chunk->mr);
 	topo_near_free(chunk->memory, class->per_chunk * class->bytes);
 	free(chunk);
 }
@@ -104,8 +104,8 @@ static int class_grow(struct xfer_ep *ep, struct tx_class *class)
 	if (!chunk)
 		return -ENOMEM;
 	chunk->memory = topo_near_alloc(ep->node, bytes);
-	if (!chunk->memory || dev_mr_get(ep->dev, chunk->memory, bytes, &chunk->mr)) {
-		chunk_free(ep, class, chunk);
+	if (!chunk->memory || dev_mr_get(ep->access, chunk->memory, bytes, &chunk->mr)) {
+		chunk_free(class, chunk);
 		return -ENOMEM;
 	}
 	list_append(&class->chunks, &chunk->link);
@@ -122,13 +122,13 @@ static int class_grow(struct xfer_ep *ep, struct tx_class *class)
 	return 0;
 }
 
-static void class_fini(struct xfer_ep *ep, struct tx_class *class)
+static void class_fini(struct tx_class *class)
 {
 	while (!list_empty(&class->chunks)) {
 		struct tx_chunk *chunk = container_of(class->chunks.next, struct tx_chunk, link);
 
 		list_remove(&chunk->link);
-		chunk_free(ep, class, chunk);
+		chunk_free(class, chunk);
 	}
 }
 
@@ -139,13 +139,14 @@ static int rail_receives(struct rail *rail, struct ctrl_rx *rx, size_t n, char *
 
 	if (!n)
 		return 0;
-	ret = fab_mr_reg(ep->dev->domains[rail->nic], memory, n * ep->rx_bytes, &rail->ctrl_mr);
+	ret = fab_mr_reg(ep->access->domains[rail->nic], memory, n * ep->rx_bytes, &rail->ctrl_mr);
 	for (; n && !ret; n--, rx++, memory += ep->rx_bytes) {
 		rx->op.done = rx_done;
 		rx->ep = ep;
 		rx->fab = rail->fab;
 		rx->desc = fab_mr_desc(rail->ctrl_mr);
 		rx->buf = memory;
+		memset(memory, 0, sizeof(struct wire_ctrl)); /* all that is read before a message is checked */
 		list_init(&rx->link);
 		rx_post(ep, rx);
 		ret = ep->err;
@@ -176,7 +177,7 @@ int ctrl_open(struct xfer_ep *ep)
 
 	for (i = 0; i < ep->rail_count; i++)
 		n += receives_of(ep, i);
-	ep->rx_bytes = ep->dev->nic->rma ? sizeof(struct wire_ctrl) + WIRE_EAGER_MAX : WIRE_CTRL_MAX;
+	ep->rx_bytes = ep->dev->nic->rma ? sizeof(struct wire_ctrl) + ep->eager_max : WIRE_CTRL_MAX;
 	ep->inject_bytes = fab_inject_bytes(ep->fab);
 	if (ep->inject_bytes > sizeof(struct wire_ctrl) + CTRL_INJECT_MAX)
 		ep->inject_bytes = sizeof(struct wire_ctrl) + CTRL_INJECT_MAX;
@@ -185,7 +186,6 @@ int ctrl_open(struct xfer_ep *ep)
 	ep->ctrl_memory = ep->rx ? topo_near_alloc(ep->node, ep->ctrl_bytes) : NULL;
 	if (!ep->ctrl_memory)
 		return -ENOMEM;
-	memset(ep->ctrl_memory, 0, ep->ctrl_bytes);
 	for (i = 0, n = 0; i < ep->rail_count && !ret; i++) {
 		ret = rail_receives(&ep->rails[i], &ep->rx[n], receives_of(ep, i),
 				    (char *)ep->ctrl_memory + n * ep->rx_bytes);
@@ -229,7 +229,7 @@ void ctrl_init(struct xfer_ep *ep)
 	list_init(&ep->tx_in_flight);
 	list_init(&ep->rx_unposted);
 	class_init(&ep->tx_small, WIRE_CTRL_MAX, 32);
-	class_init(&ep->tx_large, sizeof(struct wire_ctrl) + WIRE_EAGER_MAX, 16);
+	class_init(&ep->tx_large, sizeof(struct wire_ctrl) + ep->eager_max, 16);
 }
 
 static void tx_free(struct ctrl_tx *tx)
@@ -247,8 +247,8 @@ void ctrl_close(struct xfer_ep *ep)
 		tx_free(container_of(ep->tx_waiting.next, struct ctrl_tx, link));
 	while (!list_empty(&ep->tx_in_flight))
 		tx_free(container_of(ep->tx_in_flight.next, struct ctrl_tx, link));
-	class_fini(ep, &ep->tx_small);
-	class_fini(ep, &ep->tx_large);
+	class_fini(&ep->tx_small);
+	class_fini(&ep->tx_large);
 	for (i = 0; i < ep->rail_count; i++) {
 		fab_mr_close(ep->rails[i].ctrl_mr);
 		ep->rails[i].ctrl_mr = NULL;

@@ -27,7 +27,7 @@ static int slab_new(struct xfer_ep *ep)
 	if (!slab)
 		return -ENOMEM;
 	slab->memory = topo_near_alloc(ep->node, PER_SLAB * WIRE_RING_BYTES);
-	ret = slab->memory ? dev_mr_get(ep->dev, slab->memory, PER_SLAB * WIRE_RING_BYTES, &slab->mr) : -ENOMEM;
+	ret = slab->memory ? dev_mr_get(ep->access, slab->memory, PER_SLAB * WIRE_RING_BYTES, &slab->mr) : -ENOMEM;
 	if (ret) {
 		topo_near_free(slab->memory, PER_SLAB * WIRE_RING_BYTES);
 		free(slab);
@@ -72,7 +72,7 @@ void cts_rings_close(struct xfer_ep *ep)
 		struct slab *slab = container_of(ep->slabs.next, struct slab, link);
 
 		list_remove(&slab->link);
-		dev_mr_put(ep->dev, slab->mr);
+		dev_mr_put(slab->mr);
 		topo_near_free(slab->memory, PER_SLAB * WIRE_RING_BYTES);
 		free(slab);
 	}

@@ -77,6 +77,7 @@ struct xfer_ep {
 	pthread_t thread;
 
 	struct dev *dev;
+	struct dev_access *access; /* this endpoint's, or shared with other threads' */
 	const struct conf *conf;
 	struct rail rails[WIRE_RAILS_MAX]; /* the first nic_count are the first stream of each NIC */
 	int rail_count;
@@ -130,6 +131,7 @@ struct xfer_ep {
 	struct pool req_pool;
 	struct pool op_pool;	     /* objects of OP_BYTES: stripes, writes of clear-to-sends, reads of flushes */
 	struct pool unexpected_pool; /* eager messages that came before their receives */
+	size_t eager_max;	     /* bytes of the largest eager message on this provider */
 	size_t eager_end;	     /* messages of fewer bytes may go eagerly */
 	struct list discards;
 	struct list lingering[LINGER_LISTS]; /* closed comms, by id */

@@ -173,7 +173,7 @@ struct path *rail_best(struct xfer_peer *peer, uint32_t home, size_t len)
 	struct path *best, *p, *first = peer->paths + first_large(peer), *end = peer->paths + peer->path_count;
 	double backlogged, given_us;
 
-	if (peer->path_count == 1 || (first != peer->paths && len <= WIRE_EAGER_MAX))
+	if (peer->path_count == 1 || (first != peer->paths && len <= peer->ep->eager_max))
 		return peer->paths;
 	best = home_path(peer, home);
 	if (peer->ep->nic_count == 1 && best->rail->outstanding <= HOME_BYTES) {

@@ -64,6 +64,12 @@ void candidate_explain_absent(struct fab_report *r)
 	}
 }
 
+/* A function of its own: gcc 12 takes two members of an element of `candidates` for one. */
+static void say_on_request(struct fab_candidate *c, const char *reason)
+{
+	snprintf(c->why, sizeof(c->why), "available on request (WEFT_PROVIDER=%s): %s", c->provider, reason);
+}
+
 void candidate_explain_others(struct fab_report *r, const struct fab_candidate *best, const char *requested)
 {
 	int i;
@@ -78,8 +84,7 @@ void candidate_explain_others(struct fab_report *r, const struct fab_candidate *
 		if (strcmp(requested, "auto"))
 			snprintf(c->why, sizeof(c->why), "WEFT_PROVIDER=%s selects another", requested);
 		else if (!quirks->rank)
-			snprintf(c->why, sizeof(c->why), "available on request (WEFT_PROVIDER=%s): %s", c->provider,
-				 quirks->on_demand);
+			say_on_request(c, quirks->on_demand);
 		else
 			snprintf(c->why, sizeof(c->why), "not chosen: %s is preferred",
 				 best ? best->provider : "nothing");

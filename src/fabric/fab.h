@@ -51,6 +51,7 @@ struct fab_nic {
 	bool silent_dead;		/* a dead NIC shows only by operations that never complete */
 	bool streams;			/* several connections to a peer may be faster than one */
 	bool copies;			/* a completion means that the kernel has a copy, not that it has arrived */
+	bool serial_domain;		/* endpoints of different threads need domains of their own to move at once */
 	size_t queued; /* bytes of the largest message sent without a system call if larger ones need some; else 0 */
 	enum fab_order order;
 	const char *hmem_why; /* reason for not accessing GPU memory, or "" */

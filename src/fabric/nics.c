@@ -114,7 +114,7 @@ static void nic_fill(struct fab_nic *nic, const struct fi_info *info, bool rma)
 	nic->hmem = info->caps & FI_HMEM;
 	nic->silent_dead = quirks->silent_dead;
 	nic->queued = quirks->queued;
-	nic->streams = nic->copies = quirks->kernel_tcp;
+	nic->streams = nic->copies = nic->serial_domain = quirks->kernel_tcp;
 	nic->reads = info->caps & FI_HMEM && info->caps & FI_RMA;
 	if (info->nic && info->nic->bus_attr && info->nic->bus_attr->bus_type == FI_BUS_PCI) {
 		const struct fi_pci_attr *pci = &info->nic->bus_attr->attr.pci;

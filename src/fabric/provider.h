@@ -24,10 +24,14 @@ struct provider_quirks {
 	int rank;	     /* the highest rank present is the default; 0: used only on request */
 	bool ip;	     /* one domain per network interface */
 	bool local_only;     /* reaches this host only */
-	bool kernel_tcp;     /* one connection of the kernel's TCP for each pair of endpoints */
-	bool untagged;	     /* lacks tagged messages: data needs remote writes; implies `rma` */
-	bool rma;	     /* prefers remote writes with immediate data to tagged messages */
-	bool rma_native;     /* `rma` applies only if the NIC itself does remote writes */
+	/*
+	 * One connection of the kernel's TCP for each pair of endpoints. Such a domain is one progress engine with one
+	 * lock, and costs next to nothing.
+	 */
+	bool kernel_tcp;
+	bool untagged;	 /* lacks tagged messages: data needs remote writes; implies `rma` */
+	bool rma;	 /* prefers remote writes with immediate data to tagged messages */
+	bool rma_native; /* `rma` applies only if the NIC itself does remote writes */
 	/*
 	 * Below this release of libfabric (FI_VERSION; 0: never) the provider takes no lock for its table of memory
 	 * regions, whatever the threading level; tcp's was added in 1.20.

@@ -2,7 +2,7 @@
 /* See model.h. */
 #include "info/model.h"
 
-struct model_machine model_machine(const struct platform *p, int nodes, int gpus, double latency_us)
+struct model_machine model_machine(const struct machine *p, int nodes, int gpus, double latency_us)
 {
 	int used = gpus ? gpus : p->gpus;
 
@@ -10,7 +10,7 @@ struct model_machine model_machine(const struct platform *p, int nodes, int gpus
 				      .gpus = used,
 				      .nics = (p->nics * used + p->gpus - 1) / p->gpus,
 				      .nic_gbits = p->nic_gbits,
-				      .nvlink_gbs = used > 1 ? p->nvlink_gbs : 0,
+				      .link_gbs = used > 1 ? p->link_gbs : 0,
 				      .latency_us = latency_us};
 }
 
@@ -26,7 +26,7 @@ static double ranks(const struct model_machine *m)
 
 static void settle(const struct model_machine *m, struct model_way *w)
 {
-	w->rate_gbs = m->gpus > 1 && w->nvlink_gbs < w->network_gbs ? w->nvlink_gbs : w->network_gbs;
+	w->rate_gbs = m->gpus > 1 && w->link_gbs < w->network_gbs ? w->link_gbs : w->network_gbs;
 }
 
 /* Each rank sends busbw's bytes to the next one, and one rank of each machine sends them to the next machine. */
@@ -36,7 +36,7 @@ struct model_way model_ring(const struct model_machine *m)
 	struct model_way w = {.network_hops = hops / m->gpus,
 			      .inside_hops = hops - hops / m->gpus,
 			      .network_gbs = model_line_rate(m),
-			      .nvlink_gbs = m->nvlink_gbs};
+			      .link_gbs = m->link_gbs};
 
 	settle(m, &w);
 	return w;
@@ -64,7 +64,7 @@ struct model_way model_tree(const struct model_machine *m)
 			      .network_gbs = model_line_rate(m) / twice * per_alg};
 
 	if (m->gpus > 1)
-		w.nvlink_gbs = m->nvlink_gbs * m->gpus / (2.0 * (m->gpus - 1)) * per_alg;
+		w.link_gbs = m->link_gbs * m->gpus / (2.0 * (m->gpus - 1)) * per_alg;
 	settle(m, &w);
 	return w;
 }

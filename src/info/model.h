@@ -11,21 +11,21 @@
 
 #include <stdint.h>
 
-#include "topo/platform.h"
+#include "info/machines.h"
 
 #define MODEL_INSIDE_US 1.0 /* latency of a message between two GPUs of a machine: an assumption */
 
 struct model_machine {
 	int nodes, gpus, nics; /* gpus, nics: of each machine */
 	int nic_gbits;	       /* of each NIC, in each direction */
-	int nvlink_gbs;	       /* GB/s of each GPU in each direction; 0: one GPU */
+	int link_gbs;	       /* GB/s of each GPU in each direction to the others; 0: one GPU */
 	double latency_us;     /* of a message between two machines */
 };
 
 /* One way to do it. Rates are bus bandwidths, in 10^9 bytes per second. */
 struct model_way {
 	double network_hops, inside_hops; /* messages that follow one another */
-	double network_gbs, nvlink_gbs;	  /* what either allows */
+	double network_gbs, link_gbs;	  /* what either allows */
 	double rate_gbs;		  /* the lower one */
 };
 
@@ -33,8 +33,8 @@ struct model_result {
 	double time_us, algbw_gbs, busbw_gbs;
 };
 
-/* The machine of a row of the table; gpus 0: all of them. With fewer GPUs, the NICs near the others are not used. */
-struct model_machine model_machine(const struct platform *p, int nodes, int gpus, double latency_us);
+/* Such machines; gpus 0: all of them. With fewer GPUs, the NICs near the others are not used. */
+struct model_machine model_machine(const struct machine *p, int nodes, int gpus, double latency_us);
 
 /* GB/s of the NICs of one machine in each direction. */
 double model_line_rate(const struct model_machine *m);

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "info/info.h"
+#include "info/machines.h"
 #include "info/model.h"
 
 #define SIMULATED "simulated, not measured"
@@ -16,18 +17,13 @@ enum { NODES_MAX = 65536, LATENCY_MAX_US = 1000000, SIZE_MIN = 8, SIZE_FACTOR = 
 static const int64_t size_max = (int64_t)8 << 30;
 
 struct what_if {
-	const struct platform *platform;
+	struct machine type;		 /* name NULL: not given */
 	int64_t nodes, gpus, latency_us; /* gpus, latency_us 0: not given */
 	struct model_machine machine;
 	struct model_way ring, tree;
 	char notes[NOTES][NOTE_BYTES]; /* the assumptions */
 	int note_count;
 };
-
-static bool is_known(const struct platform *p)
-{
-	return p->nics && p->latency_us;
-}
 
 static int complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
@@ -42,23 +38,34 @@ static int complain(const char *fmt, ...)
 	return -1;
 }
 
+/* Ends a message with the machines of a platform, or with all if there are none. */
+static void list_machines(const char *platform)
+{
+	struct machine m;
+	int shown = 0;
+
+	for (size_t i = 0; machine_at(i, &m); i++)
+		if (!platform || machine_is_of(&m, platform))
+			fprintf(stderr, "%s%s", shown++ ? ", " : "", m.name);
+	if (shown || !platform)
+		fputc('\n', stderr);
+	else
+		list_machines(NULL);
+}
+
 static int find_machine(struct what_if *w, const char *name)
 {
-	const struct platform *p;
-	const char *comma = "";
-
-	for (size_t i = 0; (p = platform_row(i)); i++)
-		if (is_known(p) && !strcmp(p->name, name))
-			w->platform = p;
-	if (w->platform)
+	if (machine_find(name, &w->type))
 		return 0;
-	complain("there is no model of %s; known are ", name);
-	for (size_t i = 0; (p = platform_row(i)); i++)
-		if (is_known(p)) {
-			fprintf(stderr, "%s%s", comma, p->name);
-			comma = ", ";
-		}
-	fputc('\n', stderr);
+	w->type.name = NULL;
+	if (!strncmp(name, "p6e-gb200", 9)) {
+		complain("NVLink connects the GPUs of 9 or 18 %s, and the network only such UltraServers; known are ",
+			 name);
+		list_machines("p6e-gb200.36xlarge");
+		return -1;
+	}
+	complain("there is no model of %s, or it has no EFA NIC; known are ", name);
+	list_machines(name);
 	return -1;
 }
 
@@ -92,11 +99,11 @@ static int parse(struct what_if *w, const char *list)
 	while (text_next_item(&list, item, sizeof(item)))
 		if (take_item(w, item))
 			return -1;
-	if (!w->platform || !w->nodes)
+	if (!w->type.name || !w->nodes)
 		return complain("%s is missing; an example: machine=p5.48xlarge,nodes=16\n",
-				w->platform ? "nodes=N" : "machine=NAME");
-	if (w->gpus > w->platform->gpus)
-		return complain("gpus=%lld: a %s has %d\n", (long long)w->gpus, w->platform->name, w->platform->gpus);
+				w->type.name ? "nodes=N" : "machine=NAME");
+	if (w->gpus > w->type.gpus)
+		return complain("gpus=%lld: a %s has %d\n", (long long)w->gpus, w->type.name, w->type.gpus);
 	return 0;
 }
 
@@ -115,7 +122,9 @@ static void note_way(struct what_if *w, const char *name, const struct model_way
 {
 	add_note(w, "%s: %.4g hops between machines and %.4g inside, one after another; busbw at most %.4g GB/s, by %s",
 		 name, way->network_hops, way->inside_hops, way->rate_gbs,
-		 way->rate_gbs < way->network_gbs ? "NVLink" : "the NICs");
+		 way->rate_gbs >= way->network_gbs ? "the NICs"
+		 : w->type.pcie			   ? "PCIe"
+						   : "NVLink");
 }
 
 static void note_assumptions(struct what_if *w)
@@ -136,11 +145,15 @@ static void note_assumptions(struct what_if *w)
 			"replaces it",
 			m->latency_us);
 	if (m->gpus > 1)
-		add_note(w, "inside a machine: NVLink with %d GB/s for each GPU in each direction, and %.4g us a hop",
-			 m->nvlink_gbs, MODEL_INSIDE_US);
-	if (m->gpus < w->platform->gpus)
+		add_note(w, "inside a machine: %s with %d GB/s for each GPU in each direction, and %.4g us a hop",
+			 w->type.pcie ? "no NVLink; PCIe" : "NVLink", m->link_gbs, MODEL_INSIDE_US);
+	if (m->gpus > 1 && w->type.pcie)
+		add_note(w,
+			 "PCIe: 16 lanes, as the GPU's data sheet says; host memory, through which all passes, and the "
+			 "link between CPUs cost nothing");
+	if (m->gpus < w->type.gpus)
 		add_note(w, "%d of %d GPUs of each machine are used, with their share of its NICs", m->gpus,
-			 w->platform->gpus);
+			 w->type.gpus);
 	note_way(w, "ring", &w->ring);
 	note_way(w, "tree", &w->tree);
 	add_note(
@@ -172,7 +185,7 @@ static void print_row(const struct what_if *w, int64_t bytes)
 
 static void print_curve(const struct what_if *w)
 {
-	printf(SIMULATED ": an all-reduce over %d x %s, %d GPUs\n\nAssumptions\n", w->machine.nodes, w->platform->name,
+	printf(SIMULATED ": an all-reduce over %d x %s, %d GPUs\n\nAssumptions\n", w->machine.nodes, w->type.name,
 	       w->machine.nodes * w->machine.gpus);
 	for (int i = 0; i < w->note_count; i++)
 		printf("    %s\n", w->notes[i]);
@@ -213,7 +226,7 @@ static int print_curve_json(const struct what_if *w)
 	for (int i = 0; i < w->note_count; i++)
 		json_array_append_new(notes, json_string(w->notes[i]));
 	root = json_pack("{s:s, s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:o, s:o}", "note", SIMULATED, "machine",
-			 w->platform->name, "nodes", w->machine.nodes, "gpus_per_node", w->machine.gpus, "latency_us",
+			 w->type.name, "nodes", w->machine.nodes, "gpus_per_node", w->machine.gpus, "latency_us",
 			 w->machine.latency_us, "line_rate_gb_per_s", model_line_rate(&w->machine),
 			 "ring_most_gb_per_s", w->ring.rate_gbs, "tree_most_gb_per_s", w->tree.rate_gbs, "assumptions",
 			 notes, "sizes", sizes_json(w));
@@ -228,8 +241,8 @@ int info_what_if(const char *list, bool json)
 
 	if (parse(&w, list))
 		return 2;
-	w.machine = model_machine(w.platform, (int)w.nodes, (int)w.gpus,
-				  (double)(w.latency_us ? w.latency_us : w.platform->latency_us));
+	w.machine = model_machine(&w.type, (int)w.nodes, (int)w.gpus,
+				  (double)(w.latency_us ? w.latency_us : w.type.platform->latency_us));
 	w.ring = model_ring(&w.machine);
 	w.tree = model_tree(&w.machine);
 	note_assumptions(&w);

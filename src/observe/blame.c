@@ -122,14 +122,15 @@ static void acquit_busy(const struct view *v, const struct process_view *p, stru
 		 100 * other->core_share);
 }
 
-/* The peer's NIC is down, and the peer says so: its connections to us do not move, or have failed. */
+/* The peer's NIC is down, and the peer says so: its connections to us are slow, do not move, or have failed. */
 static void acquit_railless(const struct view *v, const struct process_view *p, struct peer_view *peer)
 {
 	const struct process_view *other = process_of(v, peer);
 	enum cause cause = peer->verdict.cause;
+	bool slow = cause == CAUSE_NETWORK_SLOW && !peer->verdict.nic;
 	const struct verdict *theirs;
 
-	if (!other || (!can_be_behind(cause) && cause != CAUSE_FAILED && cause != CAUSE_PEER_GONE))
+	if (!other || (!can_be_behind(cause) && !slow && cause != CAUSE_FAILED && cause != CAUSE_PEER_GONE))
 		return;
 	theirs = other_half(other, p, peer->direction == WEFT_STATS_SEND ? WEFT_STATS_RECV : WEFT_STATS_SEND);
 	if (!theirs || theirs->cause != CAUSE_RAIL_DOWN)

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "observe/judge.h"
@@ -11,8 +10,6 @@
 #define STILL_S	    0.5	 /* and for so long while a NIC is down */
 #define YOUNG_S	    1.0	 /* a connection of less has begun just now, and nothing can be said yet */
 #define LATE_GAP_S  2e-3 /* time per message from which on a receiver suspects the sender */
-#define SLOW_SHARE  0.5	 /* of the fellows' speed */
-#define FEWER_SHARE 0.6	 /* of the fellows' bytes */
 #define SLOW_WIRE_S 2e-3 /* per message */
 #define SLOW_TIMES  20	 /* longer than the NIC's speed explains */
 #define BUSY_SHARE  0.25 /* of a NIC's speed, from which on the sender does enough */
@@ -30,9 +27,7 @@ const char *cause_text(enum cause cause)
 	return text[cause];
 }
 
-static void judge_say(struct verdict *v, enum cause cause, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-
-static void judge_say(struct verdict *v, enum cause cause, const char *fmt, ...)
+void judge_say(struct verdict *v, enum cause cause, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -53,83 +48,6 @@ char *judge_duration(double seconds, char *buf, size_t buf_bytes)
 	else
 		snprintf(buf, buf_bytes, "%.0f min", seconds / 60);
 	return buf;
-}
-
-/* Numbers of a rail as parts of the NIC's own speed, so that unlike NICs compare. */
-static double relative_speed(const struct rail_view *r)
-{
-	return r->nominal ? r->seen / (double)r->nominal : r->seen;
-}
-
-static double relative_speed_before(const struct rail_view *r)
-{
-	return r->nominal ? r->seen_before / (double)r->nominal : r->seen_before;
-}
-
-static double relative_rate(const struct rail_view *r)
-{
-	return r->nominal ? r->tx_rate / (double)r->nominal : r->tx_rate;
-}
-
-static int by_size(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* The rail's number relative to the median of the other rails of its device, or 0: nothing to compare. */
-static double share_of_fellows(const struct process_view *p, const struct rail_view *r,
-			       double (*number)(const struct rail_view *r))
-{
-	double others[64];
-	size_t i, n = 0;
-
-	for (i = 0; i < p->rail_count && n < sizeof(others) / sizeof(others[0]); i++) {
-		const struct rail_view *other = &p->rails[i];
-
-		if (other != r && number(other) > 0 && !strcmp(other->device, r->device))
-			others[n++] = number(other);
-	}
-	if (!n)
-		return 0;
-	qsort(others, n, sizeof(others[0]), by_size);
-	return number(r) / others[n / 2];
-}
-
-/*
- * One measurement may err, the more so if this process has no core when a message is done. So the speed must be low in
- * both snapshots, and if cores are scarce, the rail must also have got fewer bytes, which go by speed.
- */
-static bool rail_is_slow(const struct process_view *p, const struct rail_view *r)
-{
-	double before = p->before ? share_of_fellows(p, r, relative_speed_before) : r->verdict.share;
-
-	if (r->verdict.share <= 0 || r->verdict.share >= SLOW_SHARE || before <= 0 || before >= SLOW_SHARE)
-		return false;
-	return p->core_share < CORE_SHARE || share_of_fellows(p, r, relative_rate) < FEWER_SHARE;
-}
-
-void judge_rails(struct process_view *p)
-{
-	char text[32];
-	size_t i;
-
-	for (i = 0; i < p->rail_count; i++) {
-		struct rail_view *r = &p->rails[i];
-		struct verdict *v = &r->verdict;
-
-		v->nic = r->name;
-		v->share = r->seen > 0 && r->tx_rate > 0 ? share_of_fellows(p, r, relative_speed) : 0;
-		if (r->state == WEFT_STATS_RAIL_DOWN) {
-			v->seconds = r->down_s;
-			judge_say(v, CAUSE_RAIL_DOWN, "down for %s%s%s", judge_duration(r->down_s, text, sizeof(text)),
-				  *r->why ? ": " : "", r->why);
-		} else if (rail_is_slow(p, r))
-			judge_say(v, CAUSE_NETWORK_SLOW, "network slow: runs at %.2f of its fellows", v->share);
-		else
-			judge_say(v, CAUSE_FINE, "up");
-	}
 }
 
 /* The slow rail of the comm's device, or NULL. */
@@ -192,6 +110,17 @@ static bool peer_lost(uint64_t err)
 	       err == ESHUTDOWN;
 }
 
+/* What is known of a lost peer: its own words, or the error here. */
+static void say_lost(struct verdict *v, const struct weft_stats_comm *c, int err)
+{
+	if (c->peer_err && c->peer_err < 4096)
+		judge_say(v, CAUSE_FAILED, "failed: the peer says that its half has: %s", strerror((int)c->peer_err));
+	else if (c->peer_closed)
+		judge_say(v, CAUSE_PEER_GONE, "peer gone: it has closed its half before all was done");
+	else
+		judge_say(v, CAUSE_PEER_GONE, "peer gone: %s", strerror(err));
+}
+
 static bool judge_failed(struct verdict *v, const struct process_view *p, const struct weft_stats_comm *c)
 {
 	uint64_t since = weft_stats_ns(&p->record->head, c->since);
@@ -205,7 +134,7 @@ static bool judge_failed(struct verdict *v, const struct process_view *p, const 
 	else if (judge_rail_down(v, p, c, "failed"))
 		return true;
 	else if (peer_lost((uint64_t)err))
-		judge_say(v, CAUSE_PEER_GONE, "peer gone: %s", strerror(err));
+		say_lost(v, c, err);
 	else
 		judge_say(v, CAUSE_FAILED, "failed: %s", strerror(err));
 	return true;
@@ -389,7 +318,7 @@ static bool comm_is_young(const struct process_view *p, const struct span *s)
 	return p->before ? !s->whole : (double)p->now_ns - (double)since < YOUNG_S * 1e9;
 }
 
-/* A NIC has come back while messages of this span waited, which may be why they did. */
+/* A NIC is down, or has come back while messages of this span waited, which may be why they did. */
 static bool outage_explains(const struct process_view *p, const struct span *s)
 {
 	uint64_t connected = weft_stats_ns(s->head, s->comm->since), back;
@@ -398,8 +327,12 @@ static bool outage_explains(const struct process_view *p, const struct span *s)
 	for (i = 0; p->before && i < p->record->rail_count; i++) {
 		const struct weft_stats_rail *r = &p->record->rails[i].r;
 
+		if (r->endpoint != s->comm->endpoint)
+			continue;
+		if (r->state == WEFT_STATS_RAIL_DOWN)
+			return true;
 		back = weft_stats_ns(s->head, r->since);
-		if (r->endpoint == s->comm->endpoint && r->state == WEFT_STATS_RAIL_UP && back > connected &&
+		if (r->state == WEFT_STATS_RAIL_UP && back > connected &&
 		    (double)s->now_ns - (double)back < (s->seconds + s->longest_s) * 1e9)
 			return true;
 	}

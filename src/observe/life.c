@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/types.h>
 
 #include "base/process.h"
 #include "observe/life.h"
@@ -11,6 +14,12 @@ static bool same_boot(const struct weft_stats_head *h)
 	return process_boot_id(own) && !memcmp(own, h->boot_id, sizeof(own));
 }
 
+/* /proc may hide the processes of other users (its mount option hidepid), of which a signal only says that they exist. */
+static bool hidden(uint64_t pid)
+{
+	return kill((pid_t)pid, 0) && errno == EPERM;
+}
+
 enum record_life life_of(const struct weft_stats_head *h)
 {
 	uint64_t start = 0;
@@ -20,7 +29,9 @@ enum record_life life_of(const struct weft_stats_head *h)
 		return RECORD_FINISHED;
 	if (!same_boot(h) || h->pid_namespace != process_namespace())
 		return RECORD_UNKNOWN;
-	if (!process_stat(h->pid, &state, &start) || start != h->start || state == 'Z' || state == 'X')
+	if (!process_stat(h->pid, &state, &start))
+		return hidden(h->pid) ? RECORD_UNKNOWN : RECORD_DEAD;
+	if (start != h->start || state == 'Z' || state == 'X')
 		return RECORD_DEAD;
 	return state == 'T' || state == 't' ? RECORD_STOPPED : RECORD_RUNNING;
 }

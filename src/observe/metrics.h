@@ -15,6 +15,7 @@ struct metrics_want {
 	double seconds; /* that reading the records took */
 };
 
-void metrics_write(const struct metrics_want *want, FILE *out);
+/* 0 or -ENOMEM. */
+int metrics_write(const struct metrics_want *want, FILE *out);
 
 #endif

@@ -9,10 +9,13 @@
 
 #include "observe/view.h"
 
-/* The whole view, with the names that weft-info --json uses. NULL: out of memory. The caller owns it. */
-json_t *report_json(const struct view *v);
+/*
+ * Writes the whole view, with the names that weft-info --json uses, and a line break. flags: JSON_INDENT(2) or
+ * JSON_COMPACT. 0, -EIO or -ENOMEM.
+ */
+int report_json(const struct view *v, size_t flags, FILE *out);
 
-/* One process, its rails and its peers: an entry of "processes". */
+/* One process, its rails and its peers: an entry of "processes". NULL or not all: out of memory. The caller owns it. */
 json_t *report_process_json(const struct process_view *p);
 
 /* How a line is to be shown. */

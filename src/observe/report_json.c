@@ -1,11 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <string.h>
 
 #include "observe/report.h"
 
+/* Texts of a view are ASCII, which jansson need not check. json_pack() would cost more than all the rest. */
+static void put(json_t *o, const char *key, json_t *value)
+{
+	json_object_set_new_nocheck(o, key, value);
+}
+
+static void put_text(json_t *o, const char *key, const char *text)
+{
+	put(o, key, json_string_nocheck(text));
+}
+
 static json_t *number(uint64_t n)
 {
 	return json_integer((json_int_t)(n < INT64_MAX ? n : INT64_MAX));
+}
+
+static void put_number(json_t *o, const char *key, uint64_t n)
+{
+	put(o, key, number(n));
+}
+
+static void put_real(json_t *o, const char *key, double x)
+{
+	put(o, key, json_real(x));
 }
 
 /* The words of a text that spaces separate. */
@@ -23,102 +45,135 @@ static json_t *word_list(const char *text)
 }
 
 /* Without shares and times that do not apply. */
+static void put_verdict(json_t *o, const struct verdict *v)
+{
+	put_text(o, "cause", cause_text(v->cause));
+	put_text(o, "text", v->text);
+	if (v->share > 0)
+		put_real(o, "share", v->share);
+	if (v->seconds > 0)
+		put_real(o, "seconds", v->seconds);
+	if (v->nic)
+		put_text(o, "nic", v->nic);
+}
+
 static json_t *verdict_json(const struct verdict *v)
 {
-	json_t *o = json_pack("{s:s, s:s, s:b}", "cause", cause_text(v->cause), "text", v->text, "trouble",
-			      (int)verdict_is_trouble(v));
+	json_t *o = json_object();
 
-	if (v->share > 0)
-		json_object_set_new(o, "share", json_real(v->share));
-	if (v->seconds > 0)
-		json_object_set_new(o, "seconds", json_real(v->seconds));
-	if (v->nic)
-		json_object_set_new(o, "nic", json_string(v->nic));
+	put_verdict(o, v);
+	put(o, "trouble", json_boolean(verdict_is_trouble(v)));
 	return o;
 }
 
 static json_t *rail_json(const struct rail_view *r)
 {
-	json_t *o = json_pack("{s:s, s:s, s:o, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:o}", "device", r->device, "name",
-			      r->name, "number", number(r->number), "address", r->address, "state",
-			      r->state == WEFT_STATS_RAIL_DOWN ? "down" : "up", "why_not", r->why, "speed_mbps",
-			      (double)r->nominal * 8 / 1e6, "seen_mbps", r->seen * 8 / 1e6, "tx_bytes_per_second",
-			      r->tx_rate, "rx_bytes_per_second", r->rx_rate, "verdict", verdict_json(&r->verdict));
-	json_t *counters =
-		json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "tx_bytes", number(r->tx_bytes),
-			  "tx_messages", number(r->tx_messages), "rx_bytes", number(r->rx_bytes), "rx_messages",
-			  number(r->rx_messages), "posted", number(r->posted), "completed", number(r->completed),
-			  "refused", number(r->refused), "failed", number(r->failed), "in_flight", number(r->in_flight),
-			  "queue_depth", number(r->queue_depth), "outstanding_bytes", number(r->outstanding));
+	json_t *o = json_object();
 
-	json_object_set_new(o, "speed_used", r->used < 0 ? json_null() : json_real(r->used));
+	put_text(o, "device", r->device);
+	put_text(o, "name", r->name);
+	put_number(o, "number", r->number);
+	put_text(o, "address", r->address);
+	put_text(o, "state", r->state == WEFT_STATS_RAIL_DOWN ? "down" : "up");
+	put_text(o, "why_not", r->why);
+	put_real(o, "speed_mbps", (double)r->nominal * 8 / 1e6);
+	put_real(o, "seen_mbps", r->seen * 8 / 1e6);
+	put_real(o, "tx_bytes_per_second", r->tx_rate);
+	put_real(o, "rx_bytes_per_second", r->rx_rate);
+	put(o, "verdict", verdict_json(&r->verdict));
+	put(o, "speed_used", r->used < 0 ? json_null() : json_real(r->used));
 	if (r->state == WEFT_STATS_RAIL_DOWN)
-		json_object_set_new(o, "down_seconds", json_real(r->down_s));
-	json_object_update(o, counters);
-	json_decref(counters);
+		put_real(o, "down_seconds", r->down_s);
+	put_number(o, "tx_bytes", r->tx_bytes);
+	put_number(o, "tx_messages", r->tx_messages);
+	put_number(o, "rx_bytes", r->rx_bytes);
+	put_number(o, "rx_messages", r->rx_messages);
+	put_number(o, "posted", r->posted);
+	put_number(o, "completed", r->completed);
+	put_number(o, "refused", r->refused);
+	put_number(o, "failed", r->failed);
+	put_number(o, "in_flight", r->in_flight);
+	put_number(o, "queue_depth", r->queue_depth);
+	put_number(o, "outstanding_bytes", r->outstanding);
 	return o;
 }
 
 /* Mean time of a wait in microseconds, and the histogram up to its last message: bucket i begins at 2^i us. */
 static json_t *wait_json(const struct wait_view *w)
 {
-	json_t *buckets = json_array();
+	json_t *o = json_object(), *buckets = json_array();
 	int i, last = 0;
 
 	for (i = 0; i < WEFT_STATS_BUCKETS; i++)
 		last = w->us[i] ? i + 1 : last;
 	for (i = 0; i < last; i++)
 		json_array_append_new(buckets, number(w->us[i]));
-	return json_pack("{s:o, s:f, s:f, s:o}", "messages", number(w->count), "mean_us",
-			 w->count ? (double)w->ns / 1e3 / (double)w->count : 0.0, "seconds", (double)w->ns / 1e9,
-			 "histogram_us", buckets);
+	put_number(o, "messages", w->count);
+	put_real(o, "mean_us", w->count ? (double)w->ns / 1e3 / (double)w->count : 0);
+	put_real(o, "seconds", (double)w->ns / 1e9);
+	put(o, "histogram_us", buckets);
+	return o;
 }
 
 static json_t *peer_json(const struct peer_view *p)
 {
-	json_t *o =
-		json_pack("{s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:f, s:f}", "host", p->host, "pid", number(p->pid),
-			  "address", p->address, "direction", p->direction == WEFT_STATS_SEND ? "send" : "receive",
-			  "protocol", p->protocol, "comms", number(p->comms), "open", number(p->open), "paths",
-			  number(p->paths), "bytes_per_second", p->rate, "messages_per_second", p->message_rate);
-	json_t *more =
-		json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:o, s:o, s:o}", "bytes", number(p->bytes), "messages",
-			  number(p->messages), "eager_messages", number(p->eager_messages), "eager_bytes",
-			  number(p->eager_bytes), "failed", number(p->failed), "outstanding", number(p->outstanding),
-			  "oldest_seconds", p->oldest_s, "waits_for_peer", wait_json(&p->peer), "on_the_wire",
-			  wait_json(&p->wire), "verdict", verdict_json(&p->verdict));
+	json_t *o = json_object();
 
-	json_object_update(o, more);
-	json_decref(more);
+	put_text(o, "host", p->host);
+	put_number(o, "pid", p->pid);
+	put_text(o, "address", p->address);
+	put_text(o, "direction", p->direction == WEFT_STATS_SEND ? "send" : "receive");
+	put_text(o, "protocol", p->protocol);
+	put_number(o, "comms", p->comms);
+	put_number(o, "open", p->open);
+	put_number(o, "paths", p->paths);
+	put_real(o, "bytes_per_second", p->rate);
+	put_real(o, "messages_per_second", p->message_rate);
+	put_number(o, "bytes", p->bytes);
+	put_number(o, "messages", p->messages);
+	put_number(o, "eager_messages", p->eager_messages);
+	put_number(o, "eager_bytes", p->eager_bytes);
+	put_number(o, "failed", p->failed);
+	put_number(o, "outstanding", p->outstanding);
+	put_real(o, "oldest_seconds", p->oldest_s);
+	put(o, "waits_for_peer", wait_json(&p->peer));
+	put(o, "on_the_wire", wait_json(&p->wire));
+	put(o, "verdict", verdict_json(&p->verdict));
 	return o;
 }
 
 json_t *report_process_json(const struct process_view *p)
 {
 	const struct weft_stats_head *h = &p->record->head;
-	json_t *rails = json_array(), *peers = json_array(), *o;
+	json_t *o = json_object(), *rails = json_array(), *peers = json_array();
 	size_t i;
 
 	for (i = 0; i < p->rail_count; i++)
 		json_array_append_new(rails, rail_json(&p->rails[i]));
 	for (i = 0; i < p->peer_count; i++)
 		json_array_append_new(peers, peer_json(&p->peers[i]));
-	o = json_pack("{s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s}", "pid", number(h->pid), "command",
-		      h->command, "state", record_life_text(p->record->life), "host", h->host, "rank",
-		      (json_int_t)h->rank, "world", (json_int_t)h->world, "local_rank", (json_int_t)h->local_rank,
-		      "launcher", h->launcher, "job", h->job, "pod", h->pod);
-	json_object_set_new(o, "weft", json_string(h->weft));
-	json_object_set_new(o, "libfabric", json_string(h->libfabric));
-	json_object_set_new(o, "provider", json_string(h->provider));
-	json_object_set_new(o, "devices", word_list(h->devices));
-	json_object_set_new(o, "gpus", json_string(h->gpus));
-	json_object_set_new(o, "record", json_string(p->record->path));
-	json_object_set_new(o, "comms_lost", number(h->comms_lost));
-	json_object_set_new(o, "rails_lost", number(h->rails_lost));
-	json_object_set_new(o, "core_wait_share", json_real(p->core_share));
-	json_object_set_new(o, "verdict", verdict_json(&p->verdict));
-	json_object_set_new(o, "rails", rails);
-	json_object_set_new(o, "peers", peers);
+	put_number(o, "pid", h->pid);
+	put_text(o, "command", h->command);
+	put_text(o, "state", record_life_text(p->record->life));
+	put_text(o, "host", h->host);
+	put(o, "rank", json_integer((json_int_t)h->rank));
+	put(o, "world", json_integer((json_int_t)h->world));
+	put(o, "local_rank", json_integer((json_int_t)h->local_rank));
+	put_text(o, "launcher", h->launcher);
+	put_text(o, "job", h->job);
+	put_text(o, "pod", h->pod);
+	put_text(o, "weft", h->weft);
+	put_text(o, "libfabric", h->libfabric);
+	put_text(o, "provider", h->provider);
+	put(o, "devices", word_list(h->devices));
+	put_text(o, "gpus", h->gpus);
+	put_text(o, "record", p->record->path);
+	put_number(o, "comms_lost", h->comms_lost);
+	put_number(o, "rails_lost", h->rails_lost);
+	put_real(o, "core_wait_share", p->core_share);
+	put(o, "verdict", verdict_json(&p->verdict));
+	put(o, "rails", rails);
+	put(o, "peers", peers);
 	return o;
 }
 
@@ -129,15 +184,14 @@ static void trouble(json_t *list, const struct process_view *p, const struct pee
 
 	if (!verdict_is_trouble(v))
 		return;
-	o = verdict_json(v);
-	json_object_del(o, "trouble");
-	json_object_set_new(o, "pid", number(p->record->head.pid));
-	json_object_set_new(o, "rank", json_integer((json_int_t)p->record->head.rank));
+	o = json_object();
+	put_verdict(o, v);
+	put_number(o, "pid", p->record->head.pid);
+	put(o, "rank", json_integer((json_int_t)p->record->head.rank));
 	if (peer) {
-		json_object_set_new(o, "peer_host", json_string(peer->host));
-		json_object_set_new(o, "peer_pid", number(peer->pid));
-		json_object_set_new(o, "direction",
-				    json_string(peer->direction == WEFT_STATS_SEND ? "send" : "receive"));
+		put_text(o, "peer_host", peer->host);
+		put_number(o, "peer_pid", peer->pid);
+		put_text(o, "direction", peer->direction == WEFT_STATS_SEND ? "send" : "receive");
 	}
 	json_array_append_new(list, o);
 }
@@ -159,18 +213,112 @@ static json_t *troubles(const struct view *v)
 	return list;
 }
 
-json_t *report_json(const struct view *v)
+static json_t *refused_json(const struct snapshot *s)
 {
-	json_t *processes = json_array(), *refused = json_array();
+	json_t *list = json_array();
 	size_t i;
 
-	for (i = 0; i < v->count; i++)
-		json_array_append_new(processes, report_process_json(&v->processes[i]));
-	for (i = 0; i < v->snapshot->refused_count; i++)
-		json_array_append_new(refused, json_pack("{s:s, s:s}", "record", v->snapshot->refused[i].path,
-							 "why_not", v->snapshot->refused[i].why));
-	return json_pack("{s:s, s:f, s:o, s:o, s:o, s:o}", "weft", PACKAGE_VERSION, "time",
-			 (double)v->snapshot->wall_ns / 1e9, "seconds",
-			 v->seconds > 0 ? json_real(v->seconds) : json_null(), "processes", processes, "refused",
-			 refused, "troubles", troubles(v));
+	for (i = 0; i < s->refused_count; i++) {
+		json_t *o = json_object();
+
+		put_text(o, "record", s->refused[i].path);
+		put_text(o, "why_not", s->refused[i].why);
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+/* What jansson writes, part by part, many of one byte: a copy costs less than a call of stdio. */
+struct sink {
+	FILE *out;
+	size_t flags;
+	int depth, rc; /* of what is written now in the whole report */
+	size_t bytes;
+	char buf[16384];
+};
+
+static int sink_flush(struct sink *s)
+{
+	if (fwrite(s->buf, 1, s->bytes, s->out) != s->bytes)
+		s->rc = -EIO;
+	s->bytes = 0;
+	return s->rc;
+}
+
+/* A line break is never a part of a text: there it is an escape. */
+static int sink_put(const char *text, size_t bytes, void *to)
+{
+	struct sink *s = to;
+	int i, indent = *text == '\n' ? s->depth : 0;
+
+	if (bytes + 2 * (size_t)indent > sizeof(s->buf) - s->bytes && sink_flush(s))
+		return -1;
+	if (bytes > sizeof(s->buf))
+		return fwrite(text, 1, bytes, s->out) == bytes ? 0 : -1;
+	memcpy(s->buf + s->bytes, text, bytes);
+	s->bytes += bytes;
+	for (i = 0; i < indent; i++) {
+		s->buf[s->bytes++] = ' ';
+		s->buf[s->bytes++] = ' ';
+	}
+	return 0;
+}
+
+static void sink_text(struct sink *s, const char *text)
+{
+	sink_put(text, strlen(text), s);
+}
+
+/* Begins the next part, at this depth. */
+static void sink_line(struct sink *s, int depth, const char *before)
+{
+	sink_text(s, before);
+	s->depth = depth;
+	if (!(s->flags & JSON_COMPACT))
+		sink_text(s, "\n");
+}
+
+/* Frees the value: a report of the whole host in memory would cost as much as its text. */
+static void sink_value(struct sink *s, json_t *value)
+{
+	if (!value || json_dump_callback(value, sink_put, s, s->flags | JSON_ENCODE_ANY))
+		s->rc = s->rc ? s->rc : -ENOMEM;
+	json_decref(value);
+}
+
+static void sink_name(struct sink *s, const char *before, const char *name)
+{
+	sink_line(s, 1, before);
+	sink_text(s, "\"");
+	sink_text(s, name);
+	sink_text(s, s->flags & JSON_COMPACT ? "\":" : "\": ");
+}
+
+static void sink_member(struct sink *s, const char *before, const char *name, json_t *value)
+{
+	sink_name(s, before, name);
+	sink_value(s, value);
+}
+
+int report_json(const struct view *v, size_t flags, FILE *out)
+{
+	struct sink s = {.out = out, .flags = flags};
+	size_t i;
+
+	sink_member(&s, "{", "weft", json_string_nocheck(PACKAGE_VERSION));
+	sink_member(&s, ",", "time", json_real((double)v->snapshot->wall_ns / 1e9));
+	sink_member(&s, ",", "seconds", v->seconds > 0 ? json_real(v->seconds) : json_null());
+	sink_name(&s, ",", "processes");
+	for (i = 0; i < v->count && !s.rc; i++) {
+		sink_line(&s, 2, i ? "," : "[");
+		sink_value(&s, report_process_json(&v->processes[i]));
+	}
+	if (v->count)
+		sink_line(&s, 1, "");
+	sink_text(&s, v->count ? "]" : "[]");
+	sink_member(&s, ",", "refused", refused_json(v->snapshot));
+	sink_member(&s, ",", "troubles", troubles(v));
+	sink_line(&s, 0, "");
+	sink_text(&s, "}\n");
+	return sink_flush(&s);
 }

@@ -13,6 +13,7 @@ void retired_add_comm(struct weft_stats_comm *sum, const struct weft_stats_comm 
 	sum->messages += c->messages;
 	sum->bytes += c->bytes;
 	sum->eager_messages += c->eager_messages;
+	sum->eager_bytes += c->eager_bytes;
 	sum->failed += c->failed;
 	sum->stalls += c->stalls;
 	sum->peer_ticks += c->peer_ticks;

@@ -15,11 +15,12 @@ static int write_text(struct scrape *s, const struct view *v, double seconds)
 	char *text = NULL;
 	size_t bytes = 0;
 	FILE *out = open_memstream(&text, &bytes);
+	int rc;
 
 	if (!out)
 		return -ENOMEM;
-	metrics_write(&want, out);
-	if (fclose(out)) {
+	rc = metrics_write(&want, out);
+	if (fclose(out) || rc) {
 		free(text);
 		return -ENOMEM;
 	}

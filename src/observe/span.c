@@ -82,6 +82,7 @@ void span_measure(struct span *s, const struct record *record, const struct weft
 	s->whole = before && before->state == WEFT_STATS_CONNECTED;
 	s->bytes = more(comm->bytes, old->bytes);
 	s->messages = more(comm->messages, old->messages);
+	s->eager_bytes = more(comm->eager_bytes, old->eager_bytes);
 	wait_measure(&s->peer, h, comm->peer_ticks, old->peer_ticks, comm->peer_us, before ? before->peer_us : NULL);
 	wait_measure(&s->wire, h, comm->wire_ticks, old->wire_ticks, comm->wire_us, before ? before->wire_us : NULL);
 	s->long_ns = long_waits(&s->peer);

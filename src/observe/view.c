@@ -92,14 +92,33 @@ static void rail_add(struct rail_view *v, const struct weft_stats_rail *r, const
 		v->tx_rate += (double)gained(r->tx_bytes, before->tx_bytes) / seconds;
 		v->rx_rate += (double)gained(r->rx_bytes, before->rx_bytes) / seconds;
 	}
-	if (v->used >= 0)
-		v->used = (v->tx_rate > v->rx_rate ? v->tx_rate : v->rx_rate) / (double)v->nominal;
+}
+
+void view_add_eager(struct rail_view *v, const struct weft_stats_comm *c)
+{
+	bool tx = c->direction == WEFT_STATS_SEND;
+
+	*(tx ? &v->tx_bytes : &v->rx_bytes) += c->eager_bytes;
+	*(tx ? &v->tx_messages : &v->rx_messages) += c->eager_messages;
+}
+
+static void rail_add_comm(struct rail_view *v, const struct weft_stats_comm *c, const struct weft_stats_comm *before,
+			  double seconds)
+{
+	double *rate = c->direction == WEFT_STATS_SEND ? &v->tx_rate : &v->rx_rate;
+
+	if (c->direction != WEFT_STATS_SEND && c->direction != WEFT_STATS_RECV)
+		return;
+	view_add_eager(v, c);
+	if (seconds > 0)
+		*rate += (double)gained(c->eager_bytes, before ? before->eager_bytes : 0) / seconds;
 }
 
 static void add_rails(struct process_view *p, double seconds)
 {
 	const struct record *r = p->record;
 	double life = p->now_ns > r->head.base_ns ? (double)(p->now_ns - r->head.base_ns) / 1e9 : 0;
+	double span = seconds > 0 ? seconds : life;
 	uint64_t since;
 	size_t i;
 
@@ -111,8 +130,17 @@ static void add_rails(struct process_view *p, double seconds)
 			continue;
 		since = weft_stats_ns(&r->head, rail->since);
 		rail_add(view_rail(p, endpoint->device, rail), rail,
-			 seconds > 0 ? rail_before(p->before, &r->rails[i]) : NULL, seconds > 0 ? seconds : life,
+			 seconds > 0 ? rail_before(p->before, &r->rails[i]) : NULL, span,
 			 p->now_ns > since ? (double)(p->now_ns - since) / 1e9 : 0);
+	}
+	for (i = 0; p->rail_count == 1 && i < r->comm_count; i++)
+		rail_add_comm(p->rails, &r->comms[i].c, seconds > 0 ? comm_before(p->before, &r->comms[i]) : NULL,
+			      span);
+	for (i = 0; i < p->rail_count; i++) {
+		struct rail_view *v = &p->rails[i];
+
+		if (v->used >= 0)
+			v->used = (v->tx_rate > v->rx_rate ? v->tx_rate : v->rx_rate) / (double)v->nominal;
 	}
 }
 
@@ -220,11 +248,13 @@ static void peer_add(struct peer_view *v, const struct span *s, const struct ver
 	v->messages += c->messages;
 	v->eager_messages += c->eager_messages;
 	v->eager_bytes += c->eager_bytes;
+	v->all_messages += c->messages + c->eager_messages;
+	v->all_bytes += c->bytes + c->eager_bytes;
 	v->failed += c->failed;
-	v->outstanding += gained(c->posted, c->messages + c->failed);
+	v->outstanding += weft_stats_in_flight(c);
 	v->oldest_s = oldest > v->oldest_s ? oldest : v->oldest_s;
 	if (s->seconds > 0) {
-		v->rate += (double)s->bytes / s->seconds;
+		v->rate += (double)(s->bytes + s->eager_bytes) / s->seconds;
 		v->message_rate += (double)s->messages / s->seconds;
 	}
 	v->all_peer_ns += weft_stats_span_ns(s->head, c->peer_ticks);

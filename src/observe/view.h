@@ -52,6 +52,7 @@ struct rail_view {
 	const char *device, *name, *address, *why;
 	uint64_t number;
 	enum weft_stats_rail_state state;
+	/* Of several rails, the messages and bytes are without eager ones: the record does not say which carried them. */
 	uint64_t tx_bytes, tx_messages, rx_bytes, rx_messages, posted, completed, refused, failed;
 	uint64_t in_flight, queue_depth, outstanding, nominal;
 	double down_s;		 /* since when it is down */
@@ -76,7 +77,8 @@ struct peer_view {
 	enum weft_stats_direction direction;
 	size_t comms, open;
 	uint64_t paths, bytes, messages, eager_messages, eager_bytes, failed, outstanding;
-	double oldest_s; /* age of the oldest message in flight, or of the isend that waits */
+	uint64_t all_bytes, all_messages; /* with the eager ones */
+	double oldest_s;		  /* age of the oldest message in flight, or of the isend that waits */
 	double rate, message_rate;
 	struct wait_view peer, wire;
 	uint64_t all_peer_ns, all_wire_ns; /* waits since the start */
@@ -108,5 +110,11 @@ struct view {
 /* `before`: the earlier snapshot, or NULL. NULL: out of memory. The caller frees it before the snapshots. */
 struct view *view_make(const struct snapshot *before, const struct snapshot *now);
 void view_free(struct view *v);
+
+/*
+ * A rail's own counts are without eager messages. Where there is one NIC only, all of them went over it: adds a comm's, or
+ * those of several of one direction.
+ */
+void view_add_eager(struct rail_view *v, const struct weft_stats_comm *c);
 
 #endif

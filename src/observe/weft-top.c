@@ -76,23 +76,6 @@ static int print_text(const struct view *v)
 	return rc;
 }
 
-/* A report has very many small parts, and no other thread prints. */
-static int put_json(const char *text, size_t bytes, void *to)
-{
-	return fwrite_unlocked(text, 1, bytes, to) == bytes ? 0 : -1;
-}
-
-static int print_json(const struct view *v, size_t flags)
-{
-	json_t *o = report_json(v);
-	int rc = o ? json_dump_callback(o, put_json, stdout, flags) : -1;
-
-	if (!rc)
-		puts("");
-	json_decref(o);
-	return rc;
-}
-
 /* Returns the exit status. */
 static int print_view(const struct job *job, const struct snapshot *before, const struct snapshot *now)
 {
@@ -101,9 +84,12 @@ static int print_view(const struct job *job, const struct snapshot *before, cons
 
 	if (!v)
 		return out_of_memory();
-	rc = job->json ? print_json(v, job->seconds > 0 && !job->once ? JSON_COMPACT : JSON_INDENT(2)) : print_text(v);
+	rc = job->json ? report_json(v, job->seconds > 0 && !job->once ? JSON_COMPACT : JSON_INDENT(2), stdout)
+		       : print_text(v);
 	fflush(stdout);
-	rc = rc ? out_of_memory() : v->troubles > 0;
+	if (rc == -EIO)
+		fprintf(stderr, "weft-top: the report cannot be written: %s\n", strerror(errno));
+	rc = rc == -EIO ? 1 : rc ? out_of_memory() : v->troubles > 0;
 	view_free(v);
 	return rc;
 }

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 
+#define LOOKS_A_PASS 32		 /* lines of a list polled in one pass */
 #define HELLO_MAGIC  0x324c4557u /* "WEL2" */
 #define BYTES_A_STEP 256
 #define REDIAL_US    2000000 /* limit of a redial after a cut */
@@ -345,5 +346,29 @@ void line_evidence(const struct lifeline *l, char *buf, size_t bytes)
 			 l->again ? ", which was cut before" : "");
 		break;
 	default: dead_text(l, buf, bytes, heard); break;
+	}
+}
+
+void line_free(struct lifeline *l)
+{
+	list_remove(&l->link);
+	line_close(l);
+	free(l);
+}
+
+void line_look_at_some(struct list *lines, void (*look)(struct lifeline *l))
+{
+	struct lifeline *l, *first = NULL;
+	int n;
+
+	for (n = 0; n < LOOKS_A_PASS && !list_empty(lines); n++) {
+		l = container_of(lines->next, struct lifeline, link);
+		if (l == first)
+			return;
+		if (!first)
+			first = l;
+		list_remove(&l->link);
+		list_append(lines, &l->link);
+		look(l);
 	}
 }

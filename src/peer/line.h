@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * State machine of one lifeline. The lists and the lock are in lifeline.c. Internal to peer.
+ * State machine of one lifeline. The lists are in lifeline.c and listener.c, the lock is in lifeline.c. Internal to peer.
  *
  *	hello (dialler)	    the line's id and the secret of the handle
  *	welcome (acceptor)  one byte: the hello has a secret of ours, or a connect request named the line's id
@@ -26,7 +26,7 @@ struct hello {
 };
 
 struct lifeline {
-	struct list link; /* in one of lifeline.c's lists */
+	struct list link; /* in one list */
 	uint64_t id;
 	uint8_t uuid[PEER_UUID_BYTES]; /* of the dialled process; zero on the accepting side */
 	struct lifeline_addr addr;     /* dialled address; family 0 on the accepting side */
@@ -83,5 +83,11 @@ void line_evidence(const struct lifeline *l, char *buf, size_t bytes);
 
 /* Closes the socket, if any. */
 void line_close(struct lifeline *l);
+
+/* Closes the line, removes it from its list and frees it. */
+void line_free(struct lifeline *l);
+
+/* Calls look, which may free its line, for the first lines of a list, a limited number, and moves them to its end. */
+void line_look_at_some(struct list *lines, void (*look)(struct lifeline *l));
 
 #endif

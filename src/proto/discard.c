@@ -85,7 +85,7 @@ static void discard_new(struct xfer_comm *comm, const struct xfer_req *req)
 	list_init(&o->link);
 	list_init(&o->retry.link);
 	o->retry.retry = discard_again;
-	if (!o->scratch || fab_mr_reg(ep->dev->domains[o->rail->nic], o->scratch, len, &o->mr)) {
+	if (!o->scratch || fab_mr_reg(ep->access->domains[o->rail->nic], o->scratch, len, &o->mr)) {
 		log_debug("no memory for a discard receive");
 		discard_free(o);
 		return;

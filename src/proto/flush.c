@@ -37,7 +37,7 @@ int flush_open(struct xfer_ep *ep)
 	for (i = 0; i < ep->nic_count && !ret; i++) {
 		struct rail *r = &ep->rails[i];
 
-		ret = fab_mr_reg(ep->dev->domains[i], ep->sinks + (size_t)i * SINK_BYTES, SINK_BYTES, &r->sink_mr);
+		ret = fab_mr_reg(ep->access->domains[i], ep->sinks + (size_t)i * SINK_BYTES, SINK_BYTES, &r->sink_mr);
 		if (!ret)
 			ret = fab_ep_insert(r->fab, r->addr, &r->self);
 	}
@@ -86,7 +86,7 @@ static int post(struct xfer_req *req, int rail)
 	read->req = req;
 	read->comm = comm;
 	ret = fab_read(r->fab, &read->op, ep->sinks + (size_t)rail * SINK_BYTES, 1, fab_mr_desc(r->sink_mr), r->self,
-		       fab_mr_remote_addr(ep->dev->domains[rail], (void *)mr->base, req->flush_at),
+		       fab_mr_remote_addr(ep->access->domains[rail], (void *)mr->base, req->flush_at),
 		       fab_mr_key(mr->rail[rail]));
 	if (ret) {
 		pool_put(&ep->op_pool, read);

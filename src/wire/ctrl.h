@@ -33,8 +33,8 @@
 #define WIRE_RAILS_MAX	     17	  /* rails of one device: NICs or streams, and one for control messages */
 #define WIRE_STRIPES_MAX     8	  /* stripes of a message */
 #define WIRE_RAIL_ADDR_BYTES 480
-#define WIRE_EAGER_WINDOW    128  /* messages of a comm that may arrive before their receives */
-#define WIRE_EAGER_MAX	     8192 /* bytes of the largest eager message */
+#define WIRE_EAGER_WINDOW    128   /* messages of a comm that may arrive before their receives */
+#define WIRE_EAGER_MAX	     16384 /* bytes of the largest eager message of any provider */
 #define WIRE_HOST_BYTES	     64
 #define WIRE_GROUP_MAX	     8	/* sub-receives of a grouped receive */
 #define WIRE_WINDOW	     32 /* receives of a comm in flight: NCCL_NET_MAX_REQUESTS */

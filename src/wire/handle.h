@@ -22,7 +22,7 @@
 #define WIRE_HANDLE_BYTES      128
 #define WIRE_ADDR_BYTES	       64 /* space for a fabric address in a message */
 #define WIRE_HANDLE_ADDR_BYTES 56
-#define WIRE_VERSION	       6
+#define WIRE_VERSION	       7
 
 struct wire_handle {
 	char magic[4];

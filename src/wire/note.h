@@ -30,6 +30,18 @@ struct wire_note {
 
 _Static_assert(sizeof(struct wire_note) == 32, "a note has no padding");
 
+/* A note between two halves; the rest is zero. */
+static inline struct wire_note wire_note_make(enum wire_note_type type, uint32_t to_ep, uint32_t to, uint32_t from_ep,
+					      uint32_t from)
+{
+	return (struct wire_note){.magic = WIRE_NOTE_MAGIC,
+				  .type = (uint8_t)type,
+				  .to_ep = to_ep,
+				  .to = to,
+				  .from_ep = from_ep,
+				  .from = from};
+}
+
 static inline bool wire_note_is_sane(const struct wire_note *n)
 {
 	return n->magic == WIRE_NOTE_MAGIC && (n->type == WIRE_NOTE_ASK || n->type == WIRE_NOTE_ANSWER);

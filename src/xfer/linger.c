@@ -122,12 +122,7 @@ void linger_half_gone(struct xfer_ep *ep, uint32_t comm_id)
 /* The answer may be lost: the connection that it came over was reset when the peer closed its endpoint before ours. */
 static void ask(const struct xfer_ep *ep, const struct lingering *p)
 {
-	const struct wire_note n = {.magic = WIRE_NOTE_MAGIC,
-				    .type = WIRE_NOTE_ASK,
-				    .to_ep = p->remote_ep,
-				    .to = p->remote_id,
-				    .from_ep = ep->id,
-				    .from = p->comm_id};
+	const struct wire_note n = wire_note_make(WIRE_NOTE_ASK, p->remote_ep, p->remote_id, ep->id, p->comm_id);
 
 	lifeline_tell(p->line, &n);
 }

@@ -28,6 +28,8 @@
 #define WAKE_ROUNDS   20       /* polls of each endpoint after a wakeup */
 #define WAKE_PAUSE_US 1000     /* time between these polls */
 
+#define EAGER_MAX_ELSEWHERE 8192 /* bytes of the largest eager message where the NIC itself moves the bytes */
+
 static struct list eps = {&eps, &eps};
 static struct list eps_ending = {&eps_ending, &eps_ending}; /* without references; they still get notes */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -177,7 +179,7 @@ static int rail_open(struct xfer_ep *ep, int i)
 	nic = ep->dev->rails[r->nic];
 	rail_init(r, nic, ep->dev->speed_mbps / ep->nic_count);
 	if (i < ep->nic_count)
-		ret = fab_ep_open(ep->dev->domains[i], (size_t)ep->conf->cq_depth, rma_arrival, r, &r->fab);
+		ret = fab_ep_open(ep->access->domains[i], (size_t)ep->conf->cq_depth, rma_arrival, r, &r->fab);
 	else
 		ret = fab_ep_open_beside(ep->rails[r->nic].fab, &r->fab);
 	if (!ret)
@@ -192,16 +194,15 @@ static int rail_open(struct xfer_ep *ep, int i)
 	return ret;
 }
 
-/* A message too long for the provider's own queues is faster as a write to its target than sent and copied. */
-static size_t eager_end(const struct xfer_ep *ep)
+/*
+ * A message too long for the provider's own queues is faster as a write to its target than sent and copied. Where the
+ * kernel copies every message, one more copy is cheaper than a clear-to-send, which costs both sides a system call.
+ */
+static size_t eager_max(const struct fab_nic *nic)
 {
-	size_t queued = ep->dev->nic->queued, max = WIRE_EAGER_MAX;
-
-	if (ep->conf->eager == CONF_EAGER_OFF)
-		return 0;
-	if (queued && queued - sizeof(struct wire_ctrl) < max)
-		max = queued - sizeof(struct wire_ctrl);
-	return max + 1;
+	if (nic->queued)
+		return nic->queued - sizeof(struct wire_ctrl);
+	return nic->copies ? WIRE_EAGER_MAX : EAGER_MAX_ELSEWHERE;
 }
 
 /* TCP keeps the order of a connection's bytes: a clear-to-send behind large messages would wait for all of them. */
@@ -215,12 +216,11 @@ static int rails_of(struct xfer_ep *ep)
 
 static int ep_open_parts(struct xfer_ep *ep)
 {
-	int i, ret = dev_get(ep->dev);
+	int i, ret = dev_get(ep->dev, &ep->access);
 
 	if (ret)
 		return ret;
-	ep->domain = ep->dev->domains[0];
-	ep->eager_end = eager_end(ep);
+	ep->domain = ep->access->domains[0];
 	if (topo_near_nodes() > 1)
 		ep->node = topo_nic_numa(ep->conf->topology, ep->dev->nic->pci, ep->dev->pci_path);
 	if (ep->conf->lifeline && wakeup_open(poll_all_endpoints))
@@ -254,8 +254,8 @@ static void ep_free(struct xfer_ep *ep)
 	lingering_close(ep);
 	cts_rings_close(ep);
 	peers_close(ep);
-	if (ep->domain)
-		dev_put(ep->dev);
+	if (ep->access)
+		dev_put(ep->access);
 	pool_fini(&ep->unexpected_pool);
 	pool_fini(&ep->op_pool);
 	pool_fini(&ep->req_pool);
@@ -333,6 +333,8 @@ static struct xfer_ep *ep_new(struct dev *dev, const struct conf *conf)
 	ep->conf = conf;
 	ep->thread = pthread_self();
 	ep->node = -1;
+	ep->eager_max = eager_max(dev->nic);
+	ep->eager_end = conf->eager == CONF_EAGER_OFF ? 0 : ep->eager_max + 1;
 	pthread_mutex_init(&ep->lock, NULL);
 	random_fill(seed, sizeof(seed)); /* random ids: a late message to a reused address finds nothing */
 	idmap_init(&ep->comms, seed[0]);
@@ -355,7 +357,7 @@ static struct xfer_ep *ep_new(struct dev *dev, const struct conf *conf)
 	list_init(&ep->rings_free);
 	lingering_init(ep);
 	ctrl_init(ep);
-	pool_init(&ep->unexpected_pool, sizeof(struct unexpected), 8);
+	pool_init(&ep->unexpected_pool, sizeof(struct unexpected) + ep->eager_max, 8);
 	pool_init(&ep->req_pool, sizeof(struct xfer_req), 32);
 	pool_init(&ep->op_pool, OP_BYTES, 32);
 	return ep;

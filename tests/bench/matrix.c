@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "matrix/expect.h"
 #include "matrix/matrix.h"
 #include "matrix/plan.h"
 #include "matrix/rails.h"
@@ -347,23 +348,114 @@ static void test_roof(void **state)
 
 	(void)state;
 	fill(4, 1);
-	assert_int_equal(roof_sum(&m).pairs, 0);
+	assert_int_equal(roof_sum(&m, roof_ratio).pairs, 0);
 	for (i = 0; i < m.n * m.n; i++)
 		cells[i].raw_gb_per_s = 11;
-	assert_int_equal(roof_sum(&m).pairs, 12);
-	assert_int_equal(roof_sum(&m).below, 0);
-	assert_float_equal(roof_sum(&m).lowest, 10. / 11, 1e-9);
+	assert_int_equal(roof_sum(&m, roof_ratio).pairs, 12);
+	assert_int_equal(roof_sum(&m, roof_ratio).below, 0);
+	assert_float_equal(roof_sum(&m, roof_ratio).lowest, 10. / 11, 1e-9);
 	/* Two are below; of those that raw libfabric or the plugin could not connect, nothing is known. */
 	at(2, 1)->gb_per_s = 5.5;
 	at(0, 3)->gb_per_s = 2.2;
 	at(1, 0)->raw_gb_per_s = 0;
 	at(1, 2)->state = CELL_FAILED;
-	assert_int_equal(roof_sum(&m).pairs, 10);
-	assert_int_equal(roof_sum(&m).below, 2);
-	assert_float_equal(roof_sum(&m).lowest, 0.2, 1e-9);
-	assert_int_equal(roof_below(&m, &below), 2);
+	assert_int_equal(roof_sum(&m, roof_ratio).pairs, 10);
+	assert_int_equal(roof_sum(&m, roof_ratio).below, 2);
+	assert_float_equal(roof_sum(&m, roof_ratio).lowest, 0.2, 1e-9);
+	assert_int_equal(roof_below(&m, roof_ratio, &below), 2);
 	assert_true(below[0].from == 0 && below[0].to == 3 && below[1].from == 2 && below[1].to == 1);
 	free(below);
+}
+
+/* NICs of the same names on every host, each of the speed. */
+static void give_nics(int rank, int nics, int mbps)
+{
+	who[rank].nnics = nics;
+	for (int i = 0; i < nics; i++) {
+		snprintf(who[rank].nics[i], sizeof(who[rank].nics[i]), "nic%d", i);
+		who[rank].mbps[i] = mbps;
+	}
+}
+
+static void expect_speed(const struct cell *c, double gb_per_s, int limit, int pairs)
+{
+	assert_float_equal(c->expected.gb_per_s, gb_per_s, 1e-9);
+	assert_int_equal(c->expected.limit, limit);
+	assert_int_equal(c->expected.pairs, pairs);
+}
+
+/* One rank on each host: the end with less counts, and what is not known is not guessed. */
+static void test_expected(void **state)
+{
+	const struct expect_plan plan = {.duplex = false};
+
+	(void)state;
+	fill_rails(4);
+	for (int i = 0; i < m.n; i++)
+		give_nics(i, RAILS, 100000);
+	give_nics(2, RAILS, 25000);
+	who[3].mbps[1] = 0;
+	assert_int_equal(expect_fill(&m, plan), 0);
+	expect_speed(at(0, 1), 50, 0, 1);
+	expect_speed(at(0, 2), 12.5, 2, 1);
+	expect_speed(at(2, 0), 12.5, 2, 1);
+	expect_speed(at(0, 3), 0, 0, 0);
+	expect_speed(rail_at(0, 0, 3), 12.5, 0, 1);
+	expect_speed(rail_at(0, 1, 2), 3.125, 2, 1);
+	expect_speed(rail_at(1, 0, 3), 0, 0, 0);
+	assert_float_equal(expect_ratio(at(0, 2)), at(0, 2)->gb_per_s / 12.5, 1e-9);
+	assert_true(expect_ratio(at(0, 3)) <= 0);
+	who[1].nnics = 0;
+	at(0, 1)->expected.gb_per_s = 0;
+	assert_int_equal(expect_fill(&m, plan), 0);
+	expect_speed(at(0, 1), 0, 0, 1);
+}
+
+/* Two ranks on each host with one NIC: their pairs share it, unless it is one pair at a time. */
+static void test_expected_shared(void **state)
+{
+	const struct expect_plan plan = {.duplex = false}, alone = {.alone = true}, duplex = {.duplex = true};
+
+	(void)state;
+	fill(4, 2);
+	for (int i = 0; i < m.n; i++)
+		give_nics(i, 1, 100000);
+	assert_int_equal(expect_fill(&m, plan), 0);
+	/* Ranks 0 and 1 send to 2 and 3 (in two orders) at the same time; 0 and 1 are one host and do not count. */
+	expect_speed(at(0, 2), 6.25, 0, 2);
+	expect_speed(at(3, 0), 6.25, 0, 2);
+	expect_speed(at(0, 1), 0, 0, 0);
+	who[0].inside = who[1].inside = true;
+	assert_int_equal(expect_fill(&m, plan), 0);
+	/* One of the two sends while the other receives. */
+	expect_speed(at(0, 1), 12.5, 0, 1);
+	assert_int_equal(expect_fill(&m, duplex), 0);
+	expect_speed(at(0, 1), 6.25, 0, 2);
+	assert_int_equal(expect_fill(&m, alone), 0);
+	expect_speed(at(0, 2), 12.5, 0, 1);
+	/* The other rank of the host has a NIC of its own. */
+	snprintf(who[1].nics[0], sizeof(who[1].nics[0]), "other");
+	snprintf(who[3].nics[0], sizeof(who[3].nics[0]), "other");
+	assert_int_equal(expect_fill(&m, plan), 0);
+	expect_speed(at(0, 2), 12.5, 0, 1);
+}
+
+static void test_expected_text(void **state)
+{
+	char text[256];
+	struct who one = {.source = "as the NICs report"};
+
+	(void)state;
+	assert_true(strstr(expect_nics(&one, text, sizeof(text)), "not known: no record of its NICs") == text);
+	fill(1, 1);
+	give_nics(0, 2, 12500);
+	snprintf(who[0].source, sizeof(who[0].source), "as the NICs report");
+	assert_string_equal(expect_nics(&who[0], text, sizeof(text)),
+			    "nic0 12.5 Gbit/s, nic1 12.5 Gbit/s: 3.125 GB/s each way; as the NICs report");
+	who[0].mbps[1] = 0;
+	assert_string_equal(expect_nics(&who[0], text, sizeof(text)), "not known: nic1 reports no speed");
+	give_nics(0, MATRIX_NICS, 100000);
+	assert_int_equal(strlen(expect_nics(&who[0], text, 40)), 39);
 }
 
 static int clean(void **state)
@@ -377,9 +469,18 @@ static int clean(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plan),	  cmocka_unit_test(test_nothing),  cmocka_unit_test(test_slow_rank),
-		cmocka_unit_test(test_slow_pair), cmocka_unit_test(test_hosts),	   cmocka_unit_test(test_failed),
-		cmocka_unit_test(test_rails),	  cmocka_unit_test(test_explains), cmocka_unit_test(test_roof),
+		cmocka_unit_test(test_plan),
+		cmocka_unit_test(test_nothing),
+		cmocka_unit_test(test_slow_rank),
+		cmocka_unit_test(test_slow_pair),
+		cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_failed),
+		cmocka_unit_test(test_rails),
+		cmocka_unit_test(test_explains),
+		cmocka_unit_test(test_roof),
+		cmocka_unit_test(test_expected),
+		cmocka_unit_test(test_expected_shared),
+		cmocka_unit_test(test_expected_text),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

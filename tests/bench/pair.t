@@ -42,7 +42,7 @@ run --ranks 4 "${quick[@]}" --json "$tmp/j" --csv "$tmp/c" --svg "$tmp/s"
 check "4 ranks: all well" [ "$rc" = 0 ]
 check "4 ranks: two matrices" matrix 4
 check "4 ranks: JSON has all pairs" good_json 4
-check "4 ranks: CSV has a row for each pair" eval '[ "$(awk -F, "NF == 8 && \$5 == 1" "$tmp/c" | wc -l)" = 12 ]'
+check "4 ranks: CSV has a row for each pair" eval '[ "$(awk -F, "NF == 11 && \$5 == 1" "$tmp/c" | wc -l)" = 12 ]'
 check "4 ranks: a square for each, 12 of them coloured" \
 	eval '[ "$(grep -c "^<rect" "$tmp/s")" = 16 ] && [ "$(grep -c "fill=.rgb" "$tmp/s")" = 12 ]'
 if command -v python3 >/dev/null; then
@@ -81,7 +81,33 @@ check "--roof: what raw libfabric used" [ "$(grep -c '^# roof: rank .: libfabric
 WEFT_PROVIDER=nosuch run --ranks 2 --roof "${quick[@]}" --plugin "${socket:-$weft}" --json "$tmp/j" --csv "$tmp/c"
 check "--roof: raw libfabric cannot, the plugin can" eval '[ "$rc" = 0 ] && good_json 2 &&
 	grep -q "^# roof: no pair could be measured with raw libfabric" "$tmp/out" && grep -q nosuch "$tmp/err" &&
-	[ "$($get "$tmp/j" roof fine) $($get "$tmp/j" pairs 0 ratio)" = "false null" ] && [ "$(grep -c ",,,$" "$tmp/c")" = 2 ]'
+	[ "$($get "$tmp/j" roof fine) $($get "$tmp/j" pairs 0 ratio)" = "false null" ] && [ "$(grep -c ",,,,,,$" "$tmp/c")" = 2 ]'
+
+# What the NICs allow. The loopback reports no speed; a machine that is named has one, which the pairs of a round share.
+expected_fits() { # N
+	local sum
+	sum=$(awk -F, 'NR > 1 { n++; r = $6 / $9; bad += r - $10 > 1e-3 * r || $10 - r > 1e-3 * r || $9 != 25 || $11 !~ /^[0-3]$/
+		below += r < 0.9; if (n == 1 || r < low) low = r } END { printf "%d %d %.2f %d", n, below, low, bad }' "$tmp/c")
+	read -r n below low bad <<<"$sum"
+	[ "$n" = $(($1 * ($1 - 1))) ] && [ "$bad" = 0 ] &&
+		[ "$($get "$tmp/j" expected pairs) $($get "$tmp/j" expected below)" = "$n $below" ] &&
+		grep -qE "^# expected: $low of what the NICs allow, the lowest of $n(: fine|; $below below 0.9; --roof .*)\$" "$tmp/out" &&
+		awk -v n="$1" '$1 == "exp" || $1 == "ofexp" { rows++; bad += NF != n + 2 || $($2 + 3) != "-" }
+			END { exit bad || rows != 2 * n }' "$tmp/out"
+}
+WEFT_PLATFORM=p6-b200.48xlarge run --ranks 4 "${quick[@]}" --json "$tmp/j" --csv "$tmp/c"
+check "the table of platforms: what the NICs allow, and the conclusion from it" eval '[ "$rc" = 0 ] && matrix 4 && expected_fits 4'
+check "and its reason" \
+	grep -q '^# expected: every rank: lo 400 Gbit/s: 50 GB/s each way; from the table of platforms, for p6-b200.48xlarge$' "$tmp/out"
+check "a pair below it names the rank whose NICs are the limit, and that pairs share them" \
+	grep -qE '^# expected: rank . \(.*\) -> rank . \(.*\): 0\.[0-9]+ of what the NICs allow: 25 GB/s, by those of rank . \(.*\), which 2 pairs share$' \
+	"$tmp/out"
+run --ranks 2 "${quick[@]}" --json "$tmp/j" --csv "$tmp/c"
+check "the loopback reports no speed: nothing is expected" eval '[ "$rc" = 0 ] &&
+	grep -q "^# expected: every rank: not known: lo reports no speed$" "$tmp/out" && [ "$(grep -c "^# expected" "$tmp/out")" = 1 ] &&
+	[ "$($get "$tmp/j" expected pairs) $($get "$tmp/j" pairs 0 expected_gb_per_s)" = "0 null" ] && [ "$(grep -c ",,,$" "$tmp/c")" = 2 ]'
+WEFT_STATS=0 run --ranks 2 "${quick[@]}"
+check "nor without a record" grep -q "^# expected: every rank: not known: no record of its NICs" "$tmp/out"
 
 # Only ranks of a launcher are judged when not told otherwise.
 run --ranks 2 -b 4K --time-ms 5 --reps 1 --json "$tmp/j"

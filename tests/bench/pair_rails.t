@@ -27,7 +27,7 @@ even=2000000 uneven=2000000,2000000,100000,2000000
 
 # The pairs of the CSV, each with all its rails: names, a bandwidth, a latency; shares make 1.
 good_csv() { # ranks
-	awk -F, -v n="$1" 'NR == 1 { bad = NF != 12; next }
+	awk -F, -v n="$1" 'NR == 1 { bad = NF != 15; next }
 		$9 == "" { whole++ }
 		$9 != "" { rails++; share[$1 "," $2] += $12; bad += $10 != "fault" $9 || $11 != "fault" $9 || $5 != 1 }
 		{ bad += !($6 > 0 && $7 > 0) || $8 != 0 }
@@ -54,6 +54,13 @@ check "JSON: four rails for each pair" good_rails 3
 check "CSV: four rails for each pair" good_csv 3
 check "the table has a matrix for each rail" \
 	eval '[ "$(grep -c "^  GB/s@[0-3] " "$tmp/out") $(grep -c "^  us@[0-3] " "$tmp/out")" = "12 12" ]'
+
+# The NICs report 200 Mbit/s each, and move 2 MB/s.
+check "what they allow: four of them, or one" eval '
+	grep -q "^# expected: every rank: fault0 0.2 Gbit/s, .*: 0.1 GB/s each way; as the NICs report$" "$tmp/out" &&
+	[ "$(awk -F, "NR > 1 && \$9 == \"\"" "$tmp/c" | cut -d, -f 13 | sort -u)" = 0.1 ] &&
+	[ "$(awk -F, "NR > 1 && \$9 != \"\"" "$tmp/c" | cut -d, -f 13 | sort -u)" = 0.025 ] &&
+	[ "$($get "$tmp/j" expected fine) $($get "$tmp/j" expected below)" = "false 6" ]'
 
 slow="rail 2 of [^ ]* (NIC fault2)"
 own[2]="FAULT_RATE=$uneven"

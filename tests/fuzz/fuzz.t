@@ -47,7 +47,7 @@ run() { # target
 	[ "$seconds" -eq 0 ] || how=(-max_total_time="$seconds")
 	rm -rf "$work/$1.corpus"
 	mkdir -p "$work/$1.corpus"
-	HWLOC_HIDE_ERRORS=2 "$work/$1" "${how[@]}" -max_len=8192 -timeout=30 -rss_limit_mb=2048 -detect_leaks=$leaks \
+	HWLOC_HIDE_ERRORS=2 "$work/$1" "${how[@]}" -max_len=17000 -timeout=30 -rss_limit_mb=2048 -detect_leaks=$leaks \
 		-print_final_stats=1 -close_fd_mask=1 -artifact_prefix="$found/$1-" \
 		"$work/$1.corpus" "$src/tests/fuzz/corpus/$1" 2>&1
 }
@@ -75,6 +75,20 @@ blunted() {
 	fi
 }
 
+# An input of another version would be refused at the first bytes.
+current() { # target, place of the version in an input
+	local file stale=() version
+	version=$(sed -n 's/^#define WIRE_VERSION[^0-9]*//p' "$src/src/wire/handle.h")
+	for file in "$src/tests/fuzz/corpus/$1"/*; do
+		case ${file##*/} in other-version | another-plugin) continue ;; esac
+		[ "$(od -An -tu1 -j"$2" -N1 "$file" | tr -d ' ')" = "$version" ] || stale+=("${file##*/}")
+	done
+	[ ${#stale[@]} -eq 0 ] && ok "$1: the inputs have version $version" ||
+		bad "$1: the inputs have version $version" "${stale[*]}"
+}
+
+current handle 4
+current ctrl 2
 if ! echo 'int LLVMFuzzerTestOneInput(const unsigned char *d, unsigned long n) { return d && n ? 0 : 0; }' |
 	"$clang" -fsanitize=fuzzer,address -x c -o "$work/none" - 2>/dev/null; then
 	skip "fuzz targets" "no clang with libFuzzer here"

@@ -89,6 +89,8 @@ pods() { # base of the names, rest of the full names
 unset MASTER_ADDR MASTER_PORT RANK LOCAL_RANK
 if ! unshare --mount true 2>/dev/null; then
 	skip "ranks of an Indexed Job and a JobSet" "needs root"
+elif [ ! -e /etc/hosts ]; then
+	skip "ranks of an Indexed Job and a JobSet" "needs a /etc/hosts, which it hides behind its own"
 else
 	none "the pods of an Indexed Job find each other" "$(pods weft-test weft-test.default.svc.cluster.local)"
 	none "the pods of a JobSet find each other" "$(pods weft-test-workers-0 weft-test.default.svc.cluster.local)"

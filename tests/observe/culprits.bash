@@ -113,7 +113,7 @@ look() { # words expected
 	said=$(beyond "$said" "$busy")
 	more=$(beyond "$said" "$1 $may")
 	reports=$((reports + 1))
-	[ -z "$more" ] || wrong "wrong verdict: $more" "$(src/weft-top --once)"
+	[ -z "$more" ] || wrong "wrong verdict: $more" "$(cat "$tmp/json")" "$(src/weft-top --once)"
 	got=$(beyond "$said" "$may $more")
 }
 

@@ -112,6 +112,16 @@ slow_rail() {
 	record_tells "sender:network_slow:fault2 sender:network_slow:receiver:send:fault2"
 }
 
+# The receiver's record alone is what weft-top sees on another host. The question that is answered takes some seconds.
+other_host_is_told() {
+	local try
+	for ((try = 0; try < 300; try++)); do
+		! src/weft-top --once --pid "$receiver" | grep -q "failed: the peer says that its half has: " || return
+		sleep 0.1
+	done
+	wrong "the receiver's record tells of the sender's failure" "$(src/weft-top --once --pid "$receiver")"
+}
+
 dead_nic() {
 	settings=("${four[@]}" "$even" FAULT_KILL_AFTER=0,0,200,0)
 	start_pair --bytes 1048576
@@ -121,6 +131,7 @@ dead_nic() {
 	[ "$(grep '^weft_rail_up{.*fault' "$tmp/weft.prom" | grep "pid=\"$sender\"" | sed 's/.*nic="\([a-z0-9]*\)"} /\1=/' | xargs)" = \
 		"fault0=1 fault1=1 fault2=0 fault3=1" ] || wrong "the exporter says which NIC is down" "$(grep weft_rail_up "$tmp/weft.prom")"
 	grep -q "send comm to peer .* on NIC fault2 " "$tmp/err" || wrong "the log names the NIC" "$(<"$tmp/err")"
+	other_host_is_told
 	record_tells "sender:rail_down:fault2 sender:rail_down:receiver:send:fault2"
 }
 

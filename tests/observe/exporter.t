@@ -43,7 +43,10 @@ none "weft-top shows two processes that name each other" "$(python3 - "$tmp/json
 	    other = [q for q in pids if q != p["pid"]]
 	    assert p["command"] == "all_reduce_perf" and p["state"] == "running", p
 	    assert {(q["pid"], q["direction"]) for q in p["peers"]} == {(other[0], "send"), (other[0], "receive")}, p["peers"]
-	    assert all(q["bytes"] > 1000000 and q["messages"] > 20 for q in p["peers"]), p["peers"]
+	    assert all(q["bytes"] + q["eager_bytes"] > 1000000 for q in p["peers"]), p["peers"]
+	    assert all(q["messages"] + q["eager_messages"] > 20 for q in p["peers"]), p["peers"]
+	    # A comm has up to 32 requests, and a copy of its counters is not of one instant.
+	    assert all(q["outstanding"] <= 64 * q["comms"] for q in p["peers"]), p["peers"]
 	    assert [r["name"] for r in p["rails"]] == ["lo"] and p["rails"][0]["tx_bytes"] > 1000000, p["rails"]
 END
 )"
@@ -55,6 +58,21 @@ if src/weft-exporter --textfile "$tmp" --once && grep -q '^weft_rail_bytes_total
 else
 	bad "--textfile writes a file" "$(ls "$tmp")" "$(head "$tmp/weft.prom")"
 fi
+# All messages went over the only NIC, the eager ones, too.
+none "what the NIC has sent is what the process has sent" "$(python3 - "$tmp/weft.prom" 2>&1 <<-'END'
+	import re, sys
+	sums = {}
+	for name, labels, value in re.findall(r"(\w+)\{(.*?)\} (\S+)", open(sys.argv[1]).read()):
+	    pid = re.search('pid="(\\d+)"', labels).group(1)
+	    way = re.search('direction="(\\w+)"', labels)
+	    if name in ("weft_rail_bytes_total", "weft_bytes_total") and way.group(1) in ("transmit", "send"):
+	        sums.setdefault(pid, {})[name] = float(value)
+	assert len(sums) == 2, sums
+	for of in sums.values():
+	    # A copy of the record is not of one instant.
+	    assert 0.5 < of["weft_rail_bytes_total"] / of["weft_bytes_total"] < 2, sums
+END
+)"
 if ! command -v promtool >/dev/null; then
 	skip "promtool accepts the metrics" "promtool is not installed (Debian, Ubuntu: prometheus)"
 else

@@ -282,6 +282,10 @@ int made_scenario(struct made *m, const struct made_want *want, const char *scen
 		tx->asked = m->now - 2 * SECOND;
 		if (*scenario == 'n')
 			m->rail[1].since = m->now - SECOND;
+	} else if (!strcmp(scenario, "nic-lost")) {
+		tx->asked = m->now - 3 * SECOND / 10;
+		m->rail[1].state = WEFT_STATS_RAIL_DOWN;
+		m->rail[1].since = m->now - 2 * SECOND / 10;
 	} else if (!strcmp(scenario, "unsent")) {
 		rx->posted++;
 		rx->oldest_after = rx->messages;
@@ -292,6 +296,14 @@ int made_scenario(struct made *m, const struct made_want *want, const char *scen
 	} else if (!strcmp(scenario, "gone")) {
 		tx->state = WEFT_STATS_FAILED;
 		tx->err = ECONNRESET;
+	} else if (!strcmp(scenario, "left")) {
+		tx->state = WEFT_STATS_FAILED;
+		tx->err = ECONNRESET;
+		tx->peer_closed = 1;
+	} else if (!strcmp(scenario, "told")) {
+		tx->state = WEFT_STATS_FAILED;
+		tx->err = ECONNRESET;
+		tx->peer_err = ENODEV;
 	} else if (!strcmp(scenario, "failed")) {
 		tx->state = WEFT_STATS_FAILED;
 		tx->err = EMSGSIZE;

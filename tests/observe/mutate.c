@@ -51,13 +51,16 @@ static size_t read_all(const struct snapshot *before)
 	struct snapshot *now = snapshot_take(&want);
 	struct report_lines lines = {0};
 	struct view *v = view_make(before, now);
-	json_t *json = report_json(v), *trace = events_trace(now);
-	char *text = json_dumps(json, 0);
-	FILE *nowhere = fopen("/dev/null", "w");
-	size_t i, count = now->count;
+	json_t *json, *trace = events_trace(now);
+	char *text = NULL;
+	size_t i, bytes, count = now->count;
+	FILE *nowhere = fopen("/dev/null", "w"), *memory = open_memstream(&text, &bytes);
 	const char *p;
 
-	assert_non_null(text);
+	assert_int_equal(report_json(v, (size_t)(count % 2 ? JSON_COMPACT : JSON_INDENT(2)), memory), 0);
+	fclose(memory);
+	json = json_loads(text, 0, NULL);
+	assert_int_equal(json_array_size(json_object_get(json, "processes")), v->count);
 	assert_non_null(trace);
 	assert_int_equal(report_text(v, 80, &lines), 0);
 	for (i = 0; i < lines.count; i++) {

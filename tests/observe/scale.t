@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # What a look costs on a full host: the instructions of weft-top and weft-exporter, counted by callgrind, so that load and
-# speed of the machine do not matter. They grow in proportion to processes and connections, and are few for each: the
-# limits are those of 1,000 connections, or 64 processes, in less than 100 ms on a core of 2 GHz.
+# speed of the machine do not matter. They grow in proportion to processes and connections, and are few for each: by the
+# limits, 64 processes of 32 connections cost 60, 350 and 110 million instructions, and 1,000 connections of one process half
+# as many.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/check/tap.bash
@@ -65,6 +66,6 @@ measured() { # part, parts, processes and connections of three hosts, limits of 
 	even "weft-exporter" "$part" "$8" "$parts" "${scrape[@]}"
 }
 
-measured "a connection of one process" 300 "1 100" "1 400" "1 700" 30 250 20
-measured "a process with 8 connections" 10 "5 8" "15 8" "25 8" 1000 3000 3000
+measured "a connection of one process" 300 "1 100" "1 400" "1 700" 25 180 12
+measured "a process with 32 connections" 10 "5 32" "15 32" "25 32" 900 5500 1700
 tap_done

@@ -8,10 +8,10 @@ chroot_suite() {
 	(. /etc/os-release && echo "$VERSION_CODENAME")
 }
 
-# Says what went wrong, or nothing.
+# Says what went wrong, or nothing. MIRROR=URL: debootstrap's own unless set.
 chroot_make() { # directory
 	local log
-	log=$(debootstrap --variant=minbase "$(chroot_suite)" "$1" 2>&1) || { tail -n 5 <<<"$log"; return; }
+	log=$(debootstrap --variant=minbase "$(chroot_suite)" "$1" ${MIRROR:+"$MIRROR"} 2>&1) || { tail -n 5 <<<"$log"; return; }
 	cp /etc/resolv.conf "$1/etc/resolv.conf"
 }
 

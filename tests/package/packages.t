@@ -68,7 +68,7 @@ root=$reason
 if [ -z "$root" ]; then
 	none "a bare system is made" "$(chroot_make "$tmp/root")"
 	cp -a "$tmp/root" "$tmp/bare" # for images
-	none "and has no libfabric" "$(inside sh -c 'ldconfig -p | grep libfabric')"
+	none "and has no libfabric" "$(inside sh -c 'ldconfig -p | grep libfabric' 2>&1)"
 fi
 
 reason=$(missing patchelf)
@@ -123,8 +123,8 @@ else
 	none "the loader finds the plugin by NCCL's name" "$(
 		inside ldconfig -p | grep -q libnccl-net-weft.so || echo "ldconfig does not list libnccl-net-weft.so"
 	)"
-	none "weft-top reports" "$(inside weft-top --once --json >"$tmp/out" 2>&1; [ -s "$tmp/out" ] || echo "no output")"
-	none "libnccl-net.so is left to others" "$(inside sh -c 'ls /usr/lib/*/libnccl-net.so 2>/dev/null')"
+	none "weft-top reports" "$(inside weft-top --once --json 2>&1 >"$tmp/out"; [ -s "$tmp/out" ] || echo "no output")"
+	none "libnccl-net.so is left to others" "$(inside sh -c 'ls /usr/lib/*/libnccl-net.so 2>/dev/null' 2>&1)"
 	later
 	# shellcheck disable=SC2016
 	none "a later version replaces them" "$(

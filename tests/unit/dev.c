@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dev: the table of devices, and the domain that the endpoints of a device share. */
+/* dev: the table of devices, and the domains that its endpoints share or have for themselves. */
 #include "unit/unit.h"
 
 #include <stdlib.h>
@@ -39,7 +39,7 @@ static void fills_the_table(void **state)
 	assert_string_equal(table.devs[0].nic->name, "lo");
 	assert_null(table.devs[0].pci_path);
 	assert_in_range(table.devs[0].speed_mbps, 1, 10000000);
-	assert_null(table.devs[0].domains[0]);
+	assert_true(list_empty(&table.devs[0].accesses));
 	assert_int_equal(table.conf.cq_depth > 0, 1);
 	assert_int_equal(dev_table_load(&again), 0); /* the same machine, the same devices */
 	assert_true(again.devs[0].guid == table.devs[0].guid);
@@ -85,34 +85,49 @@ static void has_no_devices_by_mistake(void **state)
 	assert_non_null(strstr(table.why, "WEFT_NICS=nosuch"));
 }
 
-static void counts_the_domains_users(void **state)
+/* Two users of a device have domains of their own where threads that share one would wait for each other, else the same. */
+static void opens_domains_for_users(const char *provider, bool own)
 {
-	struct fab_domain *a;
+	struct dev_access *a, *b, *c;
 	struct dev *d;
 
-	(void)state;
+	setenv("WEFT_PROVIDER", provider, 1);
 	assert_int_equal(dev_table_load(&table), 0);
+	if (!table.count)
+		skip();
 	d = &table.devs[0];
-	assert_int_equal(dev_get(d), 0);
-	a = d->domains[0];
-	assert_non_null(a);
-	assert_int_equal(dev_get(d), 0);
-	dev_put(d);
-	assert_ptr_equal(d->domains[0], a);
-	dev_put(d);
-	assert_null(d->domains[0]);
-	assert_int_equal(dev_get(d), 0);
-	dev_put(d);
+	assert_int_equal(dev_get(d, &a), 0);
+	assert_int_equal(dev_get(d, &b), 0);
+	assert_int_equal(a != b, own);
+	assert_int_equal(a->domains[0] != b->domains[0], own);
+	dev_put(a);
+	assert_ptr_equal(container_of(d->accesses.next, struct dev_access, link), b);
+	assert_int_equal(dev_get(d, &c), 0);
+	assert_int_equal(c != b, own);
+	dev_put(c);
+	dev_put(b);
+	assert_true(list_empty(&d->accesses));
+}
+
+static void opens_domains_for_each_on_tcp(void **state)
+{
+	(void)state;
+	opens_domains_for_users("tcp", true);
+}
+
+static void shares_domains_on_shm(void **state)
+{
+	(void)state;
+	opens_domains_for_users("shm", false);
 }
 
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
 	static const struct CMUnitTest tests[] = {
-		TEST(fills_the_table),
-		TEST(tells_devices_apart),
-		TEST(has_no_devices_by_mistake),
-		TEST(counts_the_domains_users),
+		TEST(fills_the_table),		 TEST(tells_devices_apart),
+		TEST(has_no_devices_by_mistake), TEST(opens_domains_for_each_on_tcp),
+		TEST(shares_domains_on_shm),
 	};
 
 	return unit_run("dev", tests);

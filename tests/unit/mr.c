@@ -26,14 +26,14 @@ static void begin(void)
 static void end(void)
 {
 	assert_int_equal(munmap(memory, PAGES * page), 0);
-	assert_null(net.dev->mrs); /* no registration is left */
+	assert_null(net.home->access->mrs); /* no registration is left */
 }
 
 static struct dev_mr *get(void *base, size_t len)
 {
 	struct dev_mr *mr;
 
-	assert_int_equal(dev_mr_get(net.dev, base, len, &mr), 0);
+	assert_int_equal(dev_mr_get(net.home->access, base, len, &mr), 0);
 	return mr;
 }
 
@@ -54,12 +54,12 @@ static void same_pages_are_shared(void **state)
 	assert_int_equal(a->base, (uintptr_t)memory);
 	assert_int_equal(a->len, page);
 	assert_int_equal(c->len, 2 * page);
-	dev_mr_put(net.dev, a);
+	dev_mr_put(a);
 	assert_ptr_equal(get(memory, page), b);
-	dev_mr_put(net.dev, b);
-	dev_mr_put(net.dev, b);
-	dev_mr_put(net.dev, c);
-	dev_mr_put(net.dev, d);
+	dev_mr_put(b);
+	dev_mr_put(b);
+	dev_mr_put(c);
+	dev_mr_put(d);
 	end();
 }
 
@@ -75,7 +75,7 @@ static void every_rail_has_its_own(void **state)
 	for (i = 0; i < net.dev->rail_count; i++)
 		assert_non_null(mr->rail[i]);
 	assert_true(i == DEV_RAILS_MAX || !mr->rail[i]);
-	dev_mr_put(net.dev, mr);
+	dev_mr_put(mr);
 	end();
 }
 
@@ -90,12 +90,12 @@ static void fresh_memory_is_registered_anew(void **state)
 	begin();
 	mr = get(memory, page);
 	key = fab_mr_key(mr->rail[0]);
-	dev_mr_put(net.dev, mr);
+	dev_mr_put(mr);
 	assert_true(mmap(memory, PAGES * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
 			 0) == memory);
 	mr = get(memory, page);
 	assert_true(fab_mr_key(mr->rail[0]) != key);
-	dev_mr_put(net.dev, mr);
+	dev_mr_put(mr);
 	end();
 }
 
@@ -108,11 +108,11 @@ static const char *many(uintptr_t seed_at)
 		size_t first = unit_random(&seed) % 4, n = 1 + unit_random(&seed) % 3;
 		struct dev_mr *mr;
 
-		if (dev_mr_get(net.dev, memory + first * page, n * page, &mr))
+		if (dev_mr_get(net.home->access, memory + first * page, n * page, &mr))
 			return "a registration failed";
 		if (mr->base != (uintptr_t)memory + first * page || mr->len != n * page)
 			return "another registration was given";
-		dev_mr_put(net.dev, mr);
+		dev_mr_put(mr);
 	}
 	return "";
 }

@@ -34,10 +34,12 @@ int net_begin(void **state)
 
 int net_users(struct dev *dev)
 {
-	int users;
+	struct list *it, *tmp;
+	int users = 0;
 
 	pthread_mutex_lock(&dev->lock);
-	users = dev->users;
+	list_each (&dev->accesses, it, tmp)
+		users += container_of(it, struct dev_access, link)->users;
 	pthread_mutex_unlock(&dev->lock);
 	return users;
 }

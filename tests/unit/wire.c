@@ -26,7 +26,7 @@ static void handle_layout(void **state)
 	(void)state;
 	memset(&h, 0xff, sizeof(h));
 	wire_handle_init(&h);
-	assert_memory_equal(&h, "WEFT\x06\x00", 6);
+	assert_memory_equal(&h, "WEFT\x07\x00", 6);
 	assert_int_equal(h.mark, 0);
 	assert_int_equal(h.checksum, 0);
 	assert_int_equal(offsetof(struct wire_handle, version), 4);

@@ -349,7 +349,7 @@ static void the_last_farewell_arrives(void **state)
 	net.home = NULL;
 	xfer_comm_close(pair.send); /* closes its endpoint, too */
 	pair.send = NULL;
-	assert_int_equal(net.dev->users, 1);
+	assert_int_equal(net_users(net.dev), 1);
 	assert_int_equal(net_wait(&pair, r, &got), -ECONNRESET);
 	assert_true(unit_log_has(LOG_LEVEL_WARN, "closed its half after 1 messages"));
 	xfer_comm_close(pair.recv);
@@ -375,20 +375,38 @@ static void ports_belong_to_threads(void **state)
 	NET_NEEDED();
 	assert_int_equal(xfer_ep_get(net.dev, &net.conf, &a), 0);
 	assert_ptr_equal(a, net.home);
-	assert_int_equal(net.dev->users, 1);
+	assert_int_equal(net_users(net.dev), 1);
 	assert_int_equal(pthread_create(&thread, NULL, other_threads_port, &b), 0);
 	pthread_join(thread, NULL);
 	assert_non_null(b);
 	assert_ptr_not_equal(b, a);
-	assert_int_equal(net.dev->users, 2);
+	assert_int_equal(b->domain != a->domain, net.dev->nic->serial_domain);
+	assert_int_equal(net_users(net.dev), 2);
 	xfer_ep_put(b);
 	xfer_ep_put(a);
-	assert_int_equal(net.dev->users, 1);
+	assert_int_equal(net_users(net.dev), 1);
 	xfer_ep_put(net.home); /* the last reference */
 	net.home = NULL;
-	assert_int_equal(net.dev->users, 0);
-	assert_null(net.dev->domains[0]);
+	assert_int_equal(net_users(net.dev), 0);
+	assert_true(list_empty(&net.dev->accesses));
 	xfer_ep_put(NULL);
+}
+
+/* Memory is registered with the domains of its comm's endpoint, and not with those of another thread. */
+static void memory_belongs_to_its_port(void **state)
+{
+	struct xfer_region *same;
+
+	(void)state;
+	NET_NEEDED();
+	open_link(64);
+	assert_int_equal(pair.send->ep->access != pair.recv->ep->access, net.dev->nic->serial_domain);
+	assert_ptr_equal(pair.from_region->mr->access, pair.send->ep->access);
+	assert_ptr_equal(pair.to_region->mr->access, pair.recv->ep->access);
+	assert_int_equal(xfer_region_open(pair.recv, pair.from, 64, &same), 0);
+	assert_int_equal(same->mr != pair.from_region->mr, net.dev->nic->serial_domain);
+	net_message(&pair, 64);
+	close_link();
 }
 
 static void a_broken_port_is_not_given_again(void **state)
@@ -550,6 +568,7 @@ int main(void)
 		NET_TESTS(errors_name_the_peer),
 		NET_TEST(the_last_farewell_arrives, "tcp"), /* see net.h for shm */
 		NET_TESTS(ports_belong_to_threads),
+		NET_TESTS(memory_belongs_to_its_port),
 		NET_TESTS(a_broken_port_is_not_given_again),
 		NET_TESTS(many_channels_on_one_port),
 		NET_TESTS(threads_run_beside_each_other),
