@@ -110,7 +110,7 @@ void ep_break(struct xfer_ep *ep, int err, const char *why)
 		 ep->dev->nic->provider, why);
 	stats_note(&ep->stats, WEFT_STATS_EV_BROKEN, NULL, 0, (uint64_t)-err);
 	ep->stats.at->err = (uint64_t)-err;
-	for (i = 0; i < ep->rail_count; i++)
+	for (i = 0; i < ep->nic_count; i++)
 		stats_rail_down(&ep->stats, i, err, why);
 	ep->fail_comms(ep, err);
 }
