@@ -43,6 +43,7 @@
 #define WEFT_STATS_VERSION 1
 #define WEFT_STATS_SUFFIX  ".weft"
 #define WEFT_STATS_BUCKETS 32
+#define WEFT_STATS_LATE_US 1024 /* from this wait on the receive of an eager message is timed */
 
 /* One table: entry i lies at offset + i * entry_bytes. A later version of the plugin may write larger entries. */
 struct weft_stats_table {
@@ -126,7 +127,7 @@ struct weft_stats_rail {
 	uint64_t since;	   /* time of the last change of state */
 	char why[64];	   /* reason for being down */
 
-	/* Data: stripes, or whole messages; without eager messages, which are control messages to the provider. */
+	/* Data: stripes, or whole messages, eager ones too. */
 	uint64_t tx_bytes, tx_messages; /* that the provider has taken */
 	uint64_t rx_bytes, rx_messages; /* that have arrived */
 	/* Operations, of data and control; an arrival of data is one, too. */
@@ -171,8 +172,8 @@ enum weft_stats_wait {
  * sent, so all of its time is `peer`, and the `wire` histogram does not count it: see the sender's record.
  *
  * A small message that is sent eagerly waits for nobody, and completes when it is copied: it is counted in
- * eager_messages and eager_bytes only, and not timed, on either side; unless it had to wait, because too many were on
- * their way: then `peer` counts its wait.
+ * eager_messages and eager_bytes only, and not timed, on either side. But `peer` counts the wait of a send, because too
+ * many were on their way, and that of a receive of at least WEFT_STATS_LATE_US.
  *
  * peer_us[i] and wire_us[i] count messages whose wait was 2^i to 2^(i+1) us; the first also shorter ones, the last also
  * longer ones.
@@ -202,8 +203,7 @@ struct weft_stats_comm {
 	/* As of the last check, 10 times a second while a message waits: number of the next message (32 bits), */
 	uint64_t next;
 	/*
-	 * and the oldest one in flight: since when (0: none), its number and size. It still is the oldest if messages +
-	 * eager_messages + failed equals oldest_after.
+	 * and the oldest one in flight: since when (0: none), its number and size; see weft_stats_oldest().
 	 */
 	uint64_t oldest, oldest_number, oldest_bytes, oldest_after;
 
@@ -331,6 +331,12 @@ static inline uint64_t weft_stats_in_flight(const struct weft_stats_comm *c)
 	uint64_t done = c->messages + c->failed + (c->direction == WEFT_STATS_RECV ? c->eager_messages : 0);
 
 	return c->posted > done ? c->posted - done : 0;
+}
+
+/* Since when the oldest message in flight waits, of a copied entry; 0: none was, or one has ended since the check. */
+static inline uint64_t weft_stats_oldest(const struct weft_stats_comm *c)
+{
+	return c->messages + c->eager_messages + c->failed == c->oldest_after ? c->oldest : 0;
 }
 
 #endif

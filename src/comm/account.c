@@ -67,6 +67,19 @@ void account_first_stripe(struct xfer_req *req)
 	req->since = now;
 }
 
+void account_late(struct xfer_req *req, size_t len, uint64_t now)
+{
+	struct xfer_comm *comm = req->comm;
+	uint64_t ticks = now - req->since;
+
+	if (comm->ep->nic_count > 1)
+		req->rail = WEFT_STATS_NO_RAIL;
+	account_waited(req, now, ticks, stats_us(account_part(comm), ticks), len);
+	comm->stats.at->last = now;
+	if (comm->stats.at->stall)
+		stall_moved(comm);
+}
+
 static void write_oldest(struct xfer_comm *comm, uint64_t now)
 {
 	struct weft_stats_comm *at = comm->stats.at;

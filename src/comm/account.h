@@ -45,7 +45,7 @@ static inline bool account_waits(const struct xfer_comm *comm)
 	return comm->stats.at->asked != 0;
 }
 
-/* A message was copied, from a send or into a receive, and is done. */
+/* A message was copied, from a send or into a receive. */
 static inline void account_eager(struct xfer_comm *comm, size_t len)
 {
 	struct weft_stats_comm *at = comm->stats.at;
@@ -61,6 +61,21 @@ static inline void account_sent_eagerly(struct xfer_comm *comm, struct xfer_req 
 	if (__builtin_expect(account_waits(comm), 0))
 		account_cleared(comm, req);
 	account_eager(comm, req->posted);
+}
+
+/* Data has left as a control message of a rail; fabric counts all other. */
+static inline void account_departure(const struct rail *rail, size_t len)
+{
+	struct weft_stats_rail *at = rail->ep->stats.rails[rail->nic];
+
+	at->tx_messages++;
+	at->tx_bytes += len;
+}
+
+/* The provider has finished with an eager message, which no counter tells: it may have been the oldest in flight. */
+static inline void account_eager_left(struct xfer_comm *comm)
+{
+	comm->stats.at->oldest = 0;
 }
 
 /* --- receiving --- */
@@ -79,13 +94,27 @@ static inline void account_accepted(struct xfer_comm *comm, int n)
 /* The first of several stripes has arrived. */
 void account_first_stripe(struct xfer_req *req);
 
-/* Data has arrived on a rail. */
+/* Data has arrived on a rail; ep/ctrl.c counts eager messages. */
 static inline void account_arrival(const struct rail *rail, size_t len)
 {
 	struct weft_stats_rail *at = rail->ep->stats.rails[rail->nic];
 
 	at->rx_messages++;
 	at->rx_bytes += len;
+}
+
+/* The receive of an eager message has waited for long. */
+__attribute__((cold, noinline)) void account_late(struct xfer_req *req, size_t len, uint64_t now);
+
+/* An eager message is in its receive. */
+static inline void account_received_eagerly(struct xfer_req *req, size_t len)
+{
+	struct xfer_comm *comm = req->comm;
+	uint64_t now = stats_now();
+
+	account_eager(comm, len);
+	if (__builtin_expect(now - req->since >= comm->stats.ep->late, 0))
+		account_late(req, len, now);
 }
 
 /* --- both --- */
@@ -114,6 +143,17 @@ static inline void account_send_done(struct xfer_req *req)
 		stall_moved(req->comm);
 }
 
+/* All the time of a receive, until now, was its wait for the peer. */
+static inline void account_waited(struct xfer_req *req, uint64_t now, uint64_t ticks, uint32_t us, size_t len)
+{
+	const struct stats_comm *c = &req->comm->stats;
+
+	req->peer_us = us;
+	req->since = 0;
+	stats_done_event(c, now, req->rail, req->seq, us, 0, len);
+	account_wait(&c->at->peer_ticks, c->at->peer_us, ticks, us);
+}
+
 /* The same for a receive. rail: WEFT_STATS_NO_RAIL: several. */
 static inline void account_recv_done(struct xfer_req *req, size_t len, uint8_t rail)
 {
@@ -130,11 +170,8 @@ static inline void account_recv_done(struct xfer_req *req, size_t len, uint8_t r
 		stats_done_event(c, now, rail, req->seq, req->peer_us, us, len);
 		account_wait(&at->wire_ticks, at->wire_us, ticks, us);
 	} else {
-		req->peer_us = us;
 		req->rail = rail;
-		req->since = 0;
-		stats_done_event(c, now, rail, req->seq, us, 0, len);
-		account_wait(&at->peer_ticks, at->peer_us, ticks, us);
+		account_waited(req, now, ticks, us, len);
 	}
 	if (__builtin_expect(at->stall != 0, 0))
 		stall_moved(req->comm);

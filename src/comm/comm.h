@@ -188,7 +188,7 @@ void comm_fail(struct xfer_comm *comm, int err, const char *fmt, ...) __attribut
  */
 void comm_unreachable(struct xfer_comm *comm, int err, const char *text);
 
-/* Sends a control message to the comm's peer; its loss fails the comm. Returns 0 or -ENOMEM. */
+/* Sends a control message to the comm's peer; its loss fails the comm. Errors as of ctrl_send. */
 int comm_send_ctrl(struct xfer_comm *comm, const struct wire_ctrl *msg);
 
 /* The ctrl_sent callback of such messages. */

@@ -28,6 +28,7 @@ struct ctrl_rx {
 	struct list link; /* in rx_unposted while not posted */
 	struct xfer_ep *ep;
 	struct fab_ep *fab;
+	struct weft_stats_rail *at; /* the NIC's part of the record */
 	void *desc;
 	char *buf; /* ep->rx_bytes */
 };
@@ -100,13 +101,15 @@ static int class_grow(struct xfer_ep *ep, struct tx_class *class)
 {
 	struct tx_chunk *chunk = calloc(1, sizeof(*chunk) + class->per_chunk * sizeof(chunk->tx[0]));
 	size_t i, bytes = class->per_chunk * class->bytes;
+	int ret;
 
 	if (!chunk)
 		return -ENOMEM;
 	chunk->memory = topo_near_alloc(ep->node, bytes);
-	if (!chunk->memory || dev_mr_get(ep->access, chunk->memory, bytes, &chunk->mr)) {
+	ret = chunk->memory ? dev_mr_get(ep->access, chunk->memory, bytes, &chunk->mr) : -ENOMEM;
+	if (ret) {
 		chunk_free(class, chunk);
-		return -ENOMEM;
+		return ret;
 	}
 	list_append(&class->chunks, &chunk->link);
 	for (i = 0; i < class->per_chunk; i++) {
@@ -144,6 +147,7 @@ static int rail_receives(struct rail *rail, struct ctrl_rx *rx, size_t n, char *
 		rx->op.done = rx_done;
 		rx->ep = ep;
 		rx->fab = rail->fab;
+		rx->at = ep->stats.rails[rail->nic];
 		rx->desc = fab_mr_desc(rail->ctrl_mr);
 		rx->buf = memory;
 		memset(memory, 0, sizeof(struct wire_ctrl)); /* all that is read before a message is checked */
@@ -325,13 +329,14 @@ static int tx_post(struct ctrl_tx *tx)
 	return 0;
 }
 
-static struct ctrl_tx *tx_new(struct xfer_ep *ep, struct tx_class *class, struct xfer_peer *peer, uint32_t comm_id,
-			      ctrl_sent sent)
+static int tx_new(struct xfer_ep *ep, struct tx_class *class, struct xfer_peer *peer, uint32_t comm_id, ctrl_sent sent,
+		  struct ctrl_tx **out)
 {
+	int ret = list_empty(&class->free) ? class_grow(ep, class) : 0;
 	struct ctrl_tx *tx;
 
-	if (list_empty(&class->free) && class_grow(ep, class))
-		return NULL;
+	if (ret)
+		return ret;
 	tx = container_of(class->free.next, struct ctrl_tx, link);
 	list_remove(&tx->link);
 	tx->peer = peer;
@@ -341,7 +346,8 @@ static struct ctrl_tx *tx_new(struct xfer_ep *ep, struct tx_class *class, struct
 	tx->arg = NULL;
 	tx->tries = 0;
 	peer->refs++;
-	return tx;
+	*out = tx;
+	return 0;
 }
 
 /* A new message queues behind waiting ones. Their order is irrelevant, but each must get its turn. */
@@ -356,10 +362,11 @@ static void tx_start(struct xfer_ep *ep, struct ctrl_tx *tx)
 
 int ctrl_send(struct xfer_ep *ep, struct xfer_peer *peer, const struct wire_ctrl *msg, uint32_t comm_id, ctrl_sent sent)
 {
-	struct ctrl_tx *tx = tx_new(ep, &ep->tx_small, peer, comm_id, sent);
+	struct ctrl_tx *tx;
+	int ret = tx_new(ep, &ep->tx_small, peer, comm_id, sent, &tx);
 
-	if (!tx)
-		return -ENOMEM;
+	if (ret)
+		return ret;
 	tx->bytes = wire_ctrl_size(msg);
 	memcpy(tx->msg, msg, tx->bytes);
 	tx_start(ep, tx);
@@ -371,10 +378,11 @@ int ctrl_send_data(struct xfer_peer *peer, const struct path *path, const struct
 {
 	size_t len = wire_tagged_bytes(msg);
 	struct xfer_ep *ep = peer->ep;
-	struct ctrl_tx *tx = tx_new(ep, &ep->tx_large, peer, comm_id, sent);
+	struct ctrl_tx *tx;
+	int ret = tx_new(ep, &ep->tx_large, peer, comm_id, sent, &tx);
 
-	if (!tx)
-		return -ENOMEM;
+	if (ret)
+		return ret;
 	tx->arg = arg;
 	tx->path = path;
 	tx->bytes = sizeof(*msg) + len;
@@ -418,10 +426,13 @@ static void rx_done(struct fab_op *op, const struct fab_result *r)
 	struct xfer_ep *ep = rx->ep;
 	struct wire_ctrl *msg = (struct wire_ctrl *)rx->buf;
 
-	if (!r->err && wire_ctrl_is_eager(msg, r->len))
+	if (!r->err && wire_ctrl_is_eager(msg, r->len)) {
+		rx->at->rx_messages++;
+		rx->at->rx_bytes += wire_tagged_bytes(msg);
 		ep->dispatch_eager(ep, msg);
-	else
+	} else {
 		rx_rare(ep, msg, r);
+	}
 	if (ep->fab)
 		rx_post(ep, rx);
 }

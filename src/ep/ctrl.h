@@ -24,7 +24,7 @@ void ctrl_close(struct xfer_ep *ep);
 
 /*
  * Sends a copy of msg (its type gives the size) to the peer, now or when the provider accepts it. `sent` (may be NULL)
- * gets the result. Returns 0 or -ENOMEM.
+ * gets the result. Returns 0, -ENOMEM, or the error of a failed registration of memory.
  */
 int ctrl_send(struct xfer_ep *ep, struct xfer_peer *peer, const struct wire_ctrl *msg, uint32_t comm_id,
 	      ctrl_sent sent);
@@ -42,9 +42,9 @@ static inline bool ctrl_can_inject(const struct xfer_ep *ep, size_t bytes)
 {
 	return bytes <= ep->inject_bytes && list_empty(&ep->tx_waiting);
 }
-static inline int ctrl_inject(const struct path *path, const struct wire_ctrl *msg, size_t bytes)
+static inline int ctrl_inject(const struct path *path, const struct wire_ctrl *msg, size_t len)
 {
-	return fab_inject(path->rail->fab, msg, bytes, path->fab_addr);
+	return fab_inject(path->rail->fab, msg, sizeof(*msg) + len, len, path->fab_addr);
 }
 
 /* Retries what waits. */

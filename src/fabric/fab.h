@@ -157,7 +157,7 @@ void fab_op_over(struct fab_op *op, const struct fab_result *r);
 
 struct fab_ep;
 
-/* What an endpoint counts. Data: tagged messages, and writes with immediate data. */
+/* What an endpoint counts. Data: tagged messages, writes with immediate data, and data that is injected. */
 struct fab_counts {
 	uint64_t tx_bytes, tx_messages; /* data posted */
 	uint64_t rx_bytes,
@@ -221,8 +221,11 @@ int fab_tsend(struct fab_ep *ep, struct fab_op *op, const void *buf, size_t len,
 	      uint64_t tag);
 int fab_trecv(struct fab_ep *ep, struct fab_op *op, void *buf, size_t len, void *desc, uint64_t tag);
 
-/* Sends a small message, of at most fab_inject_bytes, without a completion; buf is copied before the return. */
-int fab_inject(struct fab_ep *ep, const void *buf, size_t len, uint64_t peer);
+/*
+ * Sends a small message, of at most fab_inject_bytes, without a completion; buf is copied before the return. `data` of
+ * its bytes count as data.
+ */
+int fab_inject(struct fab_ep *ep, const void *buf, size_t len, size_t data, uint64_t peer);
 
 /* Remote writes, posted like the above; fab_write_imm calls the peer's `arrival`. `imm` may be cut to 4 bytes. */
 int fab_write(struct fab_ep *ep, struct fab_op *op, const void *buf, size_t len, void *desc, uint64_t peer,

@@ -32,14 +32,19 @@ static int posted(struct fab_ep *ep, ssize_t ret)
 	return 0;
 }
 
+static void count_data(struct fab_ep *ep, size_t len)
+{
+	ep->counts->tx_messages++;
+	ep->counts->tx_bytes += len;
+}
+
 /* The same for data. */
 static int posted_data(struct fab_ep *ep, size_t len, ssize_t ret)
 {
 	if (ret)
 		return posted(ep, ret);
 	ep->first->in_flight++;
-	ep->counts->tx_messages++;
-	ep->counts->tx_bytes += len;
+	count_data(ep, len);
 	return 0;
 }
 
@@ -73,11 +78,14 @@ int fab_trecv(struct fab_ep *ep, struct fab_op *op, void *buf, size_t len, void 
 	return posted(ep, fi_trecv(ep->ep, buf, len, desc, FI_ADDR_UNSPEC, tag, 0, op));
 }
 
-int fab_inject(struct fab_ep *ep, const void *buf, size_t len, uint64_t peer)
+int fab_inject(struct fab_ep *ep, const void *buf, size_t len, size_t data, uint64_t peer)
 {
 	ssize_t ret = fi_inject(ep->ep, buf, len, peer);
 
-	return ret == -FI_ENOMEM ? -EAGAIN : fab_errno(ret);
+	if (ret)
+		return ret == -FI_ENOMEM ? -EAGAIN : fab_errno(ret);
+	count_data(ep, data);
+	return 0;
 }
 
 int fab_write(struct fab_ep *ep, struct fab_op *op, const void *buf, size_t len, void *desc, uint64_t peer,

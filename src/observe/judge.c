@@ -228,10 +228,17 @@ static bool judge_held_up(struct verdict *v, struct process_view *p, bool held_u
 	return true;
 }
 
+static uint64_t all_messages(const struct span *s)
+{
+	return s->messages + s->eager_messages;
+}
+
 /* The part of the span's time that the wait of this process for a core explains. */
 static double own_part(const struct process_view *p, const struct span *s)
 {
-	return core_explains(p, (double)(s->messages ? s->messages : 1) / s->seconds);
+	uint64_t messages = all_messages(s);
+
+	return core_explains(p, (double)(messages ? messages : 1) / s->seconds);
 }
 
 static bool judge_receiver(struct verdict *v, struct process_view *p, const struct span *s)
@@ -285,9 +292,10 @@ static bool judge_wire(struct verdict *v, struct process_view *p, const struct s
 static bool judge_sender(struct verdict *v, struct process_view *p, const struct span *s)
 {
 	double rx, speed = device_speed(p, s->comm, &rx);
+	uint64_t messages = all_messages(s);
 
 	v->share = s->seconds > 0 ? (double)s->long_ns / 1e9 / s->seconds : 0;
-	if (v->share < LATE_SHARE || !s->messages || s->seconds / (double)s->messages < LATE_GAP_S ||
+	if (v->share < LATE_SHARE || !messages || s->seconds / (double)messages < LATE_GAP_S ||
 	    (speed > 0 && rx > BUSY_SHARE * speed))
 		return false;
 	if (v->share > 1)
@@ -305,8 +313,8 @@ static bool comm_idles(const struct process_view *p, const struct span *s, bool 
 	if (s->waits_s > 0 || s->oldest_s > 0)
 		return false;
 	if (interval)
-		return !s->messages;
-	return !s->comm->messages ||
+		return !all_messages(s);
+	return !(s->comm->messages + s->comm->eager_messages) ||
 	       (p->record->life != RECORD_DEAD && last && (double)p->now_ns - (double)last > IDLE_S * 1e9);
 }
 
@@ -374,7 +382,7 @@ static double unpolled(const struct process_view *p)
 		uint64_t now = e ? weft_stats_ns(&r->head, e->now) : 0;
 
 		if (!e || !e->open || !now || now >= p->now_ns || c->state != WEFT_STATS_CONNECTED ||
-		    (!c->asked && c->posted <= c->messages + c->failed))
+		    (!c->asked && !weft_stats_in_flight(c)))
 			continue;
 		age = (double)(p->now_ns - now) / 1e9;
 		longest = age > longest ? age : longest;

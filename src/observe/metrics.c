@@ -26,12 +26,10 @@ struct field {
 
 /* Fields of one name stand beside each other. */
 static const struct field rail_fields[] = {
-	{"weft_rail_bytes_total", "counter",
-	 "Bytes of messages that a NIC moved; with several NICs without eager ones.", "direction=\"transmit\"",
+	{"weft_rail_bytes_total", "counter", "Bytes of messages that a NIC moved.", "direction=\"transmit\"",
 	 RAIL(tx_bytes)},
 	{"weft_rail_bytes_total", "counter", "", "direction=\"receive\"", RAIL(rx_bytes)},
-	{"weft_rail_messages_total", "counter",
-	 "Messages, or stripes of them, that a NIC moved; with several NICs without eager ones.",
+	{"weft_rail_messages_total", "counter", "Messages, or stripes of them, that a NIC moved.",
 	 "direction=\"transmit\"", RAIL(tx_messages)},
 	{"weft_rail_messages_total", "counter", "", "direction=\"receive\"", RAIL(rx_messages)},
 	{"weft_rail_operations_total", "counter", "Operations of a NIC by what became of them.", "result=\"posted\"",
@@ -184,9 +182,7 @@ static struct rail_view whole_rail(const struct sheet *s, const struct process_v
 {
 	const struct weft_stats_rail *old =
 		retired_rails(s->want->retired, p->record, now->device, now->name, now->number);
-	const struct weft_stats_comm *comms;
 	struct rail_view r = *now;
-	int d;
 
 	if (old) {
 		r.tx_bytes += old->tx_bytes;
@@ -197,11 +193,6 @@ static struct rail_view whole_rail(const struct sheet *s, const struct process_v
 		r.completed += old->completed;
 		r.refused += old->refused;
 		r.failed += old->failed;
-	}
-	for (d = WEFT_STATS_SEND; p->rail_count == 1 && d <= WEFT_STATS_RECV; d++) {
-		comms = retired_comms(s->want->retired, p->record, (uint64_t)d);
-		if (comms)
-			view_add_eager(&r, comms);
 	}
 	return r;
 }

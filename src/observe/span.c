@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "observe/span.h"
 
-#define LONG_BUCKET 10 /* 1024 us */
+#define LONG_BUCKET 10
+
+_Static_assert(WEFT_STATS_LATE_US == 1 << LONG_BUCKET, "the waits of eager messages that the record has");
 
 /* Counters of a torn copy could run backwards. */
 static uint64_t more(uint64_t now, uint64_t before)
@@ -75,20 +77,20 @@ void span_measure(struct span *s, const struct record *record, const struct weft
 	const struct weft_stats_head *h = &record->head;
 	const struct weft_stats_endpoint *endpoint = record_endpoint(record, comm->endpoint);
 	const struct weft_stats_comm *old = before ? before : &nothing;
-	uint64_t ended = comm->messages + comm->failed;
 
 	*s = (struct span){.head = h, .comm = comm};
 	s->now_ns = weft_stats_ns(h, endpoint ? endpoint->now : comm->last);
 	s->whole = before && before->state == WEFT_STATS_CONNECTED;
 	s->bytes = more(comm->bytes, old->bytes);
 	s->messages = more(comm->messages, old->messages);
+	s->eager_messages = more(comm->eager_messages, old->eager_messages);
 	s->eager_bytes = more(comm->eager_bytes, old->eager_bytes);
 	wait_measure(&s->peer, h, comm->peer_ticks, old->peer_ticks, comm->peer_us, before ? before->peer_us : NULL);
 	wait_measure(&s->wire, h, comm->wire_ticks, old->wire_ticks, comm->wire_us, before ? before->wire_us : NULL);
 	s->long_ns = long_waits(&s->peer);
 	if (comm->asked)
 		s->waits_s = age(s->now_ns, weft_stats_ns(h, comm->asked));
-	if (comm->oldest && ended < comm->posted && ended == comm->oldest_after)
+	if (weft_stats_oldest(comm))
 		s->oldest_s = age(s->now_ns, weft_stats_ns(h, comm->oldest));
 	s->longest_s = longest(s);
 	if (seconds > 0) {

@@ -10,8 +10,8 @@ struct span {
 	const struct weft_stats_comm *comm;
 	double seconds;		  /* that the waits are compared with */
 	uint64_t now_ns;	  /* the endpoint's last sign of life: ages are those of then */
-	uint64_t bytes, messages; /* without eager ones, whose waits are not measured */
-	uint64_t eager_bytes;
+	uint64_t bytes, messages; /* without eager ones, most of which are not timed */
+	uint64_t eager_bytes, eager_messages;
 	struct wait_view peer, wire;
 	uint64_t long_ns; /* about the time in waits for the peer of a millisecond or more */
 	double waits_s;	  /* an isend waits for its clear-to-send for so long now; 0: none */

@@ -94,26 +94,6 @@ static void rail_add(struct rail_view *v, const struct weft_stats_rail *r, const
 	}
 }
 
-void view_add_eager(struct rail_view *v, const struct weft_stats_comm *c)
-{
-	bool tx = c->direction == WEFT_STATS_SEND;
-
-	*(tx ? &v->tx_bytes : &v->rx_bytes) += c->eager_bytes;
-	*(tx ? &v->tx_messages : &v->rx_messages) += c->eager_messages;
-}
-
-static void rail_add_comm(struct rail_view *v, const struct weft_stats_comm *c, const struct weft_stats_comm *before,
-			  double seconds)
-{
-	double *rate = c->direction == WEFT_STATS_SEND ? &v->tx_rate : &v->rx_rate;
-
-	if (c->direction != WEFT_STATS_SEND && c->direction != WEFT_STATS_RECV)
-		return;
-	view_add_eager(v, c);
-	if (seconds > 0)
-		*rate += (double)gained(c->eager_bytes, before ? before->eager_bytes : 0) / seconds;
-}
-
 static void add_rails(struct process_view *p, double seconds)
 {
 	const struct record *r = p->record;
@@ -133,9 +113,6 @@ static void add_rails(struct process_view *p, double seconds)
 			 seconds > 0 ? rail_before(p->before, &r->rails[i]) : NULL, span,
 			 p->now_ns > since ? (double)(p->now_ns - since) / 1e9 : 0);
 	}
-	for (i = 0; p->rail_count == 1 && i < r->comm_count; i++)
-		rail_add_comm(p->rails, &r->comms[i].c, seconds > 0 ? comm_before(p->before, &r->comms[i]) : NULL,
-			      span);
 	for (i = 0; i < p->rail_count; i++) {
 		struct rail_view *v = &p->rails[i];
 
@@ -255,7 +232,7 @@ static void peer_add(struct peer_view *v, const struct span *s, const struct ver
 	v->oldest_s = oldest > v->oldest_s ? oldest : v->oldest_s;
 	if (s->seconds > 0) {
 		v->rate += (double)(s->bytes + s->eager_bytes) / s->seconds;
-		v->message_rate += (double)s->messages / s->seconds;
+		v->message_rate += (double)(s->messages + s->eager_messages) / s->seconds;
 	}
 	v->all_peer_ns += weft_stats_span_ns(s->head, c->peer_ticks);
 	v->all_wire_ns += weft_stats_span_ns(s->head, c->wire_ticks);

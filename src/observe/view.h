@@ -52,7 +52,6 @@ struct rail_view {
 	const char *device, *name, *address, *why;
 	uint64_t number;
 	enum weft_stats_rail_state state;
-	/* Of several rails, the messages and bytes are without eager ones: the record does not say which carried them. */
 	uint64_t tx_bytes, tx_messages, rx_bytes, rx_messages, posted, completed, refused, failed;
 	uint64_t in_flight, queue_depth, outstanding, nominal;
 	double down_s;		 /* since when it is down */
@@ -110,11 +109,5 @@ struct view {
 /* `before`: the earlier snapshot, or NULL. NULL: out of memory. The caller frees it before the snapshots. */
 struct view *view_make(const struct snapshot *before, const struct snapshot *now);
 void view_free(struct view *v);
-
-/*
- * A rail's own counts are without eager messages. Where there is one NIC only, all of them went over it: adds a comm's, or
- * those of several of one direction.
- */
-void view_add_eager(struct rail_view *v, const struct weft_stats_comm *c);
 
 #endif

@@ -46,6 +46,7 @@ static void eager_sent(struct xfer_ep *ep, const struct ctrl_end *end)
 	}
 	comm_ctrl_sent(ep, end);
 	comm->tx.eager_in_flight--;
+	account_eager_left(comm);
 	if (end->err)
 		account_failed(req, end->err);
 	req_finish(req, end->err, req->posted);
@@ -73,7 +74,7 @@ bool eager_inject(struct xfer_comm *comm, const void *buf, size_t len, uint32_t 
 	m.msg.len = wire_tagged_len(tag, (uint32_t)len);
 	if (len)
 		memcpy(m.data, buf, len);
-	if (ctrl_inject(eager_path(comm, len), &m.msg, sizeof(m.msg) + len))
+	if (ctrl_inject(eager_path(comm, len), &m.msg, len))
 		return false;
 	comm->tx.eager_sent = true;
 	return true;
@@ -82,6 +83,7 @@ bool eager_inject(struct xfer_comm *comm, const void *buf, size_t len, uint32_t 
 int eager_send(struct xfer_req *req, const void *buf)
 {
 	struct xfer_comm *comm = req->comm;
+	const struct path *path;
 	struct wire_ctrl msg;
 	int ret;
 
@@ -93,9 +95,11 @@ int eager_send(struct xfer_req *req, const void *buf)
 	msg.seq = req->seq;
 	msg.len = wire_tagged_len(req->tag, (uint32_t)req->posted);
 	req->copied = true;
-	ret = ctrl_send_data(comm->peer, eager_path(comm, req->posted), &msg, buf, comm->id, eager_sent, req);
+	path = eager_path(comm, req->posted);
+	ret = ctrl_send_data(comm->peer, path, &msg, buf, comm->id, eager_sent, req);
 	if (ret)
 		return ret;
+	account_departure(path->rail, req->posted);
 	comm->tx.eager_in_flight++; /* eager_sent, which may have run already, subtracts */
 	comm->tx.eager_sent = true;
 	return 0;
@@ -130,12 +134,14 @@ __attribute__((noinline)) void eager_send_credit(struct xfer_comm *comm)
 {
 	struct rma_recv *r = comm->rx.rma;
 	struct wire_ctrl msg;
+	int ret;
 
 	wire_ctrl_init(&msg, WIRE_CREDIT, comm->remote_id, comm->id);
 	msg.seq = comm->next_seq;
 	msg.len = r->cts_off;
-	if (comm_send_ctrl(comm, &msg)) {
-		comm_fail(comm, -ENOMEM, "no memory for a credit");
+	ret = comm_send_ctrl(comm, &msg);
+	if (ret) {
+		comm_fail(comm, ret, "a credit cannot be sent");
 		return;
 	}
 	r->credit_sent = comm->next_seq;
@@ -242,7 +248,7 @@ __attribute__((always_inline)) static inline void arrived_for(struct xfer_req *r
 	window_forget_plain(comm, msg->seq);
 	if (!copy(req, data, len))
 		return;
-	account_eager(comm, len);
+	account_received_eagerly(req, len);
 	req_finish_whole(comm, req, len);
 }
 
@@ -288,7 +294,7 @@ static void give(struct unexpected **at, struct xfer_req *req)
 
 	*at = NULL;
 	if (copy(req, s->data, s->len)) {
-		account_eager(comm, s->len);
+		account_received_eagerly(req, s->len);
 		req_finish(req, 0, s->len);
 		eager_received(comm, s->len);
 	}

@@ -55,11 +55,13 @@ void group_begin(struct xfer_comm *comm, const struct wire_ctrl *msg)
 void group_answer(struct xfer_comm *comm)
 {
 	struct wire_ctrl ready;
+	int ret;
 
 	wire_ctrl_init(&ready, WIRE_GROUPS_READY, comm->remote_id, comm->id);
 	ready.seq = comm->next_seq;
-	if (comm_send_ctrl(comm, &ready))
-		comm_fail(comm, -ENOMEM, "no memory to answer the first grouped receive");
+	ret = comm_send_ctrl(comm, &ready);
+	if (ret)
+		comm_fail(comm, ret, "the first grouped receive cannot be answered");
 	if (seq_at_or_after(comm->next_seq, comm->tx.grouped_from))
 		comm->next_seq = comm->tx.grouped_from;
 }
@@ -153,6 +155,7 @@ static int open_groups(struct xfer_comm *comm)
 {
 	struct group_recv *g = calloc(1, sizeof(*g));
 	struct wire_ctrl msg;
+	int ret;
 
 	if (!g)
 		return -ENOMEM;
@@ -164,9 +167,10 @@ static int open_groups(struct xfer_comm *comm)
 	if (comm->proto->eager && !comm->close.peer_closed) {
 		wire_ctrl_init(&msg, WIRE_GROUPS, comm->remote_id, comm->id);
 		msg.seq = g->first;
-		if (comm_send_ctrl(comm, &msg)) {
+		ret = comm_send_ctrl(comm, &msg);
+		if (ret) {
 			free(g);
-			return -ENOMEM;
+			return ret;
 		}
 	}
 	comm->rx.grp = g;
@@ -267,6 +271,7 @@ static void send_group_cts(struct xfer_req *group)
 	struct xfer_comm *comm = group->comm;
 	struct wire_group msg;
 	unsigned i, taken = 0, n = group->parts;
+	int ret;
 
 	memset(&msg, 0, sizeof(msg));
 	wire_ctrl_init(&msg.ctrl, WIRE_GROUP_CTS, comm->remote_id, comm->id);
@@ -281,8 +286,9 @@ static void send_group_cts(struct xfer_req *group)
 			taken |= 1u << i;
 	}
 	msg.ctrl.len = wire_group_len(n, taken);
-	if (!comm->close.peer_closed && comm_send_ctrl(comm, &msg.ctrl))
-		comm_fail(comm, -ENOMEM, "no memory for a clear-to-send");
+	ret = comm->close.peer_closed ? 0 : comm_send_ctrl(comm, &msg.ctrl);
+	if (ret)
+		comm_fail(comm, ret, "a clear-to-send cannot be sent");
 }
 
 static int post_parts(struct xfer_req *group)

@@ -77,7 +77,7 @@ static void tagged_post_cts(struct xfer_req *req)
 	cts.len = wire_tagged_len(req->tag, req->posted < UINT32_MAX ? (uint32_t)req->posted : UINT32_MAX);
 	ret = comm_send_ctrl(comm, &cts);
 	if (ret)
-		comm_fail(comm, ret, "no memory for a clear-to-send");
+		comm_fail(comm, ret, "a clear-to-send cannot be sent");
 }
 
 static int tagged_recv(struct xfer_req *req)

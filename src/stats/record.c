@@ -352,6 +352,7 @@ void stats_ep_open(struct stats_ep *s, const struct conf *conf, const struct dev
 	if (record.head)
 		record.head->rails_lost += lost;
 	s->per_us = stats_clock_per_us(record.head ? record.head : &record.alone);
+	s->late = (uint64_t)(WEFT_STATS_LATE_US * 18446744073709551616.0 / (double)s->per_us);
 	pthread_mutex_unlock(&record.lock);
 }
 

@@ -22,6 +22,7 @@ struct stats_ep {
 	struct weft_stats_event *events;
 	uint64_t mask;	 /* of the index of an event */
 	uint64_t per_us; /* 2^64 divided by the ticks of a microsecond */
+	uint64_t late;	 /* WEFT_STATS_LATE_US in ticks */
 	int index;	 /* in the table, or -1 */
 	struct weft_stats_rail *rails[DEV_RAILS_MAX];
 	int rail_index[DEV_RAILS_MAX];		  /* in the table, or -1 */

@@ -43,7 +43,7 @@ fi
 # The loopback has one stream.
 export WEFT_PROVIDER=tcp WEFT_NICS=lo
 # The record of the process (WEFT_STATS) has 10 to 20 of these, and 100 of a message that is timed.
-check 64 "" 340 225
+check 64 "" 360 235
 check 65536 "" 900 660
 check 64 WEFT_PROTOCOL=tagged 660 690
 tap_done

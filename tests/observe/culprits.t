@@ -53,6 +53,35 @@ busy_host() {
 	end_hogs
 }
 
+# Messages that go eagerly, which the record times only if they wait.
+healthy_small() {
+	settings=("${tcp[@]}")
+	start_pair --bytes 4096
+	stays_innocent
+}
+
+late_receiver_small() {
+	settings=("${tcp[@]}")
+	start_pair --bytes 4096 --late-receive 50
+	named "sender:receiver_late:receiver:send"
+}
+
+late_sender_small() {
+	settings=("${tcp[@]}")
+	start_pair --bytes 4096 --late-send 50
+	named "receiver:sender_late:sender:receive"
+	other_record_tells "receiver:sender_late:sender:receive"
+}
+
+stopped_sender_small() {
+	settings=("${tcp[@]}" WEFT_STALL_WARN=2s)
+	start_pair --bytes 4096
+	kill -STOP "$sender"
+	may="receiver:sender_late:sender:receive"
+	named "receiver:stuck:sender:receive sender:stopped"
+	watchdog_says "receive comm to peer [^ ]* pid $sender at .* waits for the sender for"
+}
+
 late_receiver() {
 	settings=("${tcp[@]}")
 	start_pair --late-receive 50
@@ -196,6 +225,10 @@ case_runs healthy_rails "a healthy pair with four NICs"
 case_runs busy_host "a healthy pair on a busy host, and one whose receiver is late"
 case_runs late_receiver "a receiver that posts 50 ms late"
 case_runs late_sender "a sender that sends 50 ms late"
+case_runs healthy_small "a healthy pair with small messages"
+case_runs late_receiver_small "a receiver that posts small messages 50 ms late"
+case_runs late_sender_small "a sender that sends small messages 50 ms late"
+case_runs stopped_sender_small "a sender of small messages stopped by SIGSTOP"
 case_runs stopped "a receiver stopped by SIGSTOP"
 case_runs resumed "the same, after SIGCONT"
 case_runs killed "a receiver that was killed"

@@ -190,6 +190,17 @@ struct weft_stats_comm *made_comm(struct made *m, const struct made_want *want, 
 	return c;
 }
 
+/* All messages were eager, and none waited. */
+static void only_small(struct weft_stats_comm *c)
+{
+	memset(c->peer_us, 0, sizeof(c->peer_us));
+	memset(c->wire_us, 0, sizeof(c->wire_us));
+	c->peer_ticks = c->wire_ticks = c->messages = c->bytes = 0;
+	c->eager_messages = 2000;
+	c->eager_bytes = c->eager_messages << 10;
+	c->posted = c->direction == WEFT_STATS_RECV ? c->eager_messages : 0;
+}
+
 static void forget_waits(struct weft_stats_comm *c, uint64_t messages)
 {
 	memset(c->peer_us, 0, sizeof(c->peer_us));
@@ -225,6 +236,24 @@ static void add_events(struct made *m)
 	for (i = 0; i < 20; i++)
 		add_event(m, WEFT_STATS_EV_DONE, 0, i, 7 * SECOND - i * SECOND / 10, 1 << 20);
 	add_event(m, WEFT_STATS_EV_COMM_FAILED, 0, 0, SECOND, ECONNRESET);
+}
+
+static void scenario_small(struct made *m, struct weft_stats_comm *tx, struct weft_stats_comm *rx, const char *what)
+{
+	only_small(tx);
+	only_small(rx);
+	if (!strcmp(what, "-late")) {
+		wait_for(rx->peer_us, &rx->peer_ticks, 1900, 50000);
+	} else if (!strcmp(what, "-unsent")) {
+		rx->posted++;
+		rx->oldest_after = rx->eager_messages;
+		rx->oldest = m->now - 41 * SECOND;
+	} else if (!strcmp(what, "-stuck")) {
+		tx->oldest_after = tx->eager_messages;
+		tx->oldest = m->now - 41 * SECOND;
+	} else if (!strcmp(what, "-quiet")) {
+		m->endpoint->now = m->now - 20 * SECOND;
+	}
 }
 
 static void scenario_busy(struct made *m, const struct made_want *want)
@@ -290,6 +319,8 @@ int made_scenario(struct made *m, const struct made_want *want, const char *scen
 		rx->posted++;
 		rx->oldest_after = rx->messages;
 		rx->oldest = m->now - 41 * SECOND;
+	} else if (!strncmp(scenario, "small", 5)) {
+		scenario_small(m, tx, rx, scenario + 5);
 	} else if (!strcmp(scenario, "unpolled")) {
 		tx->asked = m->now - 21 * SECOND;
 		m->endpoint->now = m->now - 20 * SECOND;

@@ -65,6 +65,11 @@ if command -v python3 >/dev/null; then
 	judged waits "receiver_late 777 send -" "100 % of the time waits for its clear-to-send" --watch 1
 	judged nic-back "" "too early to say" --watch 1
 	judged nic-lost "rail_down - - eth1" "too early to say" --watch 0.2
+	judged small "" "fine"
+	judged small-late "sender_late 777 receive -" "sender late: 9"
+	judged small-unsent "stuck 777 receive -" "stuck for 41 s: the sender has sent nothing"
+	judged small-stuck "stuck 777 send -" "stuck for 41 s: posted, no completion"
+	judged small-quiet "" "fine"
 	judged unanswered "unanswered 777 send -" "connecting for 4"
 else
 	skip "verdicts" "python3 is not installed"

@@ -187,14 +187,14 @@ static void check_sides(const struct copy *c, uint64_t messages, uint64_t bytes)
 	assert_int_equal(weft_stats_in_flight(r), 0);
 	assert_int_equal(total(s->wire_us), s->messages);
 	assert_true(total(s->peer_us) >= s->messages);
-	assert_int_equal(total(r->peer_us), r->messages);
+	assert_in_range(total(r->peer_us), r->messages, r->messages + r->eager_messages); /* eager ones that waited */
 	assert_int_equal(rail_of(c, s)->assumed, 1); /* the loopback has no speed */
-	assert_int_equal(rail_of(c, s)->tx_bytes, s->bytes);
-	assert_int_equal(rail_of(c, r)->rx_bytes, r->bytes);
-	assert_int_equal(rail_of(c, s)->tx_messages, s->messages);
-	assert_int_equal(rail_of(c, r)->rx_messages, r->messages);
+	assert_int_equal(rail_of(c, s)->tx_bytes, bytes);
+	assert_int_equal(rail_of(c, r)->rx_bytes, bytes);
+	assert_int_equal(rail_of(c, s)->tx_messages, messages);
+	assert_int_equal(rail_of(c, r)->rx_messages, messages);
 	assert_int_equal(events_of(c, s, WEFT_STATS_EV_DONE), s->messages);
-	assert_int_equal(events_of(c, r, WEFT_STATS_EV_DONE), r->messages);
+	assert_int_equal(events_of(c, r, WEFT_STATS_EV_DONE), total(r->peer_us));
 	assert_int_equal(s->failed + r->failed, 0);
 	assert_int_equal(s->state, WEFT_STATS_CONNECTED);
 	assert_int_equal(s->peer_id, r->id);
@@ -325,6 +325,88 @@ static void time_late_sender(void)
 static void a_late_sender_shows_at_the_receiver(void **state)
 {
 	in_child(*state, time_late_sender);
+}
+
+/* The same for a message that is sent eagerly, after others that were and did not wait. */
+static void time_late_small(void)
+{
+	struct xfer_req *send = NULL, *recv = NULL;
+	uint64_t us, before, eager;
+	struct cm_listen *listen;
+	struct net_link l;
+	struct copy c;
+	const struct weft_stats_comm *r;
+	int64_t until;
+	size_t len;
+	int i;
+
+	open_link(&l, &listen, 64);
+	for (i = 0; i < 40; i++)
+		net_message(&l, 64);
+	assert_int_equal(net_recv(&l, 0, 64, &recv), 0);
+	until = clock_us() + 3 * LATE_US;
+	while (clock_us() < until)
+		assert_int_equal(xfer_test(recv, &len), 0);
+	assert_null(read_record(stats_path(), &c));
+	r = the_comm(&c, WEFT_STATS_RECV);
+	eager = r->eager_messages;
+	before = r->peer_ticks;
+	assert_true(eager > 0);
+	assert_int_equal(weft_stats_in_flight(r), 1);
+	assert_true(weft_stats_oldest(r) != 0);
+	free(c.file);
+	assert_int_equal(net_send(&l, 0, 64, &send), 0);
+	assert_int_equal(net_wait(&l, recv, &len), 1);
+	assert_int_equal(net_wait(&l, send, &len), 1);
+	assert_null(read_record(stats_path(), &c));
+	r = the_comm(&c, WEFT_STATS_RECV);
+	assert_int_equal(r->eager_messages, eager + 1);
+	us = weft_stats_span_ns(&c.head, r->peer_ticks - before) / 1000;
+	assert_true(us >= 3 * LATE_US * 9 / 10);
+	assert_true(weft_stats_oldest(r) == 0);
+	free(c.file);
+	close_link(&l, listen);
+}
+
+static void a_late_sender_of_small_messages_shows_too(void **state)
+{
+	in_child(*state, time_late_small);
+}
+
+/* --- an endpoint that breaks --- */
+
+static void break_streams(void)
+{
+	struct xfer_ep *ep;
+	struct cm_listen *listen;
+	struct net_link l;
+
+	open_link(&l, &listen, 64);
+	ep = l.send->ep;
+	assert_true(ep->rail_count > DEV_RAILS_MAX);
+	xfer_ep_lock(ep);
+	ep_break(ep, -EIO, "the test says so");
+	assert_int_equal(xfer_ep_poll(ep), -EIO);
+	xfer_ep_unlock(ep);
+	if (*stats_path()) {
+		struct copy c;
+
+		assert_null(read_record(stats_path(), &c));
+		assert_int_equal(rail_of(&c, the_comm(&c, WEFT_STATS_SEND))->state, WEFT_STATS_RAIL_DOWN);
+		free(c.file);
+	}
+	close_link(&l, listen);
+}
+
+/* It has more rails than NICs, and more than a device can have NICs. */
+static void an_endpoint_of_many_streams_breaks(void **state)
+{
+	setenv("WEFT_STREAMS", "16", 1);
+	in_child(*state, break_streams);
+	setenv("WEFT_STATS", "0", 1);
+	in_child(*state, break_streams);
+	unsetenv("WEFT_STATS");
+	unsetenv("WEFT_STREAMS");
 }
 
 /* --- the end of a process --- */
@@ -636,6 +718,8 @@ int main(void)
 		ON(a_late_receiver_is_told_from_a_slow_wire, "tcp"),
 		ON(a_late_sender_shows_at_the_receiver, NET_RMA),
 		ON(a_late_sender_shows_at_the_receiver, "tcp"),
+		ON(a_late_sender_of_small_messages_shows_too, NET_RMA),
+		ON(an_endpoint_of_many_streams_breaks, NET_RMA),
 		ON(a_killed_process_leaves_its_record, NET_RMA),
 		ON(old_records_are_removed, NET_RMA),
 		ON(a_forked_child_leaves_the_record_alone, NET_RMA),
