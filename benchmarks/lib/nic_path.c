@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "nic_path.h"
 
+#include "fabric/provider.h"
 #include "observe/snapshot.h"
 #include "topo/platform.h"
 
@@ -80,7 +81,7 @@ static void find_speeds(struct nic_path *p)
 	struct platform_choice c;
 
 	platform_choose(wish && *wish ? wish : "auto", "", &c);
-	p->inside = c.forced || !(begins(p->provider, "tcp") || begins(p->provider, "net"));
+	p->inside = c.forced || !provider_quirks(p->provider)->ip;
 	snprintf(p->source, sizeof(p->source), "as the NICs report");
 	if (!c.platform->nic_gbits || (!c.forced && !begins(p->provider, "efa")))
 		return;

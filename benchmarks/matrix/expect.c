@@ -35,8 +35,8 @@ static int sharers(const struct round *r, int rank, const char *nic, int rail)
 	int n = 0;
 
 	for (int i = 0; i < r->m->n; i++)
-		n += r->host[i] == r->host[rank] && r->partner[i] >= 0 && (r->duplex || (i < r->partner[i]) == low) &&
-		     has_nic(&r->m->who[i], nic, rail);
+		n += r->host[i] == r->host[rank] && r->partner[i] >= 0 && !expect_passes_by(r->m, i, r->partner[i]) &&
+		     (r->duplex || (i < r->partner[i]) == low) && has_nic(&r->m->who[i], nic, rail);
 	return n;
 }
 

@@ -411,6 +411,22 @@ static void test_expected(void **state)
 	expect_speed(at(0, 1), 0, 0, 1);
 }
 
+/* Three ranks on each host: in a round of 0-1, 2-4 and 3-5, the pairs of one host leave the NIC to 2-4. */
+static void test_expected_beside_local(void **state)
+{
+	const struct expect_plan plan = {.duplex = false};
+
+	(void)state;
+	fill(6, 3);
+	for (int i = 0; i < m.n; i++)
+		give_nics(i, 1, 100000);
+	assert_int_equal(plan_partner(6, false, 1, 0), 1);
+	assert_int_equal(plan_partner(6, false, 1, 2), 4);
+	assert_int_equal(expect_fill(&m, plan), 0);
+	expect_speed(at(2, 4), 12.5, 2, 1);
+	expect_speed(at(4, 2), 12.5, 2, 1);
+}
+
 /* Two ranks on each host with one NIC: their pairs share it, unless it is one pair at a time. */
 static void test_expected_shared(void **state)
 {
@@ -479,6 +495,7 @@ int main(void)
 		cmocka_unit_test(test_explains),
 		cmocka_unit_test(test_roof),
 		cmocka_unit_test(test_expected),
+		cmocka_unit_test(test_expected_beside_local),
 		cmocka_unit_test(test_expected_shared),
 		cmocka_unit_test(test_expected_text),
 	};
