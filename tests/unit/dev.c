@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "dev/table.h"
 
@@ -115,6 +116,40 @@ static void opens_domains_for_each_on_tcp(void **state)
 	opens_domains_for_users("tcp", true);
 }
 
+/* Without descriptors for a domain of its own, a user shares that of another. */
+static void shares_domains_without_descriptors(void **state)
+{
+	struct rlimit full, none;
+	struct dev_access *a, *b;
+	struct dev *d;
+	int ret;
+
+	(void)state;
+	assert_int_equal(dev_table_load(&table), 0);
+	if (!table.count)
+		skip();
+	d = &table.devs[0];
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &full), 0);
+	none = (struct rlimit){.rlim_cur = 3, .rlim_max = full.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	ret = dev_get(d, &a);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &full), 0);
+	if (!ret) {
+		dev_put(a);
+		skip(); /* this libfabric needs none */
+	}
+	assert_true(list_empty(&d->accesses));
+	assert_int_equal(dev_get(d, &a), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	ret = dev_get(d, &b);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &full), 0);
+	assert_int_equal(ret, 0);
+	assert_ptr_equal(a, b);
+	dev_put(a);
+	dev_put(b);
+	assert_true(list_empty(&d->accesses));
+}
+
 static void shares_domains_on_shm(void **state)
 {
 	(void)state;
@@ -127,7 +162,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(fills_the_table),		 TEST(tells_devices_apart),
 		TEST(has_no_devices_by_mistake), TEST(opens_domains_for_each_on_tcp),
-		TEST(shares_domains_on_shm),
+		TEST(shares_domains_on_shm),	 TEST(shares_domains_without_descriptors),
 	};
 
 	return unit_run("dev", tests);
