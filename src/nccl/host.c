@@ -87,8 +87,21 @@ static void log_start(void)
 		log_info("Weft is not used: %s", devs.why);
 }
 
+static void free_lock(void)
+{
+	pthread_mutex_init(&lock, NULL);
+}
+
+static void prepare_fork(void)
+{
+	pthread_atfork(NULL, NULL, free_lock); /* another thread of the parent may hold it */
+}
+
 void host_init(weft_nccl_logger logger)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, prepare_fork);
 	atomic_store(&nccl_log, logger);
 	log_set_sink(to_nccl);
 	pthread_mutex_lock(&lock);
@@ -109,7 +122,11 @@ void host_init(weft_nccl_logger logger)
 
 const struct dev_table *host_devs(void)
 {
-	return atomic_load(&owner) ? &devs : NULL;
+	int of = atomic_load(&owner);
+
+	if (of && of != (int)getpid())
+		host_init(atomic_load(&nccl_log)); /* a forked child whose NCCL takes the parent's init for its own */
+	return of ? &devs : NULL;
 }
 
 struct dev *host_dev(int dev)

@@ -77,45 +77,59 @@ static void run_without_init(struct side *s)
 	check_ok(s->net->close_listen(NULL), "closeListen(NULL)");
 }
 
+/* True in the child of a fork; in the parent, after the child has ended, false. */
+static bool in_child(void)
+{
+	pid_t pid = fork();
+	int status;
+
+	check(pid >= 0, "cannot fork");
+	if (!pid)
+		return true;
+	waitpid(pid, &status, 0);
+	check(WIFEXITED(status) && !WEXITSTATUS(status), "the forked child failed: status %#x", status);
+	return false;
+}
+
 /* The process loads the plugin and forks, and only the child continues. */
 static void run_fork_before_init(struct side *s)
 {
 	void *dl = dlopen(s->opt->plugin_path, RTLD_NOW | RTLD_LOCAL);
-	int status;
-	pid_t pid;
 
 	check(dl != NULL, "cannot load the plugin: %s", dlerror());
-	pid = fork();
-	check(pid >= 0, "cannot fork");
-	if (!pid) {
+	if (in_child()) {
 		side_step("init in the child of a fork");
 		side_load(s);
 		prove(s);
 		bench_plugin_close(&s->plugin);
 		exit(0);
 	}
-	waitpid(pid, &status, 0);
-	check(WIFEXITED(status) && !WEXITSTATUS(status), "the forked child failed: status %#x", status);
 	dlclose(dl);
+}
+
+/* The same after init: NCCL remembers in the child that it has called it. */
+static void run_fork_after_init(struct side *s)
+{
+	side_load(s);
+	if (in_child()) {
+		side_step("listen and connect in the child of a fork, without init");
+		prove(s);
+		exit(0);
+	}
+	bench_plugin_close(&s->plugin);
 }
 
 /* A data loader's child ends, through all destructors, while the parent's connections stay in use. */
 static void run_fork_after_connect(struct side *s)
 {
 	struct flow f = {.sends = s->rank == A, .key = 9, .count = 200, .depth = 8, .max_size = 50000};
-	int status;
-	pid_t pid;
 
 	f.comm = drive_one(s);
 	flow_open(s, &f);
 	while (f.finished < 50)
 		flow_step(&f);
-	pid = fork();
-	check(pid >= 0, "cannot fork");
-	if (!pid)
+	if (in_child())
 		exit(0);
-	waitpid(pid, &status, 0);
-	check(WIFEXITED(status) && !WEXITSTATUS(status), "the forked child failed: status %#x", status);
 	side_step("going on after a forked child has ended");
 	flows_drive(&f, 1);
 	flow_close(&f);
@@ -173,6 +187,7 @@ const struct suite_case life_cases[] = {
 	{.name = "life/reload-without-init", .run = run_reload_without_init, .flags = SUITE_UNLOADED | SUITE_ONCE},
 	{.name = "life/without-init", .run = run_without_init, .nprocs = 1, .flags = SUITE_UNLOADED | SUITE_ONCE},
 	{.name = "life/fork-before-init", .run = run_fork_before_init, .flags = SUITE_UNLOADED | SUITE_ONCE},
+	{.name = "life/fork-after-init", .run = run_fork_after_init, .flags = SUITE_UNLOADED | SUITE_ONCE},
 	{.name = "life/fork-after-connect", .run = run_fork_after_connect},
 	{.name = "life/exit-in-the-middle", .run = run_exit_in_the_middle},
 	{.name = NULL},
