@@ -409,6 +409,8 @@ int xfer_flush(struct xfer_comm *comm, void *buf, struct xfer_region *region, st
 	*out = NULL;
 	if (!region_is_gpus(region))
 		return 0;
+	if (region->comm != comm)
+		return outside(comm, buf, 0);
 	xfer_ep_lock(comm->ep);
 	ret = flush_start(comm, buf, region, out);
 	xfer_ep_unlock(comm->ep);
