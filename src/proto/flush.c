@@ -177,6 +177,8 @@ int flush_test(struct xfer_req *req)
 
 	xfer_ep_poll(comm->ep);
 	ret = flush_go_on(req);
+	if (!ret)
+		comm_idle(comm);
 	if (ret <= 0)
 		return ret ? ret : comm->err;
 	req_drop(comm, req);
@@ -208,12 +210,30 @@ int flush_start(struct xfer_comm *comm, void *buf, struct xfer_region *region, s
 	return 0;
 }
 
+/* Reads of this registration (NULL: of any) that have not been posted never will be. */
+static void cancel(struct list *reqs, const struct xfer_region *region)
+{
+	struct list *it, *tmp;
+
+	list_each (reqs, it, tmp) {
+		struct xfer_req *req = container_of(it, struct xfer_req, link);
+
+		if (!req->flush_todo || (region && req->flush_region != region))
+			continue;
+		req->flush_todo = 0;
+		req->err = -ECANCELED;
+	}
+}
+
 /* Reads complete by themselves, but their memory must not be freed before that. */
-void flush_drain(struct xfer_comm *comm)
+void flush_drain(struct xfer_comm *comm, const struct xfer_region *region)
 {
 	struct xfer_ep *ep = comm->ep;
 	int64_t deadline = clock_us() + ep->conf->close_timeout_us;
 
+	cancel(&comm->reqs, region);
+	cancel(&comm->rx.flushes, region);
+	cancel(&comm->rx.groups_out, region);
 	while (comm->rx.reads && ep->fab && !ep->err) {
 		xfer_ep_poll(ep);
 		if (comm->rx.reads && clock_us() > deadline)

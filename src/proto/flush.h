@@ -15,7 +15,10 @@ int flush_self(struct xfer_req *req);
 int flush_start(struct xfer_comm *comm, void *buf, struct xfer_region *region, struct xfer_req **out);
 /* xfer_test of a flush. */
 int flush_test(struct xfer_req *req);
-/* Waits for the comm's reads; breaks the endpoint after WEFT_CLOSE_TIMEOUT. */
-void flush_drain(struct xfer_comm *comm);
+/*
+ * Cancels the reads of a registration (NULL: of any) that have not been posted, and waits for the comm's others; breaks
+ * the endpoint after WEFT_CLOSE_TIMEOUT.
+ */
+void flush_drain(struct xfer_comm *comm, const struct xfer_region *region);
 
 #endif

@@ -194,7 +194,7 @@ static void quiesce(struct xfer_comm *comm, const struct xfer_region *region)
 {
 	int n;
 
-	flush_drain(comm);
+	flush_drain(comm, region);
 	n = close_count(comm, region);
 	if (!n)
 		return;
@@ -259,9 +259,9 @@ void xfer_comm_close(struct xfer_comm *comm)
 	free_reqs(comm, &comm->rx.flushes);
 	free_reqs(comm, &comm->rx.groups_out);
 	group_close(comm);
-	linger_begin(comm);
 	if (comm->stats.at->stall && !comm->err)
 		stall_moved(comm);
+	linger_begin(comm); /* takes the peer along, if its answer is awaited */
 	stats_comm_close(&comm->stats);
 	comm->proto->close(comm);
 	list_remove(&comm->close.step.link);

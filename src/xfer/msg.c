@@ -337,8 +337,10 @@ __attribute__((always_inline)) static inline int test_polled(struct xfer_req *re
 	if (req->done && !req->err) {
 		int ret = comm->rx.self_flush ? flush_self(req) : 1;
 
+		if (!ret)
+			comm_idle(comm);
 		if (ret <= 0)
-			return ret;
+			return ret ? ret : comm->err;
 		comm->outstanding--;
 		if (req->parts)
 			return group_take(req, out_lens);

@@ -280,7 +280,7 @@ static void drain(struct xfer_ep *ep)
 	unsigned turn = 0;
 	int idle = 0;
 
-	for (; ep->fab && idle < 3 && now < deadline; now = clock_us()) {
+	for (; ep->fab && !ep->err && idle < 3 && now < deadline; now = clock_us()) {
 		int n = ep_poll_rails(ep);
 
 		ctrl_progress(ep);

@@ -95,6 +95,26 @@ static void a_receiver_that_has_not_posted(void **state)
 	end();
 }
 
+/* The sender gives up, and the end of its half waits for the receiver's answer, since a message went eagerly. */
+static void closed_while_it_waits(void **state)
+{
+	struct xfer_req *send;
+	size_t got;
+
+	(void)state;
+	NET_NEEDED();
+	begin(LIMIT_US);
+	deliver(BYTES / 64, NULL, NULL);
+	assert_int_equal(net_send(&l, 0, 64, &send), 0);
+	assert_int_equal(net_wait(&l, send, &got), 1);
+	assert_true(l.send->tx.eager_sent);
+	ask(BYTES / 64, 4 * LIMIT_US);
+	warned(l.send, "send number 2 (1048576 bytes) waits for the receiver for ");
+	xfer_comm_close(l.send);
+	l.send = NULL;
+	end();
+}
+
 static void a_sender_that_has_not_sent(void **state)
 {
 	int64_t until = clock_us() + 4 * LIMIT_US;
@@ -177,7 +197,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BOTH(a_receiver_that_has_not_posted),	  BOTH(a_sender_that_has_not_sent),
 		BOTH(a_network_that_does_not_deliver),	  BOTH(nothing_is_said_below_the_limit),
-		BOTH(a_failure_says_what_was_waited_for),
+		BOTH(a_failure_says_what_was_waited_for), NET_TEST(closed_while_it_waits, NET_RMA),
 	};
 
 	return unit_run("stall", tests);
