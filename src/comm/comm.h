@@ -36,6 +36,7 @@ struct comm_tx {
 	bool peer_cts_off;     /* the receiver posts no clear-to-sends until it gets a request */
 	bool eager_sent;       /* at least one eager message has been sent */
 	bool grouped;	       /* numbers from grouped_from on count groups (proto/group.c) */
+	bool only_groups;      /* a message of a group has been sent, so all later ones are of groups, too */
 	int eager_in_flight;   /* eager messages that the provider still holds */
 	uint32_t grouped_from;
 	struct group_cts *groups; /* clear-to-sends of groups; NULL until the first */

@@ -22,6 +22,14 @@ bool group_whole_sent(const struct xfer_comm *comm, uint32_t *out)
 	return g->ready;
 }
 
+void window_skip_old(struct xfer_comm *comm)
+{
+	struct rma_recv *r = comm->rx.rma;
+
+	if (group_first(comm) - r->cts_posted > WIRE_WINDOW)
+		r->cts_posted = group_first(comm) - WIRE_WINDOW;
+}
+
 static struct xfer_req *group_find(const struct xfer_comm *comm, uint64_t imm)
 {
 	struct xfer_req *req = comm->rx.grp ? comm->rx.grp->at[wire_imm_index(imm)][wire_imm_stripe(imm)] : NULL;

@@ -86,6 +86,9 @@ static inline void window_forget_plain(struct xfer_comm *comm, uint32_t seq)
 	window_release(comm);
 }
 
+/* Receives without clear-to-sends that have left the window need none. `cts_posted` must not fall behind by 2^31. */
+void window_skip_old(struct xfer_comm *comm);
+
 /* Removes a receive that waits for nothing any more, if it is in the window, and releases its room. */
 void window_forget(struct xfer_req *req);
 /* The same for a part of a group, without releasing its room. Returns false if the part was not posted. */

@@ -145,6 +145,8 @@ __attribute__((noinline)) void eager_send_credit(struct xfer_comm *comm)
 		return;
 	}
 	r->credit_sent = comm->next_seq;
+	if (r->cts_off)
+		window_skip_old(comm);
 	r->eager_seen = r->cts_off;
 }
 

@@ -9,7 +9,7 @@
 static inline bool eager_fits(const struct xfer_comm *comm, size_t len, uint32_t tag, const struct xfer_region *region)
 {
 	return len < comm->tx.eager_end && comm->tag == tag && comm->has_tag && !region_is_gpus(region) &&
-	       !(comm->tx.grouped && seq_at_or_after(comm->next_seq, comm->tx.grouped_from));
+	       !comm->tx.only_groups && !(comm->tx.grouped && seq_at_or_after(comm->next_seq, comm->tx.grouped_from));
 }
 
 /* May it be sent now without a clear-to-send? Receives that are known to be posted may lie ahead of next_seq. */

@@ -134,6 +134,7 @@ void group_sent(struct xfer_comm *comm, uint8_t sub_index)
 	struct group_cts *g = &comm->tx.groups[comm->next_seq % WIRE_WINDOW];
 
 	g->used |= (uint8_t)(1u << sub_index);
+	comm->tx.only_groups = true;
 	current(comm);
 }
 

@@ -258,8 +258,7 @@ __attribute__((noinline)) void rma_post_cts(struct xfer_comm *comm)
 
 	if (r->cts_off)
 		return;
-	if (group_first(comm) - r->cts_posted > WIRE_WINDOW)
-		r->cts_posted = group_first(comm) - WIRE_WINDOW;
+	window_skip_old(comm);
 	while (skip_received(comm) && !ret && !comm->err && !comm->close.peer_closed && !comm->peer->dead &&
 	       !comm->watch.unreachable) {
 		uint32_t n = run_length(comm);

@@ -43,7 +43,7 @@ static bool find_cts(struct xfer_comm *comm, uint32_t tag, struct wire_cts *out,
 	if (comm->tx.groups && group_sub(comm, tag, out, out_sub))
 		return true;
 	*out_sub = REQ_WHOLE;
-	if (!comm->proto->cts(comm, out))
+	if (comm->tx.only_groups || !comm->proto->cts(comm, out))
 		return false;
 	if (!comm->has_tag)
 		comm->tag = out->tag;

@@ -253,6 +253,35 @@ static void eager_before_the_first_group(void **state)
 }
 
 /* Single receives with different tags: each message, small or large, waits for its turn. */
+/* Once groups are sent, nothing goes eagerly any more, not even after 2^31 of them. */
+static void never_eager_after_groups(void **state)
+{
+	static const uint32_t tags[] = {0, 1};
+	const uint32_t far = (1u << 31) + 300;
+	size_t lens[WIRE_GROUP_MAX];
+	struct xfer_req *group, *one, *two;
+	int i;
+
+	(void)state;
+	NET_NEEDED();
+	begin();
+	net_message(&link, 8);
+	memset(link.to, 0xee, BYTES);
+	group = receive_at(0, 2, tags);
+	one = send_at(0, 8, 0, 1);
+	two = send_at(1, 8, 1, 2);
+	received(group, lens);
+	sent(one);
+	sent(two);
+	link.send->next_seq += far;
+	for (i = 0; i < 100; i++) {
+		assert_int_equal(xfer_isend(link.send, link.from, 8, 0, link.from_region, &one), -EAGAIN);
+		net_turn(&link);
+	}
+	link.send->next_seq -= far;
+	end();
+}
+
 static void single_receives_keep_tags(void **state)
 {
 	static const uint32_t tags[] = {5, 6, 5, 7};
@@ -408,6 +437,7 @@ int main(void)
 		ALL(equal_tags_keep_their_order),
 		ALL(single_receives_keep_tags),
 		NET_TEST(eager_before_the_first_group, NET_RMA),
+		NET_TEST(never_eager_after_groups, NET_RMA),
 		NET_TEST(eager_and_closed_before, NET_RMA),
 		ALL(sender_closes_amid_a_group),
 		ALL(receiver_closes_amid_groups),

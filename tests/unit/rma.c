@@ -166,6 +166,27 @@ static void quiet_until_wanted(void **state)
 }
 
 /* Receives posted far ahead leave small messages eager. */
+/* Messages without clear-to-sends do not let the numbers of the two drift apart: 2^31 of them would look like the future. */
+static void quiet_for_long(void **state)
+{
+	const struct rma_recv *r;
+	uint32_t open;
+	int i;
+
+	(void)state;
+	NET_NEEDED();
+	begin_quiet();
+	r = link.recv->rx.rma;
+	open = r->open;
+	for (i = 0; i < 3 * EAGER_CREDIT_EVERY; i++)
+		message(SMALL, true);
+	assert_true(r->cts_off);
+	assert_in_range(link.recv->next_seq - r->cts_posted, 0, WIRE_WINDOW + EAGER_CREDIT_EVERY);
+	assert_int_equal(r->open, open);
+	message(LARGE, true);
+	end();
+}
+
 static void quiet_with_receives_ahead(void **state)
 {
 	struct xfer_req *send, *recv[WIRE_WINDOW];
@@ -402,6 +423,7 @@ int main(void)
 		NET_TEST(small_before_their_receives, NET_RMA),
 		NET_TEST(eager_ends_at_the_window, NET_RMA),
 		NET_TEST(quiet_until_wanted, NET_RMA),
+		NET_TEST(quiet_for_long, NET_RMA),
 		NET_TEST(quiet_with_receives_ahead, NET_RMA),
 		NET_TEST(announced_together, NET_RMA),
 		NET_TEST(eager_off, NET_RMA),
