@@ -23,13 +23,14 @@
 #include "comm/req.h"
 #include "comm/window.h"
 
-#define FIRST_ASK_US  1000000
-#define ASK_EVERY_MAX 8000000 /* longest time between two requests for a note; the time doubles up to this */
-#define FRESH_US      1500000 /* and half of WEFT_PEER_TIMEOUT: twice the longest time between two asks, and more */
-#define WANTS_US      2000000 /* an isend that was not repeated within this time does not wait any more */
-#define GONE_US	      2000000 /* time for messages to arrive after the end of the peer's half */
-#define ASKS_AT_ONCE  16      /* questions that a close sends at a time; a mailbox holds twice as many */
-#define POLLS_ENOUGH  64      /* polls between two notes that prove that the peer's application polls */
+#define FIRST_ASK_US	     1000000
+#define ASK_EVERY_MAX	     8000000 /* longest time between two requests for a note; the time doubles up to this */
+#define FRESH_US	     1500000 /* and half of WEFT_PEER_TIMEOUT: twice the longest time between two asks, and more */
+#define WANTS_US	     2000000 /* an isend that was not repeated within this time does not wait any more */
+#define GONE_US		     2000000 /* time for messages to arrive after the end of the peer's half */
+#define ASKS_AT_ONCE	     16	     /* questions that a close sends at a time; a mailbox holds twice as many */
+#define SLOWEST_BYTES_PER_US 4	     /* of a network that carries one large message, and nothing else meanwhile */
+#define POLLS_ENOUGH	     64	     /* polls between two notes that prove that the peer's application polls */
 
 /* Is the application waiting for the clear-to-send of the next message? */
 static bool wants(const struct xfer_comm *comm)
@@ -62,6 +63,14 @@ static bool oldest(const struct xfer_comm *comm, uint32_t *out)
 	return req;
 }
 
+/* For so long may the oldest message stand still: a message moves only when it is whole. */
+static int64_t patience_us(const struct xfer_comm *comm)
+{
+	const struct xfer_req *req = req_oldest(comm);
+
+	return comm->ep->conf->peer_timeout_us + (req ? (int64_t)(req->posted / SLOWEST_BYTES_PER_US) : 0);
+}
+
 /* What is missing by the peer's note, and its number. */
 static enum comm_missing missing(const struct xfer_comm *comm, const struct wire_note *n, uint32_t *out_seq)
 {
@@ -80,15 +89,32 @@ static enum comm_missing missing(const struct xfer_comm *comm, const struct wire
 												: MISSING_NOTHING;
 }
 
-/* The peer's half has ended, but its CLOSE has not arrived. */
+/* Its CLOSE has arrived, but a message that it counts has not: nobody will send it again. */
+static void never_arrives(struct xfer_comm *comm)
+{
+	char span[TEXT_DURATION_BYTES];
+	uint32_t seq;
+
+	if (comm->kind == XFER_RECV && oldest(comm, &seq) && clock_us() - comm->watch.ended_us >= patience_us(comm))
+		comm_fail(comm, -ETIMEDOUT,
+			  "receive number %" PRIu32 " has not arrived for %s although the peer had sent %" PRIu32
+			  " messages when it closed its half: it failed there, or the network has lost it; limit: "
+			  "WEFT_PEER_TIMEOUT",
+			  seq, text_duration(clock_us() - comm->watch.ended_us, span, sizeof(span)),
+			  comm->close.peer_sent);
+}
+
+/* The peer's half has ended: either its CLOSE has not arrived, or its last messages are still awaited. */
 static void peer_ended(struct xfer_comm *comm, const struct wire_note *n)
 {
 	int64_t now = clock_us();
 
-	if (comm->close.peer_closed)
-		return; /* its last messages are still awaited */
 	if (!comm->watch.ended_us || comm->peer->moves != comm->watch.moves_seen) {
 		comm->watch.ended_us = now;
+		return;
+	}
+	if (comm->close.peer_closed) {
+		never_arrives(comm);
 		return;
 	}
 	if (now - comm->watch.ended_us < GONE_US)
@@ -267,7 +293,7 @@ void status_idle(struct xfer_comm *comm, int64_t now, int64_t passed_us)
 	}
 	if (w->missing != MISSING_NOTHING && is_fresh(comm, now))
 		w->missing_us += comm_watched_us(passed_us);
-	if (w->missing_us >= comm->ep->conf->peer_timeout_us)
+	if (w->missing_us >= patience_us(comm))
 		give_up(comm);
 	else if (now >= w->ask_us)
 		status_ask(comm, now);

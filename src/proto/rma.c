@@ -332,6 +332,7 @@ static bool whole(struct xfer_req *req, uint64_t imm, int rail, size_t *len)
 	req->brought |= (uint8_t)(1u << rail);
 	req->len = req->arrived ? req->len + *len : *len;
 	req->arrived |= (uint8_t)this;
+	req->comm->peer->moves++;
 	*len = req->len;
 	return req->arrived == all;
 }

@@ -86,8 +86,10 @@ static void stripe_done(struct fab_op *op, const struct fab_result *r)
 		req->comm->watch.rail = (uint8_t)(p->path->rail->nic + 1);
 	if (r->err)
 		req_broken(req, r);
-	if (--req->stripes_left)
+	if (--req->stripes_left) {
+		req->comm->peer->moves++;
 		return;
+	}
 	whole.err = req->err;
 	req->op.done(&req->op, &whole);
 }

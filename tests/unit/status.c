@@ -130,6 +130,37 @@ static void a_message_that_was_sent_does_not_come(void **state)
 	end();
 }
 
+/* The same, but the sender has closed. Another comm keeps the lifeline, so that nothing else tells. */
+static void a_message_of_a_closed_half_does_not_come(void **state)
+{
+	int64_t since = clock_us();
+	struct net_link other;
+	struct xfer_req *recv;
+	size_t got;
+	int ret;
+
+	(void)state;
+	NET_NEEDED();
+	begin();
+	net_link_open(&other, listening, &handle, 64);
+	recv = receive();
+	xfer_ep_lock(both.send->ep);
+	both.send->next_seq++;
+	xfer_ep_unlock(both.send->ep);
+	xfer_comm_close(both.send);
+	both.send = NULL;
+	while (!(ret = xfer_test(recv, &got))) {
+		net_turn(&other);
+		wait_a_little(since, "the discovery of a loss");
+	}
+	if (ret != -ETIMEDOUT || !unit_log_has(LOG_LEVEL_WARN, "receive number 1 has not arrived") ||
+	    !unit_log_has(LOG_LEVEL_WARN, "2 messages when it closed its half"))
+		fail_msg("%d: %s", ret, unit_log_last(LOG_LEVEL_WARN));
+	assert_int_equal(both.recv->ep->err, 0);
+	net_link_close(&other);
+	end();
+}
+
 /* The sender's provider still holds it. Both sides notice. */
 static void a_message_stays_with_the_network(void **state)
 {
@@ -344,6 +375,8 @@ int main(void)
 		NET_TEST(notes_arrive_at_the_end_of_a_line, "tcp"),
 		NET_TEST(a_message_that_was_sent_does_not_come, "tcp"),
 		NET_TEST(a_message_that_was_sent_does_not_come, NET_RMA),
+		NET_TEST(a_message_of_a_closed_half_does_not_come, "tcp"),
+		NET_TEST(a_message_of_a_closed_half_does_not_come, NET_RMA),
 		NET_TEST(a_message_stays_with_the_network, "shm"),
 		NET_TEST(a_clear_to_send_does_not_come, "tcp"),
 		NET_TEST(a_receive_that_is_not_posted_is_waited_for, "tcp"),
