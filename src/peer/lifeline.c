@@ -78,13 +78,14 @@ static void collect_notes(struct lifeline *l)
 /* Polls a line. A cut line may get a new socket, by a redial here or one of the peer's: accept it, and watch it. */
 static void step_line(struct lifeline *l)
 {
+	unsigned dials = l->dials;
 	int fd = l->fd;
 
 	if (l->again && !l->dialled)
 		listener_take_in(l->silence_us);
 	line_step(l);
 	collect_notes(l);
-	if (l->fd != fd && l->fd >= 0)
+	if ((l->fd != fd || l->dials != dials) && l->fd >= 0)
 		wakeup_watch(l->fd, line_woken, l);
 }
 

@@ -82,6 +82,7 @@ int line_dial(struct lifeline *l)
 	l->fd = sock_dial(&l->addr, l->silence_us, &err);
 	if (l->fd < 0)
 		return l->fd;
+	l->dials++;
 	sock_ends(l->fd, &l->addr, l->here, l->there);
 	l->state = LIFELINE_CONNECTING;
 	l->hello_bytes = 0;

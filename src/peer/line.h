@@ -32,6 +32,7 @@ struct lifeline {
 	struct lifeline_addr addr;     /* dialled address; family 0 on the accepting side */
 	int64_t silence_us;	       /* time without an answer of the host until it counts as silent */
 	int fd;			       /* socket; -1: none */
+	unsigned dials;		       /* sockets that it has had: a new one may get the number of the last */
 	int count;		       /* users */
 	bool dialled;		       /* this side is the dialler */
 	bool proven;		       /* it reaches the right process: welcomed or, accepting, the hello is valid */

@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "peer/line.h"
+#include "peer/wakeup.h"
 
 #define SILENCE_US 30000000
 #define SECRET	   0x1122334455667788ull
@@ -50,13 +52,19 @@ static void relay_end(void)
 	relay.near = relay.far = -1;
 }
 
-static void reset(int *fd)
+/* Its close will be a reset. */
+static void hard_end(int fd)
 {
 	struct linger hard = {.l_onoff = 1};
 
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+}
+
+static void reset(int *fd)
+{
 	if (*fd < 0)
 		return;
-	setsockopt(*fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+	hard_end(*fd);
 	close(*fd);
 	*fd = -1;
 }
@@ -184,6 +192,46 @@ static void a_cut_is_no_death(void **state)
 	lifeline_put(accepted);
 }
 
+static void poll_nothing(void)
+{
+}
+
+/*
+ * The dialler's application makes no calls, so that only the wakeup thread dials again; the new socket gets the number
+ * of the old one, because no lower one is free.
+ */
+static void a_new_socket_of_the_same_number_is_watched(void **state)
+{
+	struct lifeline *dialled, *accepted;
+	int64_t since = clock_us();
+	int fill[64], n = 0, was;
+
+	(void)state;
+	assert_int_equal(wakeup_open(poll_nothing), 0);
+	dial_through(&dialled, &accepted);
+	was = dialled->fd;
+	while ((fill[n] = open("/dev/null", O_RDONLY | O_CLOEXEC)) < was)
+		assert_true(++n < (int)COUNT(fill));
+	hard_end(relay.near);
+	hard_end(relay.far);
+	assert_true(dup3(fill[n], relay.near, O_CLOEXEC) >= 0 && dup3(fill[n], relay.far, O_CLOEXEC) >= 0);
+	fill[++n] = relay.near;
+	fill[++n] = relay.far;
+	relay.near = relay.far = -1;
+	while (lifeline_check(accepted) == LIFELINE_ALIVE)
+		unit_not_late(since, "the cut");
+	while (lifeline_check(accepted) != LIFELINE_ALIVE) {
+		relay_turn();
+		if (lifeline_check(accepted) == LIFELINE_DEAD)
+			fail_msg("dead; the dialler's socket was %d and is %d", was, dialled->fd);
+		unit_not_late(since, "a line that lives again");
+	}
+	assert_int_equal(dialled->fd, was);
+	put_both(dialled, accepted);
+	while (n >= 0)
+		close(fill[n--]);
+}
+
 /* The lifeline is cut and the peer refuses the new connection. */
 static void a_cut_and_a_refusal_are_a_death(void **state)
 {
@@ -260,6 +308,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(a_cut_is_no_death),
 		TEST(a_cut_and_a_refusal_are_a_death),
+		TEST(a_new_socket_of_the_same_number_is_watched),
 		TEST(an_end_without_goodbye_is_a_death),
 		TEST(another_at_that_address_proves_nothing),
 		TEST(evidence_of_nothing),
