@@ -160,16 +160,18 @@ static int rail_receives(struct rail *rail, struct ctrl_rx *rx, size_t n, char *
 
 /*
  * The primary rail has conf->ctrl_buffers receives; the other rails, which carry only eager messages, share as many
- * again.
+ * again. But the streams of a NIC share its completion queue, whose second half is for data.
  */
 static size_t receives_of(const struct xfer_ep *ep, int rail)
 {
-	size_t n = (size_t)ep->conf->ctrl_buffers;
+	size_t n = (size_t)ep->conf->ctrl_buffers, spare = (size_t)ep->conf->cq_depth / 2 - n;
 
 	if (!rail)
 		return n;
 	if (!ep->dev->nic->rma)
 		return 0;
+	if (n > spare)
+		n = spare;
 	n /= (size_t)ep->rail_count;
 	return n ? n : 1;
 }
