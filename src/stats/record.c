@@ -393,7 +393,6 @@ void stats_comm_open(struct stats_comm *c, struct stats_ep *ep, enum weft_stats_
 	int i = -1;
 
 	c->ep = ep;
-	c->at = &ep->no_comm;
 	c->index = WEFT_STATS_NO_COMM;
 	pthread_mutex_lock(&record.lock);
 	if (record.head && ep->index >= 0) {
@@ -405,6 +404,10 @@ void stats_comm_open(struct stats_comm *c, struct stats_ep *ep, enum weft_stats_
 		c->at = entry_at(&record.comms, i);
 		c->index = (uint16_t)i;
 		entry_clear(c->at, sizeof(*c->at));
+	} else {
+		c->at = calloc(1, sizeof(*c->at)); /* the watchdog (comm/stall.c) needs it, too */
+		if (!c->at)
+			c->at = &ep->no_comm;
 	}
 	done.comm = c->index;
 	memcpy(&c->done, (const char *)&done + offsetof(struct weft_stats_event, kind), sizeof(c->done));
@@ -427,6 +430,9 @@ void stats_comm_close(struct stats_comm *c)
 	if (record.head && c->index != WEFT_STATS_NO_COMM)
 		record.comms.used[c->index] = 0;
 	pthread_mutex_unlock(&record.lock);
+	if (c->index == WEFT_STATS_NO_COMM && c->at != &c->ep->no_comm)
+		free(c->at);
+	c->at = &c->ep->no_comm;
 }
 
 uint64_t stats_check(struct stats_ep *s)

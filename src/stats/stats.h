@@ -29,7 +29,7 @@ struct stats_ep {
 	uint64_t core_wait, core_runs, core_read; /* of `core_thread`: at the last check, and when that was */
 	long core_thread;
 
-	/* In place of entries. */
+	/* In place of entries; a comm without one has memory of its own, unless there is none. */
 	struct weft_stats_endpoint no_endpoint;
 	struct weft_stats_rail no_rail[DEV_RAILS_MAX];
 	struct weft_stats_comm no_comm;

@@ -588,6 +588,61 @@ static void without_a_record_messages_move(void **state)
 	assert_int_equal(records(path, sizeof(path)), 0);
 }
 
+/* One message waits for its receiver while another comm of the endpoint moves messages. */
+static void warn_without_a_record(void)
+{
+	int64_t until = clock_us() + 10 * LATE_US;
+	struct net_link waits, moves;
+	struct wire_handle handle;
+	struct cm_listen *listen;
+	struct xfer_req *req;
+
+	assert_string_equal(stats_path(), "");
+	net.conf.stall_warn_us = 2 * LATE_US;
+	net_listen(&handle, &listen);
+	net_link_open(&waits, listen, &handle, LARGE);
+	net_link_open(&moves, listen, &handle, LARGE);
+	unit_log_catch();
+	while (clock_us() < until) {
+		assert_int_equal(net_isend(waits.send, waits.from, LARGE, waits.from_region, &req), -EAGAIN);
+		net_message(&moves, LARGE);
+	}
+	if (unit_log_count(LOG_LEVEL_WARN) != 1 || unit_log_has(LOG_LEVEL_INFO, "goes on"))
+		fail_msg("%d warnings, the last: %s", unit_log_count(LOG_LEVEL_WARN), unit_log_last(LOG_LEVEL_WARN));
+	net_link_close(&moves);
+	close_link(&waits, listen);
+}
+
+static void without_a_record_the_watchdog_works(void **state)
+{
+	setenv("WEFT_STATS", "0", 1);
+	in_child(*state, warn_without_a_record);
+	unsetenv("WEFT_STATS");
+}
+
+/* Four streams share a completion queue, and receives for control messages must leave room for data. */
+static void move_over_streams(void)
+{
+	struct cm_listen *listen;
+	struct net_link l;
+
+	open_link(&l, &listen, LARGE);
+	assert_int_equal(l.send->ep->rail_count, 5);
+	net_message(&l, LARGE);
+	close_link(&l, listen);
+}
+
+static void streams_of_a_small_queue_move(void **state)
+{
+	setenv("WEFT_CQ_DEPTH", "256", 1);
+	setenv("WEFT_CTRL_BUFFERS", "128", 1);
+	setenv("WEFT_STREAMS", "4", 1);
+	in_child(*state, move_over_streams);
+	unsetenv("WEFT_CQ_DEPTH");
+	unsetenv("WEFT_CTRL_BUFFERS");
+	unsetenv("WEFT_STREAMS");
+}
+
 static void refused_directory(void)
 {
 	no_record_but_messages();
@@ -724,6 +779,8 @@ int main(void)
 		ON(old_records_are_removed, NET_RMA),
 		ON(a_forked_child_leaves_the_record_alone, NET_RMA),
 		ON(without_a_record_messages_move, NET_RMA),
+		ON(without_a_record_the_watchdog_works, NET_RMA),
+		ON(streams_of_a_small_queue_move, NET_RMA),
 		ON(a_directory_of_others_is_refused, NET_RMA),
 		ON(a_full_table_is_counted, NET_RMA),
 		ON(heads_are_checked, NET_RMA),
