@@ -144,6 +144,9 @@ static struct connecting *next_abandoned(const void *owner, int64_t before_us)
 
 static void connect_drop(struct connecting *c)
 {
+	xfer_ep_lock(c->ep);
+	connecting_settle(c);
+	xfer_ep_unlock(c->ep);
 	lifeline_put(c->line);
 	xfer_comm_close(c->comm);
 	connecting_free(c);

@@ -280,6 +280,13 @@ int connecting_step(struct connecting *c)
 	return fsm_run(table, &c->state, c, "connect");
 }
 
+void connecting_settle(struct connecting *c)
+{
+	if (c->comm && c->answered && !c->answer.who.status && !connecting_done(c) &&
+	    !xfer_comm_connected(c->comm, &c->answer))
+		c->state = CONNECTED;
+}
+
 bool connecting_done(const struct connecting *c)
 {
 	return c->state == CONNECTED;

@@ -297,6 +297,38 @@ static void an_owners_connects_end_with_it(void **state)
 		fail_msg("a round costs %ld bytes, one of an orderly connection %ld", abandoned, orderly);
 }
 
+/* The connect is given up between the arrival of its answer and the next call: the acceptor's half must end, too. */
+static void an_accepted_connect_tells_its_end(void **state)
+{
+	struct xfer_comm *accepted = NULL;
+	struct wire_handle mine;
+	int64_t since = clock_us();
+	int owner;
+
+	(void)state;
+	NET_NEEDED();
+	net_listen(&handle, &listening);
+	mine = handle;
+	begin_connect(&mine);
+	cm_connect_own(&mine, &owner);
+	while (!accepted) {
+		assert_int_equal(cm_accept(listening, &net.conf, &accepted), 0);
+		unit_not_late(since, "an accept");
+	}
+	for (since = clock_us(); clock_us() - since < 100000;) {
+		net_poll(listening->ep);
+		net_poll(net.home);
+	}
+	cm_connect_abandon(&owner);
+	assert_null(own_comm());
+	for (since = clock_us(); !accepted->close.peer_closed; unit_not_late(since, "the end of a half")) {
+		net_poll(listening->ep);
+		net_poll(net.home);
+	}
+	xfer_comm_close(accepted);
+	net_listen_close(listening);
+}
+
 /* A connect that is polled is never swept, however long it takes. */
 static void a_polled_connect_is_kept(void **state)
 {
@@ -513,6 +545,8 @@ int main(void)
 		NET_TESTS(a_wrong_lifeline_address_is_said_once),
 		NET_TEST(abandoned_connects_are_swept, "tcp"),
 		NET_TEST(an_owners_connects_end_with_it, "tcp"),
+		NET_TEST(an_accepted_connect_tells_its_end, "tcp"),
+		NET_TEST(an_accepted_connect_tells_its_end, NET_RMA),
 		NET_TEST(a_polled_connect_is_kept, "tcp"),
 		NET_TESTS(the_queue_is_bounded),
 		NET_TESTS(the_queue_counts),
