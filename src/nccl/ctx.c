@@ -11,10 +11,28 @@
 
 struct net_ctx {
 	uint64_t comm_id;
+	struct net_ctx *next; /* in `open` */
 	struct list listens;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* covers the lists of all contexts */
+static struct net_ctx *open;
+
+void net_ctx_in_child(void)
+{
+	pthread_mutex_init(&lock, NULL);
+	open = NULL;
+}
+
+/* Where the context is in the list, or the list's end. NCCL 2.28.3 uses one that it has closed (init.cc, splitShare). */
+static struct net_ctx **place_of(const struct net_ctx *ctx)
+{
+	struct net_ctx **at = &open;
+
+	while (*at && *at != ctx)
+		at = &(*at)->next;
+	return at;
+}
 
 struct net_ctx *net_ctx_open(uint64_t comm_id)
 {
@@ -24,6 +42,10 @@ struct net_ctx *net_ctx_open(uint64_t comm_id)
 		return NULL;
 	ctx->comm_id = comm_id;
 	list_init(&ctx->listens);
+	pthread_mutex_lock(&lock);
+	ctx->next = open;
+	open = ctx;
+	pthread_mutex_unlock(&lock);
 	return ctx;
 }
 
@@ -43,9 +65,17 @@ static struct net_listen *take(struct net_ctx *ctx)
 
 void net_ctx_close(struct net_ctx *ctx)
 {
+	struct net_ctx **at;
 	struct net_listen *l;
+	bool known;
 
-	if (!ctx)
+	pthread_mutex_lock(&lock);
+	at = place_of(ctx);
+	known = *at;
+	if (known)
+		*at = ctx->next;
+	pthread_mutex_unlock(&lock);
+	if (!known)
 		return;
 	while ((l = take(ctx))) {
 		log_info("communicator %#" PRIx64 " ended without closing a listener, which is closed now",
@@ -66,11 +96,10 @@ int net_listen_open(struct net_ctx *ctx, struct cm_listen *listen, struct net_li
 	}
 	l->listen = listen;
 	list_init(&l->link);
-	if (ctx) {
-		pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&lock);
+	if (*place_of(ctx))
 		list_append(&ctx->listens, &l->link);
-		pthread_mutex_unlock(&lock);
-	}
+	pthread_mutex_unlock(&lock);
 	return 0;
 }
 

@@ -24,11 +24,14 @@ struct net_listen {
 /* Returns NULL without memory. */
 struct net_ctx *net_ctx_open(uint64_t comm_id);
 
-/* Closes the remaining listeners and frees the context. Accepts NULL. */
+/* Closes the remaining listeners and frees the context. Accepts NULL, and a context that is closed already. */
 void net_ctx_close(struct net_ctx *ctx);
 
-/* Takes over `listen`, also on failure (-ENOMEM). ctx may be NULL. */
+/* Takes over `listen`, also on failure (-ENOMEM). ctx may be NULL, or closed: then nobody closes the listener. */
 int net_listen_open(struct net_ctx *ctx, struct cm_listen *listen, struct net_listen **out);
 void net_listen_close(struct net_listen *l); /* accepts NULL */
+
+/* For a forked child. */
+void net_ctx_in_child(void);
 
 #endif

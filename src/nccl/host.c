@@ -14,6 +14,8 @@
 #include "dev/nccl_topology.h"
 #include "dev/table.h"
 #include "dev/tuning.h"
+#include "nccl/ctx.h"
+#include "nccl/profile.h"
 #include "stats/stats.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -87,14 +89,17 @@ static void log_start(void)
 		log_info("Weft is not used: %s", devs.why);
 }
 
-static void free_lock(void)
+/* Other threads of the parent may hold locks. */
+static void host_in_child(void)
 {
 	pthread_mutex_init(&lock, NULL);
+	net_ctx_in_child();
+	profile_in_child();
 }
 
 static void prepare_fork(void)
 {
-	pthread_atfork(NULL, NULL, free_lock); /* another thread of the parent may hold it */
+	pthread_atfork(NULL, NULL, host_in_child);
 }
 
 void host_init(weft_nccl_logger logger)

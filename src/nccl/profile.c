@@ -23,6 +23,12 @@ static pthread_mutex_t notes_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct pool notes; /* of struct req_profile; never freed */
 static bool notes_ready;
 
+void profile_in_child(void)
+{
+	pthread_mutex_init(&notes_lock, NULL);
+	notes_ready = false;
+}
+
 void profile_set(weft_nccl_profiler callback)
 {
 	if (callback)

@@ -14,6 +14,8 @@
 
 /* The callback of the latest init, or NULL. */
 void profile_set(weft_nccl_profiler callback);
+/* For a forked child. */
+void profile_in_child(void);
 
 /* Shall the next message of the comm be profiled? */
 bool profile_wanted(struct xfer_comm *comm);
