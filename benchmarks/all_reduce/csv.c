@@ -20,7 +20,7 @@ struct csv_report *csv_open(const struct settings *s)
 	struct csv_report *c = calloc(1, sizeof(*c));
 
 	if (c)
-		c->file = new_file(s->csv, "csv");
+		c->file = new_file(s->csv, "CSV");
 	if (!c || !c->file) {
 		free(c);
 		return NULL;
@@ -85,6 +85,6 @@ void csv_add_row(struct csv_report *c, const struct row *row)
 void csv_close(struct csv_report *c)
 {
 	if (c)
-		new_file_close(c->file, "csv");
+		new_file_close(c->file, "CSV");
 	free(c);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "expected.h"
 #include "net_perf/trial.h"
-#include "nic_path.h"
 #include "size_text.h"
 
 #include <errno.h>
@@ -9,89 +8,23 @@
 #include <string.h>
 #include <unistd.h>
 
-static bool has(const struct nic_path *s, const char *name)
+int expected_find(const struct settings *s, const struct team *team, struct expected *out)
 {
-	for (int i = 0; i < s->nnics; i++)
-		if (!strcmp(s->nics[i].name, name))
-			return true;
-	return false;
-}
-
-static bool same_host(const struct oob *oob, int a, int b)
-{
-	return !strcmp(oob_peer(oob, a)->host, oob_peer(oob, b)->host);
-}
-
-static bool is_first(const struct oob *oob, int rank)
-{
-	int r = 0;
-
-	while (!same_host(oob, r, rank))
-		r++;
-	return r == rank;
-}
-
-/* Adds the NICs that the host does not have yet. False: a speed is not known. */
-static bool add_share(struct expected *host, const struct nic_path *all, int rank, const struct oob *oob)
-{
-	const struct nic_path *s = &all[rank];
-	char each[32];
-
-	host->sharing++;
-	for (int i = 0; i < s->nnics; i++) {
-		bool again = false;
-
-		for (int r = 0; r < rank && !again; r++)
-			again = same_host(oob, r, rank) && has(&all[r], s->nics[i].name);
-		if (again)
-			continue;
-		snprintf(each, sizeof(each), "%g Gbit/s", s->nics[i].mbps / 1e3);
-		if (!host->nics)
-			snprintf(host->each, sizeof(host->each), "%s", each);
-		else if (strcmp(each, host->each))
-			*host->each = 0;
-		host->nics++;
-		host->host_gbs += s->nics[i].mbps / 8e3;
-		if (!s->nics[i].mbps)
-			return false;
-	}
-	return s->nnics > 0;
-}
-
-/* The NICs of the host whose first rank is `first`. */
-static bool sum_host(struct expected *host, const struct nic_path *all, int first, const struct oob *oob, bool shared)
-{
-	*host = (struct expected){.nics = 0};
-	snprintf(host->source, sizeof(host->source), "%s", all[first].source);
-	for (int r = first; r < oob_nranks(oob); r++)
-		if (same_host(oob, r, first) && !add_share(host, all, r, oob))
-			return false;
-	host->busbw_gbs = host->host_gbs / (shared ? host->sharing : 1);
-	return true;
-}
-
-int expected_find(struct oob *oob, bool shared, struct expected *out)
-{
-	int n = oob_nranks(oob), ret = 0;
-	struct nic_path mine, *all = calloc((size_t)n, sizeof(*all));
-	struct expected host;
+	struct oob *oob = team->oob;
+	size_t n = (size_t)oob_nranks(oob);
+	struct expected_rank mine = {.group = team->color, .rank = team->rank}, *all = calloc(n, sizeof(*all));
+	int ret = 0;
 
 	memset(out, 0, sizeof(*out));
 	if (!all)
 		return -ENOMEM;
-	nic_path_read(getpid(), &mine);
+	snprintf(mine.host, sizeof(mine.host), "%s", oob_peer(oob, oob_rank(oob))->host);
+	nic_path_read(getpid(), &mine.path);
 	if (oob_allgather(oob, &mine, sizeof(mine), all))
 		ret = -EPIPE;
-	for (int r = 0; !ret && r < n && n > 1; r++) {
-		if (!is_first(oob, r))
-			continue;
-		if (!sum_host(&host, all, r, oob, shared)) {
-			memset(out, 0, sizeof(*out));
-			break;
-		}
-		if (!out->nics || host.busbw_gbs < out->busbw_gbs)
-			*out = host;
-	}
+	/* Groups of several sizes: the others' messages are not known. */
+	else if (!oob_rank(oob) && team->smallest == team->largest)
+		expected_settle(out, s, team->nranks, all, (int)n);
 	free(all);
 	return ret;
 }
@@ -102,8 +35,10 @@ void expected_print_head(FILE *f, const struct expected *e)
 		return;
 	fprintf(f, "# Expected: at most %.4g GB/s each way: %d NIC%s%s%s", e->host_gbs, e->nics, e->nics > 1 ? "s" : "",
 		*e->each ? " x " : "", e->each);
-	if (e->busbw_gbs < e->host_gbs)
-		fprintf(f, " of a host, for the %d ranks there; busbw %.4g GB/s", e->sharing, e->busbw_gbs);
+	if (e->busbw_gbs != e->host_gbs)
+		fprintf(f, " of a host, for the %s%d ranks there%s; busbw %.4g GB/s",
+			e->inside ? "" : "messages of the ", e->sharing, e->inside ? "" : " to other hosts",
+			e->busbw_gbs);
 	fprintf(f, "; %s\n", e->source);
 	fflush(f);
 }

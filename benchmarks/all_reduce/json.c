@@ -124,7 +124,7 @@ struct json_report *json_open(const struct settings *s, const struct report_head
 	char now[20];
 
 	if (j)
-		j->file = new_file(s->json, "json");
+		j->file = new_file(s->json, "JSON");
 	if (!j || !j->file) {
 		json_decref(args);
 		free(j);
@@ -255,7 +255,7 @@ void json_close(struct json_report *j, const struct totals *t, const char *error
 	json_object_set_new(j->root, "end_time", text(table_time(now)));
 	(void)json_dumpf(j->root, j->file, JSON_COMPACT | JSON_REAL_PRECISION(9));
 	fputc('\n', j->file);
-	new_file_close(j->file, "json");
+	new_file_close(j->file, "JSON");
 	json_decref(j->root);
 	free(j);
 }

@@ -343,7 +343,7 @@ static void observe(struct run *run)
 /* Finds what the NICs and, if wanted, libfabric without the plugin could do, and begins the table. */
 static void find_limits(struct run *run)
 {
-	int failure = expected_find(run->oob, !run->settings.nccl, &run->expected);
+	int failure = expected_find(&run->settings, run->team, &run->expected);
 
 	if (!failure && run->settings.roof)
 		failure = roof_measure(&run->settings, &run->place, run->team, &run->roof);

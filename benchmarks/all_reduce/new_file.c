@@ -13,8 +13,10 @@ FILE *new_file(const char *path, const char *what)
 	snprintf(name, sizeof(name), "%s", path);
 	for (int i = 0;; i++) {
 		fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-		if (fd >= 0)
+		if (fd >= 0) {
+			printf("# Writing %s output to %s\n", what, name);
 			return fdopen(fd, "w");
+		}
 		if (errno != EEXIST)
 			break;
 		snprintf(name, sizeof(name), "%s.%d", path, i);

@@ -6,8 +6,8 @@
 #include <stdio.h>
 
 /*
- * Creates a file for writing, with the suffix .0, .1, ... if that name exists: an earlier result is kept. NULL after one
- * line on stdout, which says that `what` is left out.
+ * Creates a file for writing, with the suffix .0, .1, ... if that name exists: an earlier result is kept. One line on stdout
+ * names it, or says that `what` is left out (NULL).
  */
 FILE *new_file(const char *path, const char *what);
 

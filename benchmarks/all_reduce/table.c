@@ -49,12 +49,6 @@ void table_preamble(FILE *f, const char *program, const struct settings *s, cons
 {
 	bool factor = s->step_factor > 1;
 
-	if (s->json)
-		fprintf(f, "# Writing JSON output to %s\n", s->json);
-	if (s->csv)
-		fprintf(f, "# Writing CSV output to %s\n", s->csv);
-	if (s->plot)
-		fprintf(f, "# Writing a plot to %s\n", s->plot);
 	fprintf(f, "# weft version %s engine=%s\n", PACKAGE_VERSION, s->nccl ? "nccl" : "net (no NCCL, no GPU)");
 	fprintf(f, "# Collective test starting: %s\n", program);
 	fprintf(f,

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHECK_EVERY_MS = 5, FAREWELL_MS = 1000 };
+enum { CHECK_EVERY_MS = 5, FAREWELL_MS = 1000, PIECE_BYTES = 8 << 20 };
 
 int oob_rank(const struct oob *o)
 {
@@ -206,6 +206,45 @@ static int send_data(struct oob *o, int r, const void *data, size_t bytes)
 	return take_notice(o, r, true);
 }
 
+/* The contributions of all ranks may exceed a frame together: they go in pieces. */
+static size_t piece(size_t left)
+{
+	return left < PIECE_BYTES ? left : PIECE_BYTES;
+}
+
+static int send_all(struct oob *o, int r, const char *all, size_t left)
+{
+	size_t n;
+
+	do {
+		n = piece(left);
+		if (send_data(o, r, all, n))
+			return -EPIPE;
+		all = n ? all + n : all;
+		left -= n;
+	} while (left);
+	return 0;
+}
+
+static int await_all(struct oob *o, char *all, size_t left)
+{
+	const void *data;
+	size_t n;
+
+	do {
+		n = piece(left);
+		data = await_data(o, 0, n);
+		if (!data)
+			return -EPIPE;
+		if (n)
+			memcpy(all, data, n);
+		oob_link_drop(&o->links[0], data);
+		all = n ? all + n : all;
+		left -= n;
+	} while (left);
+	return 0;
+}
+
 int oob_allgather(struct oob *o, const void *mine, size_t bytes, void *all)
 {
 	size_t total = bytes * (size_t)o->nranks;
@@ -215,17 +254,8 @@ int oob_allgather(struct oob *o, const void *mine, size_t bytes, void *all)
 		return -EPIPE;
 	if (bytes)
 		memmove((char *)all + bytes * (size_t)o->rank, mine, bytes);
-	if (o->rank) {
-		if (send_data(o, 0, mine, bytes))
-			return -EPIPE;
-		data = await_data(o, 0, total);
-		if (!data)
-			return -EPIPE;
-		if (total)
-			memcpy(all, data, total);
-		oob_link_drop(&o->links[0], data);
-		return 0;
-	}
+	if (o->rank)
+		return send_data(o, 0, mine, bytes) ? -EPIPE : await_all(o, all, total);
 	for (int r = 1; r < o->nranks; r++) {
 		data = await_data(o, r, bytes);
 		if (!data)
@@ -235,7 +265,7 @@ int oob_allgather(struct oob *o, const void *mine, size_t bytes, void *all)
 		oob_link_drop(&o->links[r], data);
 	}
 	for (int r = 1; r < o->nranks; r++)
-		if (send_data(o, r, all, total))
+		if (send_all(o, r, all, total))
 			return -EPIPE;
 	return 0;
 }

@@ -47,7 +47,7 @@ const struct oob_peer *oob_peer(const struct oob *o, int rank);
 /*
  * Collectives. They block without a time limit until all ranks have called them. When a rank dies or fails, they and
  * all later calls return -EPIPE, and oob_error gives the reason.
- * allgather: every rank contributes `bytes` bytes; `all` (nranks * bytes) gets them in rank order.
+ * allgather: every rank contributes `bytes` bytes, less than 64 MiB; `all` (nranks * bytes, any length) gets them in rank order.
  */
 int oob_barrier(struct oob *o);
 int oob_allgather(struct oob *o, const void *mine, size_t bytes, void *all);

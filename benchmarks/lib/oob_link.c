@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 enum {
-	FRAME_MAX_BYTES = 256 << 20,
+	FRAME_MAX_BYTES = 64 << 20,
 	FILL_BYTES = 64 << 10,
 	PASS_BYTES = 16 << 20, /* read in one call, because a peer may send faster than we read */
 };

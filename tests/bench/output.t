@@ -73,9 +73,12 @@ if command -v jq >/dev/null; then
 else
 	skip "JSON: the times of each process, and their maximum" "no jq"
 fi
+echo earlier >"$work/b.json"
 run all_reduce --ranks 1 -b 1K -e 1K -n 2 -I 1 -J "$work/b.json" --plot /no/such/directory/a.svg
 is "one process has no such list; a plot that cannot be written does not stop the run" "0 0 1" \
-	"$status $(grep -c per_process "$work/b.json") $(grep -c '^# skipping plot output; /no/such/directory/a.svg' "$work/out")"
+	"$status $(grep -c per_process "$work/b.json.0") $(grep -c '^# skipping plot output; /no/such/directory/a.svg' "$work/out")"
+is "an earlier file is kept, and the output names the new one" "earlier $work/b.json.0" \
+	"$(cat "$work/b.json") $(sed -n 's/^# Writing JSON output to //p' "$work/out")"
 
 # Groups: two rings of two ranks at once, by nccl-tests' rule; ranks 0 and 2 form the one that is printed. The data of the
 # groups differ, so data that came from the other group would be wrong.

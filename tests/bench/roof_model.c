@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The pure parts of --roof: who is measured with whom, the sizes, the model of a row, the verdict. */
+/* The pure parts of --roof: who is measured with whom, the sizes, the model of a row, the verdict; what the NICs allow. */
 #include "unit/unit.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "all_reduce/expected.h"
 #include "all_reduce/roof.h"
 
 enum { MOST = 17, ROUNDS = 3 };
@@ -146,12 +148,105 @@ static void a_verdict_counts_rows(void **state)
 	assert_float_equal(row_ratio(&row, 0), 0.85, 1e-9);
 }
 
+enum { JOB = 16 };
+
+/* What the NICs allow 16 ranks: rank r is on host r / together % hosts, each with one NIC of 100 Gbit/s. */
+static struct expected allowed(enum collective what, bool inside, int together, int hosts)
+{
+	static struct expected_rank ranks[JOB];
+	struct settings s = {.what = what, .root = collective_facts[what].rooted ? 0 : -1};
+	struct expected e;
+
+	for (int r = 0; r < JOB; r++) {
+		ranks[r] = (struct expected_rank){
+			.rank = r, .path = {.nnics = 1, .nics = {{.name = "eth0", .mbps = 100000}}, .inside = inside}};
+		snprintf(ranks[r].host, sizeof(ranks[r].host), "host%d", r / together % hosts);
+	}
+	expected_settle(&e, &s, JOB, ranks, JOB);
+	assert_true(!e.nics || e.host_gbs == 12.5);
+	return e;
+}
+
+static double allowed_busbw(enum collective what, bool inside, int together, int hosts)
+{
+	return allowed(what, inside, together, hosts).busbw_gbs;
+}
+
+static void ranks_of_a_host_share_its_nics(void **state)
+{
+	static const enum collective all[] = {ALL_REDUCE, ALL_GATHER, REDUCE_SCATTER, BROADCAST,
+					      REDUCE,	  ALL_TO_ALL, ALL_TO_ALL_V,   SEND_RECV};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(all); i++) {
+		assert_float_equal(allowed_busbw(all[i], true, 8, 2), 12.5 / 8, 1e-9);
+		assert_float_equal(allowed_busbw(all[i], true, 1, 16), 12.5, 1e-9);
+	}
+	assert_int_equal(allowed(ALL_REDUCE, true, 8, 2).sharing, 8);
+	assert_true(allowed(ALL_REDUCE, true, 8, 2).inside);
+	/* The root is the only one that sends all that counts. */
+	assert_float_equal(allowed_busbw(SCATTER, true, 8, 2), 12.5, 1e-9);
+	assert_float_equal(allowed_busbw(HYPERCUBE, true, 8, 2), 12.5 / 8, 1e-9);
+}
+
+/* On tcp, messages within a host pass its NICs by. */
+static void messages_within_a_host_take_no_nic(void **state)
+{
+	(void)state;
+	/* One rank of each host has its neighbour elsewhere. */
+	assert_float_equal(allowed_busbw(ALL_REDUCE, false, 8, 2), 12.5, 1e-9);
+	assert_float_equal(allowed_busbw(BROADCAST, false, 8, 2), 12.5, 1e-9);
+	assert_float_equal(allowed_busbw(SEND_RECV, false, 8, 2), 12.5, 1e-9);
+	assert_false(allowed(ALL_REDUCE, false, 8, 2).inside);
+	/* All have, or every other one. */
+	assert_float_equal(allowed_busbw(ALL_REDUCE, false, 1, 2), 12.5 / 8, 1e-9);
+	assert_float_equal(allowed_busbw(ALL_REDUCE, false, 2, 2), 12.5 / 4, 1e-9);
+	/* 8 of the 15 others are elsewhere. */
+	assert_float_equal(allowed_busbw(ALL_TO_ALL, false, 8, 2), 12.5 / 8 * 15 / 8, 1e-9);
+	assert_float_equal(allowed_busbw(GATHER, false, 8, 2), 12.5 * 15 / 8, 1e-9);
+	/* Of the 15 shares that each rank receives, the last step brings 8 from the other host. */
+	assert_float_equal(allowed_busbw(HYPERCUBE, false, 8, 2), 12.5 / 8 * 15 / 8, 1e-9);
+	/* One host has no message for a NIC; unequal shares are not known. */
+	assert_int_equal(allowed(ALL_REDUCE, false, 16, 1).nics, 0);
+	assert_int_equal(allowed(ALL_TO_ALL_V, false, 8, 2).nics, 0);
+}
+
+/* Two groups of 8, one of them on each host, or both on both. */
+static void groups_share_a_nic(void **state)
+{
+	static struct expected_rank ranks[JOB];
+	static const struct settings s = {.what = ALL_REDUCE, .root = -1};
+	struct expected e;
+
+	(void)state;
+	for (int apart = 0; apart < 2; apart++) {
+		for (int r = 0; r < JOB; r++) {
+			ranks[r] = (struct expected_rank){.group = apart ? r / 8 : r % 2,
+							  .rank = apart ? r % 8 : r / 2,
+							  .path = {.nnics = 1,
+								   .nics = {{.name = "eth0", .mbps = 100000}}}};
+			snprintf(ranks[r].host, sizeof(ranks[r].host), "host%d", r / 8);
+		}
+		expected_settle(&e, &s, JOB / 2, ranks, JOB);
+		assert_float_equal(e.busbw_gbs, apart ? 0 : 12.5 / 2, 1e-9);
+	}
+	ranks[3].path.nics[0].mbps = 0;
+	snprintf(ranks[3].path.nics[0].name, sizeof(ranks[3].path.nics[0].name), "eth1");
+	expected_settle(&e, &s, JOB / 2, ranks, JOB);
+	assert_int_equal(e.nics, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_link_is_measured_once), cmocka_unit_test(sizes_span_the_messages),
-		cmocka_unit_test(the_slowest_link_counts),     cmocka_unit_test(rows_are_bounded_by_latency_and_rate),
+		cmocka_unit_test(every_link_is_measured_once),
+		cmocka_unit_test(sizes_span_the_messages),
+		cmocka_unit_test(the_slowest_link_counts),
+		cmocka_unit_test(rows_are_bounded_by_latency_and_rate),
 		cmocka_unit_test(a_verdict_counts_rows),
+		cmocka_unit_test(ranks_of_a_host_share_its_nics),
+		cmocka_unit_test(messages_within_a_host_take_no_nic),
+		cmocka_unit_test(groups_share_a_nic),
 	};
 
 	return unit_run("bench/roof_model", tests);

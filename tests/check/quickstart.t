@@ -90,7 +90,7 @@ none "it configures anew when a library comes, goes or changes, and only then" \
 	"$(try_dependencies "$tmp/a tree" 2>&1)"
 
 for script in quickstart autogen.sh .ci/run .ci/fresh docs/generate completions/weft.bash tests/check/tap.bash \
-	tests/check/*.t tests/launch/launch.t tests/package/packages.t contrib/package/bundle contrib/package/wheel \
+	tests/check/*.t tests/launch/*.t tests/package/*.t contrib/package/bundle contrib/package/wheel \
 	contrib/slurm/{prolog,epilog,task_prolog} contrib/slurm/*.sbatch; do
 	if command -v shellcheck >/dev/null; then
 		none "shellcheck $script" "$(shellcheck -x "$script" 2>&1)"

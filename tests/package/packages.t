@@ -158,6 +158,18 @@ else
 		--plugin "$tmp"/rpm/usr/lib*/libnccl-net-weft.so)"
 fi
 
+# The answer of weft-exporter as contrib/kubernetes starts it, in a system without another HTTP client than bash.
+# shellcheck disable=SC2016
+exporter_script='
+	weft-exporter --listen 127.0.0.1:0 2>/dev/shm/weft-exporter &
+	until port=$(sed -n "s/.*, port //p" /dev/shm/weft-exporter) && [ -n "$port" ]; do
+		kill -0 $! || { cat /dev/shm/weft-exporter; exit; }
+		sleep 0.1
+	done
+	exec 3<>"/dev/tcp/127.0.0.1/$port"
+	printf "GET /metrics HTTP/1.0\r\n\r\n" >&3
+	cat <&3'
+
 # An image of contrib/docker, from its stages in copies of the bare system.
 in_image() { # command...
 	image_start "$tmp/image" runtime "${loopback[@]}" -- "$@"
@@ -190,6 +202,10 @@ else
 	none "its command is weft-info" "$(in_image >"$tmp/out" 2>&1; grep -q '^Weft' "$tmp/out" || head -n 5 "$tmp/out")"
 	none "two ranks in it exchange data" "$(exchanges in_image weft_all_reduce_perf)"
 	none "with the libfabric of its own directory" "$(in_image weft-info | grep -q /opt/weft/lib/libfabric || echo "with another one")"
+	none "weft-exporter answers over HTTP, as contrib/kubernetes needs it" "$(
+		in_image timeout 60 bash -c "$exporter_script" >"$tmp/out" 2>&1
+		grep -q '^HTTP/1.* 200 ' "$tmp/out" || tail -n 5 "$tmp/out"
+	)"
 	# shellcheck disable=SC2016
 	none "the loader finds the plugin by NCCL's name" "$(
 		in_image sh -c '[ -e "$LD_LIBRARY_PATH/libnccl-net-$NCCL_NET_PLUGIN.so" ]' || echo "there is none"
