@@ -381,6 +381,25 @@ static void write_troubles(const struct process_view *p, const struct sheet *s)
 	}
 }
 
+static size_t send_connections(const struct record *r)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < r->comm_count; i++)
+		n += r->comms[i].c.direction == WEFT_STATS_SEND && r->comms[i].c.state == WEFT_STATS_CONNECTED;
+	return n;
+}
+
+static uint64_t outstanding(const struct process_view *p)
+{
+	uint64_t n = 0;
+	size_t i;
+
+	for (i = 0; i < p->peer_count; i++)
+		n += p->peers[i].outstanding;
+	return n;
+}
+
 static void write_processes(const struct sheet *s)
 {
 	const struct view *v = s->want->view;
@@ -401,6 +420,19 @@ static void write_processes(const struct sheet *s)
 		fputs("weft_peers{", s->out);
 		process_labels(s, &v->processes[i]);
 		fprintf(s->out, "} %zu\n", v->processes[i].peer_count);
+	}
+	head(s->out, &last, "weft_process_send_connections", "gauge", "Connections that a process sends on.");
+	for (i = 0; i < v->count; i++) {
+		fputs("weft_process_send_connections{", s->out);
+		process_labels(s, &v->processes[i]);
+		fprintf(s->out, "} %zu\n", send_connections(v->processes[i].record));
+	}
+	head(s->out, &last, "weft_process_outstanding_messages", "gauge",
+	     "Messages in flight of a process, over all peers.");
+	for (i = 0; i < v->count; i++) {
+		fputs("weft_process_outstanding_messages{", s->out);
+		process_labels(s, &v->processes[i]);
+		fprintf(s->out, "} %" PRIu64 "\n", outstanding(&v->processes[i]));
 	}
 	head(s->out, &last, "weft_peers_in_trouble", "gauge", "Peers of a process that are in trouble, by its cause.");
 	for (i = 0; i < v->count; i++)
