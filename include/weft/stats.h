@@ -29,8 +29,10 @@
  * it finds to its table, ends every text at its last byte, and shows no text's control characters. It reads with
  * pread() or, if it maps the file, takes SIGBUS into account: another process may truncate the file.
  *
- * The process of a record lives if /proc/PID/stat exists and its field 22 equals head.start, provided that boot_id and
- * pid_namespace equal the reader's own; otherwise nobody can tell. Without its process, head.state says whether it had
+ * The process of a record of another boot_id than the reader's own may live or not: nobody can tell. If head.locked, it has
+ * ended as soon as flock(LOCK_SH | LOCK_NB) succeeds, and lives as long as that fails with EWOULDBLOCK, in whatever pid
+ * namespace. A reader of its pid_namespace also asks /proc: it lives if /proc/PID/stat exists and its field 22 equals
+ * head.start. Without a lock and of another pid_namespace, nobody can tell. Without its process, head.state says whether it had
  * closed all endpoints (WEFT_STATS_CLOSED; it removes the file if it ends by exit()) or was killed (WEFT_STATS_LIVE).
  */
 #ifndef WEFT_STATS_H
@@ -94,7 +96,8 @@ struct weft_stats_head {
 	char provider[64];
 	char devices[256]; /* names of the devices, separated by spaces */
 	char gpus[256];	   /* CUDA_VISIBLE_DEVICES */
-	uint64_t reserved[357];
+	uint64_t locked;   /* 1: the process holds flock(LOCK_EX) on the file until it ends */
+	uint64_t reserved[356];
 };
 
 /* A device's libfabric endpoints for one thread. */

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/process.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -57,6 +59,14 @@ bool process_boot_id(uint64_t out[2])
 		return false;
 	memcpy(out, bytes, sizeof(bytes));
 	return true;
+}
+
+int process_lock_held(int fd)
+{
+	if (flock(fd, LOCK_SH | LOCK_NB))
+		return errno == EWOULDBLOCK ? 1 : -1;
+	flock(fd, LOCK_UN);
+	return 0;
 }
 
 static uint64_t next_number(const char **at)

@@ -15,6 +15,9 @@ uint64_t process_namespace(void);
 /* The 16 bytes of /proc/sys/kernel/random/boot_id, in order. False: it cannot be read, and out is 0. */
 bool process_boot_id(uint64_t out[2]);
 
+/* Has another open of the file locked it, flock(LOCK_EX)? 1, 0, or -1: its file system does not tell. Does not wait. */
+int process_lock_held(int fd);
+
 /* ns that the calling thread was ready to run and had no core, and how often it got one. 0: the kernel does not tell. */
 void process_core_wait(uint64_t *out_ns, uint64_t *out_runs);
 

@@ -20,18 +20,33 @@ static bool hidden(uint64_t pid)
 	return kill((pid_t)pid, 0) && errno == EPERM;
 }
 
-enum record_life life_of(const struct weft_stats_head *h)
+static enum record_life process_life(const struct weft_stats_head *h, int fd)
 {
 	uint64_t start = 0;
 	char state = 0;
+	int held;
 
-	if (h->state == WEFT_STATS_CLOSED)
-		return RECORD_FINISHED;
-	if (!same_boot(h) || h->pid_namespace != process_namespace())
+	if (!same_boot(h))
 		return RECORD_UNKNOWN;
-	if (!process_stat(h->pid, &state, &start))
-		return hidden(h->pid) ? RECORD_UNKNOWN : RECORD_DEAD;
+	held = h->locked ? process_lock_held(fd) : -1;
+	if (!held)
+		return RECORD_DEAD;
+	if (h->pid_namespace != process_namespace())
+		return held > 0 ? RECORD_RUNNING : RECORD_UNKNOWN;
+	if (!process_stat(h->pid, &state, &start)) {
+		if (!hidden(h->pid))
+			return RECORD_DEAD;
+		return held > 0 ? RECORD_RUNNING : RECORD_UNKNOWN;
+	}
 	if (start != h->start || state == 'Z' || state == 'X')
 		return RECORD_DEAD;
 	return state == 'T' || state == 't' ? RECORD_STOPPED : RECORD_RUNNING;
+}
+
+enum record_life life_of(const struct weft_stats_head *h, int fd, bool *gone)
+{
+	enum record_life life = process_life(h, fd);
+
+	*gone = life == RECORD_DEAD;
+	return h->state == WEFT_STATS_CLOSED ? RECORD_FINISHED : life;
 }

@@ -5,6 +5,7 @@
 
 #include "observe/record.h"
 
-enum record_life life_of(const struct weft_stats_head *h);
+/* fd: of the record's file. *gone: the process is known to have ended. */
+enum record_life life_of(const struct weft_stats_head *h, int fd, bool *gone);
 
 #endif

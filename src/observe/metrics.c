@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "observe/metrics.h"
+#include "observe/shown.h"
 
 #define FIRST_BUCKET 2 /* histograms are exported in powers of four of microseconds, up to 2^26 us: 67 s */
 #define LAST_BUCKET  26
@@ -65,6 +66,7 @@ struct sheet {
 	const struct metrics_want *want;
 	FILE *out;
 	char **labels; /* of each process of the view: they stand in each of its samples */
+	size_t closed; /* processes behind those of the view, of which only the verdict is written */
 };
 
 /* The head of a family, once. */
@@ -122,7 +124,7 @@ static void labels_free(struct sheet *s)
 {
 	size_t i;
 
-	for (i = 0; s->labels && i < s->want->view->count; i++)
+	for (i = 0; s->labels && i < s->want->view->count + s->closed; i++)
 		free(s->labels[i]);
 	free(s->labels);
 }
@@ -132,13 +134,13 @@ static int labels_make(struct sheet *s)
 	const struct view *v = s->want->view;
 	size_t i;
 
-	s->labels = calloc(v->count + 1, sizeof(*s->labels));
-	for (i = 0; s->labels && i < v->count; i++) {
+	s->labels = calloc(v->count + s->closed + 1, sizeof(*s->labels));
+	for (i = 0; s->labels && i < v->count + s->closed; i++) {
 		s->labels[i] = process_labels_make(&v->processes[i].record->head);
 		if (!s->labels[i])
 			break;
 	}
-	return s->labels && i == v->count ? 0 : -ENOMEM;
+	return s->labels && i == v->count + s->closed ? 0 : -ENOMEM;
 }
 
 static void process_labels(const struct sheet *s, const struct process_view *p)
@@ -379,6 +381,25 @@ static void write_troubles(const struct process_view *p, const struct sheet *s)
 	}
 }
 
+static size_t send_connections(const struct record *r)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < r->comm_count; i++)
+		n += r->comms[i].c.direction == WEFT_STATS_SEND && r->comms[i].c.state == WEFT_STATS_CONNECTED;
+	return n;
+}
+
+static uint64_t outstanding(const struct process_view *p)
+{
+	uint64_t n = 0;
+	size_t i;
+
+	for (i = 0; i < p->peer_count; i++)
+		n += p->peers[i].outstanding;
+	return n;
+}
+
 static void write_processes(const struct sheet *s)
 {
 	const struct view *v = s->want->view;
@@ -389,7 +410,7 @@ static void write_processes(const struct sheet *s)
 	for (i = 0; i < v->count; i++)
 		write_info(&v->processes[i], s);
 	head(s->out, &last, "weft_process_verdict", "gauge", "1: what is wrong with a process, or that nothing is.");
-	for (i = 0; i < v->count; i++) {
+	for (i = 0; i < v->count + s->closed; i++) {
 		fputs("weft_process_verdict{", s->out);
 		process_labels(s, &v->processes[i]);
 		fprintf(s->out, ",cause=\"%s\"} 1\n", cause_text(v->processes[i].verdict.cause));
@@ -400,27 +421,54 @@ static void write_processes(const struct sheet *s)
 		process_labels(s, &v->processes[i]);
 		fprintf(s->out, "} %zu\n", v->processes[i].peer_count);
 	}
+	head(s->out, &last, "weft_process_send_connections", "gauge", "Connections that a process sends on.");
+	for (i = 0; i < v->count; i++) {
+		fputs("weft_process_send_connections{", s->out);
+		process_labels(s, &v->processes[i]);
+		fprintf(s->out, "} %zu\n", send_connections(v->processes[i].record));
+	}
+	head(s->out, &last, "weft_process_outstanding_messages", "gauge",
+	     "Messages in flight of a process, over all peers.");
+	for (i = 0; i < v->count; i++) {
+		fputs("weft_process_outstanding_messages{", s->out);
+		process_labels(s, &v->processes[i]);
+		fprintf(s->out, "} %" PRIu64 "\n", outstanding(&v->processes[i]));
+	}
 	head(s->out, &last, "weft_peers_in_trouble", "gauge", "Peers of a process that are in trouble, by its cause.");
 	for (i = 0; i < v->count; i++)
 		write_troubles(&v->processes[i], s);
 }
 
-int metrics_write(const struct metrics_want *want, FILE *out)
+static int write_shown(const struct metrics_want *want, size_t closed, FILE *out)
 {
-	struct sheet s = {.want = want, .out = out};
-	const char *last = NULL;
+	struct sheet s = {.want = want, .out = out, .closed = closed};
 	int rc = labels_make(&s);
 
-	if (rc) {
-		labels_free(&s);
-		return rc;
+	if (!rc) {
+		write_processes(&s);
+		write_counts(&s);
+		write_histograms(&s);
+		write_rail_metrics(&s);
+		write_peers(&s);
 	}
-	write_processes(&s);
-	write_counts(&s);
-	write_histograms(&s);
-	write_rail_metrics(&s);
-	write_peers(&s);
 	labels_free(&s);
+	return rc;
+}
+
+int metrics_write(const struct metrics_want *want, FILE *out)
+{
+	struct metrics_want these = *want;
+	const char *last = NULL;
+	struct shown shown;
+	int rc = shown_make(&shown, want->view);
+
+	if (rc)
+		return rc;
+	these.view = &shown.view;
+	rc = write_shown(&these, shown.closed, out);
+	shown_free(&shown);
+	if (rc)
+		return rc;
 	head(out, &last, "weft_records", "gauge", "Records of processes that were read.");
 	fprintf(out, "weft_records %zu\n", want->view->snapshot->count);
 	head(out, &last, "weft_records_refused", "gauge",

@@ -198,7 +198,7 @@ static struct record *record_load(int fd, uid_t owner, bool events, char *why)
 		return NULL;
 	}
 	clean_texts(r);
-	r->life = life_of(&r->head);
+	r->life = life_of(&r->head, fd, &r->gone);
 	return r;
 }
 

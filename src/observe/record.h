@@ -19,7 +19,7 @@ enum record_life {
 	RECORD_RUNNING,
 	RECORD_STOPPED,	 /* by a signal or a debugger */
 	RECORD_DEAD,	 /* killed: its record stayed behind */
-	RECORD_FINISHED, /* it has closed its record */
+	RECORD_FINISHED, /* it has closed all its endpoints */
 	RECORD_UNKNOWN,	 /* of another host or container: nobody can tell */
 };
 
@@ -48,6 +48,7 @@ struct record {
 	char *path;
 	struct weft_stats_head head;
 	enum record_life life;
+	bool gone;			   /* the process is known to have ended */
 	struct record_endpoint *endpoints; /* in use, in the order of their table */
 	struct record_rail *rails;
 	struct record_comm *comms;

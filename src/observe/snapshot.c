@@ -192,7 +192,7 @@ int snapshot_clean(const struct snapshot *s)
 	int n = 0;
 
 	for (i = 0; i < s->count; i++) {
-		if (s->records[i]->life != RECORD_DEAD && s->records[i]->life != RECORD_FINISHED)
+		if (!s->records[i]->gone)
 			continue;
 		if (unlink(s->records[i]->path))
 			fprintf(stderr, "%s cannot be removed: %s\n", s->records[i]->path, strerror(errno));

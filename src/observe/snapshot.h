@@ -33,7 +33,7 @@ struct snapshot *snapshot_take(const struct snapshot_want *want);
 
 void snapshot_free(struct snapshot *s);
 
-/* Removes the records of processes that are dead. Returns their number; what cannot be removed is a line on stderr. */
+/* Removes the records of processes that have ended. Returns their number; what cannot be removed is a line on stderr. */
 int snapshot_clean(const struct snapshot *s);
 
 #endif

@@ -3,6 +3,8 @@
 #ifndef WEFT_STATS_INTERNAL_H
 #define WEFT_STATS_INTERNAL_H
 
+#include <stdbool.h>
+
 #include "conf/conf.h"
 #include "weft/stats.h"
 
@@ -11,6 +13,12 @@
  * a clause in `why`. `path` gets its path.
  */
 int stats_place_open(const struct conf *conf, char *path, size_t path_bytes, char *why, size_t why_bytes);
+
+/*
+ * Is the file of a mapping locked although its descriptor is closed? The mapping keeps the open file and with it the
+ * lock, until the process ends or, a forked child, drops the mapping. Some file systems do otherwise.
+ */
+bool stats_place_locked(int dir, const char *name);
 
 /* Removes records of processes that are gone: those that ended by themselves, and old or many of those that did not. */
 void stats_place_clean(int dir, const struct weft_stats_head *self);

@@ -74,27 +74,32 @@ int stats_place_open(const struct conf *conf, char *path, size_t path_bytes, cha
 	return ret;
 }
 
-/* The head of a file that is a record of this user; false otherwise. Opens nothing that could block. */
-static bool read_head(int dir, const char *name, struct weft_stats_head *out, struct stat *st)
-{
-	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	bool ok;
-
-	if (fd < 0)
-		return false;
-	ok = !fstat(fd, st) && S_ISREG(st->st_mode) && st->st_uid == geteuid() &&
-	     pread(fd, out, sizeof(*out), 0) == (ssize_t)sizeof(*out) && out->magic == WEFT_STATS_MAGIC;
-	close(fd);
-	return ok;
-}
-
-/* Has the process ended? False if that cannot be known: a process of another boot, another host or another container. */
-static bool process_gone(const struct weft_stats_head *h, const struct weft_stats_head *self)
+/* Has the process ended? False if that cannot be known: of another boot or host, or without a lock of another container. */
+static bool process_gone(int fd, const struct weft_stats_head *h, const struct weft_stats_head *self)
 {
 	uint64_t start;
 
-	return !memcmp(h->boot_id, self->boot_id, sizeof(h->boot_id)) && h->pid_namespace == self->pid_namespace &&
-	       (!process_stat(h->pid, NULL, &start) || start != h->start);
+	if (memcmp(h->boot_id, self->boot_id, sizeof(h->boot_id)))
+		return false;
+	if (h->locked && !process_lock_held(fd))
+		return true;
+	return h->pid_namespace == self->pid_namespace && (!process_stat(h->pid, NULL, &start) || start != h->start);
+}
+
+/* Is the file a record of this user whose process has ended? Opens nothing that could block. */
+static bool left_behind(int dir, const char *name, const struct weft_stats_head *self, struct weft_stats_head *out,
+			struct stat *st)
+{
+	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	bool gone;
+
+	if (fd < 0)
+		return false;
+	gone = !fstat(fd, st) && S_ISREG(st->st_mode) && st->st_uid == geteuid() &&
+	       pread(fd, out, sizeof(*out), 0) == (ssize_t)sizeof(*out) && out->magic == WEFT_STATS_MAGIC &&
+	       process_gone(fd, out, self);
+	close(fd);
+	return gone;
 }
 
 static int newest_first(const void *a, const void *b)
@@ -121,6 +126,18 @@ static void keep_or_remove(int dir, struct kept *kept, int *n, const char *name,
 	unlinkat(dir, kept[--*n].name, 0);
 }
 
+bool stats_place_locked(int dir, const char *name)
+{
+	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	bool held;
+
+	if (fd < 0)
+		return false;
+	held = process_lock_held(fd) == 1;
+	close(fd);
+	return held;
+}
+
 void stats_place_clean(int dir, const struct weft_stats_head *self)
 {
 	struct kept *kept = calloc(KEPT_MAX + 1, sizeof(*kept));
@@ -136,7 +153,7 @@ void stats_place_clean(int dir, const struct weft_stats_head *self)
 		size_t len = strlen(e->d_name), end = strlen(WEFT_STATS_SUFFIX);
 
 		if (len <= end || len >= sizeof(kept->name) || strcmp(e->d_name + len - end, WEFT_STATS_SUFFIX) ||
-		    !read_head(dir, e->d_name, &head, &st) || !process_gone(&head, self))
+		    !left_behind(dir, e->d_name, self, &head, &st))
 			continue;
 		if (head.state == WEFT_STATS_LIVE)
 			keep_or_remove(dir, kept, &n, e->d_name, &st);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -206,6 +207,7 @@ static void start_entries(struct entries *t, struct weft_stats_table *table)
 
 static int make_file(int dir, const struct weft_stats_head *head, const char *name)
 {
+	bool locked;
 	int fd, ret;
 
 	unlinkat(dir, name, 0); /* an earlier boot had a process of this number and start */
@@ -213,12 +215,14 @@ static int make_file(int dir, const struct weft_stats_head *head, const char *na
 	if (fd < 0)
 		return -errno;
 	ret = map_file(fd);
+	locked = !flock(fd, LOCK_EX | LOCK_NB);
 	close(fd);
 	if (ret) {
 		unlinkat(dir, name, 0);
 		return ret;
 	}
 	*record.head = *head;
+	record.head->locked = locked && stats_place_locked(dir, name);
 	start_entries(&record.endpoints, &record.head->endpoints);
 	start_entries(&record.rails, &record.head->rails);
 	start_entries(&record.comms, &record.head->comms);

@@ -116,6 +116,35 @@ END
 none "its queries and the alerts ask for what weft-exporter has" "$(python3 "$tmp/queries.py" "$src/contrib/grafana/weft.json" \
 	"$src/contrib/prometheus/weft.rules.yml" "$tmp/weft.prom" 2>&1)"
 
+# 16 connections that wait 60 % of the time each are a part of 0.6, as a rule and in the panel.
+cat >"$tmp/part.py" <<'END'
+import json, sys
+panels = [t["expr"] for p in json.load(open(sys.argv[1]))["panels"] for t in p["targets"] if "wait for receivers" in p["title"]]
+process = 'instance="n1",host="n1",pid="7",rank="0",job_id="4711"'
+print(f"""rule_files: ["{sys.argv[2]}"]
+evaluation_interval: 15s
+tests:
+- interval: 15s
+  input_series:
+  - series: 'weft_wait_seconds_sum{{{process},direction="send",wait="peer"}}'
+    values: 0+144x80
+  - series: 'weft_process_send_connections{{{process}}}'
+    values: 16+0x80
+  promql_expr_test:""")
+for expr in ["weft:receiver_wait:ratio5m"] + panels:
+    expr = expr.replace("$__rate_interval", "5m").replace("$job", ".*").replace("$host", ".*")
+    print(f"""  - eval_time: 15m
+    expr: {json.dumps(f"count(({expr}) > 0.59 < 0.61)")}
+    exp_samples: [{{labels: "{{}}", value: 1}}]""")
+END
+if ! command -v promtool >/dev/null; then
+	skip "the part of the time that ranks wait is at most 1" "promtool is not installed (Debian, Ubuntu: prometheus)"
+else
+	none "the part of the time that ranks wait is at most 1" "$(python3 "$tmp/part.py" "$src/contrib/grafana/weft.json" \
+		"$(cd "$src" && pwd)/contrib/prometheus/weft.rules.yml" >"$tmp/part.yml" && promtool test rules "$tmp/part.yml" 2>&1 |
+		grep -v -e '^Unit Testing' -e SUCCESS)"
+fi
+
 # The test can fail: one fault in a copy, one complaint.
 faults=0
 broken() { # what python does to the board

@@ -82,9 +82,11 @@ static void fill_head(struct made *m, const struct made_want *want, uint64_t fil
 	h->events = (struct weft_stats_table){at, sizeof(struct weft_stats_event), 2 * MADE_EVENTS_EACH};
 	h->events_each = MADE_EVENTS_EACH;
 	h->pid = want->pid;
-	h->start = start_of(want->pid);
+	h->start = want->start ? want->start : start_of(want->pid);
 	h->uid = geteuid();
 	name_boot(h);
+	if (want->pid_namespace)
+		h->pid_namespace = want->pid_namespace;
 	h->base_ns = h->base_ticks = m->now - ALL_S * SECOND;
 	h->base_wall = now_of(CLOCK_REALTIME) - ALL_S * SECOND;
 	h->scale = UINT64_C(1) << 32;
@@ -135,7 +137,7 @@ int made_open(struct made *m, const struct made_want *want)
 	int fd;
 
 	snprintf(m->path, sizeof(m->path), "%s/%" PRIu64 "-%" PRIu64 WEFT_STATS_SUFFIX, want->dir, want->pid,
-		 start_of(want->pid));
+		 want->start ? want->start : start_of(want->pid));
 	fd = open(m->path, O_RDWR | O_CREAT | O_TRUNC, 0600);
 	m->map = fd < 0 || ftruncate(fd, (off_t)bytes) ? MAP_FAILED
 						       : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -276,7 +278,9 @@ int made_scenario(struct made *m, const struct made_want *want, const char *scen
 	add_events(m);
 	if (!strcmp(scenario, "healthy") || !strcmp(scenario, "churn"))
 		return 0;
-	if (!strcmp(scenario, "busy")) {
+	if (!strcmp(scenario, "closed")) {
+		m->head->state = WEFT_STATS_CLOSED;
+	} else if (!strcmp(scenario, "busy")) {
 		scenario_busy(m, want);
 	} else if (!strcmp(scenario, "no-speed")) {
 		m->rail[1].assumed = 1;

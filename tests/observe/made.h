@@ -27,6 +27,7 @@ struct made_want {
 	uint32_t comms;
 	const char *host, *peer_host;
 	uint64_t peer_pid;
+	uint64_t start, pid_namespace; /* 0: as they are */
 };
 
 /* Makes a record of a process with one endpoint that works for 100 s. Returns 0 or -1 with a line on stderr. */

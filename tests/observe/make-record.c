@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Makes one record: make-record DIR PID SCENARIO [comms=N] [host=NAME] [peer_host=NAME] [peer_pid=PID]; prints
- * its path.
+ * Makes one record: make-record DIR PID SCENARIO [comms=N] [host=NAME] [peer_host=NAME] [peer_pid=PID]
+ * [start=N] [namespace=N]; prints its path.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -39,7 +39,8 @@ int main(int argc, char **argv)
 
 	if (argc < 4) {
 		fprintf(stderr,
-			"usage: make-record DIR PID SCENARIO [comms=N] [host=NAME] [peer_host=NAME] [peer_pid=PID]\n");
+			"usage: make-record DIR PID SCENARIO [comms=N] [host=NAME] [peer_host=NAME] [peer_pid=PID] "
+			"[start=N] [namespace=N]\n");
 		return 2;
 	}
 	want.dir = argv[1];
@@ -53,6 +54,10 @@ int main(int argc, char **argv)
 			want.peer_host = argv[i] + 10;
 		else if (!strncmp(argv[i], "peer_pid=", 9))
 			want.peer_pid = strtoull(argv[i] + 9, NULL, 10);
+		else if (!strncmp(argv[i], "start=", 6))
+			want.start = strtoull(argv[i] + 6, NULL, 10);
+		else if (!strncmp(argv[i], "namespace=", 10))
+			want.pid_namespace = strtoull(argv[i] + 10, NULL, 10);
 	}
 	if (made_open(&m, &want))
 		return 1;

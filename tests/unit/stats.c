@@ -14,12 +14,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "unit/net.h"
 #include "weft/stats.h"
 
@@ -123,6 +125,16 @@ static int events_of(const struct copy *c, const struct weft_stats_comm *comm, e
 		n += e->kind == kind;
 	}
 	return n;
+}
+
+static int lock_held(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), held;
+
+	assert_true(fd >= 0);
+	held = process_lock_held(fd);
+	close(fd);
+	return held;
 }
 
 /* --- children --- */
@@ -519,6 +531,82 @@ static void old_records_are_removed(void **state)
 	assert_int_equal(unlink(path), 0);
 }
 
+/* Whether the process of a record of another container has ended can be known by its lock only. */
+static void old_records_of_containers_are_removed(void **state)
+{
+	struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+	char path[400];
+
+	killed_child();
+	assert_int_equal(records(path, sizeof(path)), 1);
+	poke(path, offsetof(struct weft_stats_head, pid_namespace), 1);
+	in_child(*state, count_messages);
+	assert_int_equal(records(path, sizeof(path)), 1);
+	assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+	in_child(*state, count_messages);
+	assert_int_equal(records(path, sizeof(path)), 0);
+
+	killed_child();
+	assert_int_equal(records(path, sizeof(path)), 1);
+	poke(path, offsetof(struct weft_stats_head, pid_namespace), 1);
+	poke(path, offsetof(struct weft_stats_head, locked), 0);
+	assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+	in_child(*state, count_messages);
+	assert_int_equal(records(path, sizeof(path)), 1);
+	assert_int_equal(unlink(path), 0);
+}
+
+/* Opens a record, and forks a child that writes a byte and lives as long as the other end is open. */
+static void wait_with_child(int other)
+{
+	struct cm_listen *listen;
+	struct net_link l;
+	char c = 0;
+
+	open_link(&l, &listen, LARGE);
+	assert_int_equal(lock_held(stats_path()), 1);
+	if (!fork()) {
+		if (write(other, &c, 1) == 1 && read(other, &c, 1))
+			_exit(1);
+		_exit(0);
+	}
+	for (;;)
+		pause();
+}
+
+static void a_forked_child_does_not_hold_the_lock(void **state)
+{
+	void *provider = *state;
+	int fds[2], status;
+	struct copy copy;
+	char path[400], c;
+	pid_t pid;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		close(fds[0]);
+		setenv("WEFT_STATS_DIR", base, 1);
+		if (!net_begin(&provider) && net.dev)
+			wait_with_child(fds[1]);
+		_exit(0);
+	}
+	close(fds[1]);
+	assert_int_equal(read(fds[0], &c, 1), 1); /* the child of the child runs */
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(records(path, sizeof(path)), 1);
+	assert_null(read_record(path, &copy));
+	assert_int_equal(copy.head.locked, 1);
+	assert_int_equal(lock_held(path), 0);
+	assert_int_equal(recv(fds[0], &c, 1, MSG_DONTWAIT), -1); /* and still does */
+	free(copy.file);
+	close(fds[0]);
+	assert_int_equal(unlink(path), 0);
+}
+
 /* A child of fork() must not write into its parent's record, and makes its own with its first endpoint. */
 static void fork_and_write(void)
 {
@@ -777,6 +865,8 @@ int main(void)
 		ON(an_endpoint_of_many_streams_breaks, NET_RMA),
 		ON(a_killed_process_leaves_its_record, NET_RMA),
 		ON(old_records_are_removed, NET_RMA),
+		ON(old_records_of_containers_are_removed, NET_RMA),
+		ON(a_forked_child_does_not_hold_the_lock, NET_RMA),
 		ON(a_forked_child_leaves_the_record_alone, NET_RMA),
 		ON(without_a_record_messages_move, NET_RMA),
 		ON(without_a_record_the_watchdog_works, NET_RMA),
