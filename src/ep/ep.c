@@ -17,6 +17,7 @@
 #include "ep/peer.h"
 
 pthread_mutex_t eps_lock = PTHREAD_MUTEX_INITIALIZER;
+pthread_cond_t eps_left = PTHREAD_COND_INITIALIZER;
 
 /* Calls each entry once. An entry that puts itself back runs in the next poll. */
 __attribute__((noinline, cold)) static void retry_all(struct list *waiting)
@@ -85,6 +86,8 @@ void xfer_ep_put(struct xfer_ep *ep)
 		return;
 	}
 	list_remove(&ep->link);
+	while (ep->visits)
+		pthread_cond_wait(&eps_left, &eps_lock);
 	pthread_mutex_unlock(&eps_lock);
 	ep->release(ep);
 }

@@ -68,11 +68,12 @@ struct rail_health {
 	uint64_t successes; /* after so many of its operations had succeeded */
 };
 
-/* `lock` protects everything except `link`, `refs` and `woken_round`, which eps_lock protects. */
+/* `lock` protects everything except `link`, `refs`, `visits` and `woken_round`, which eps_lock protects. */
 struct xfer_ep {
 	pthread_mutex_t lock; /* first, because each call takes it */
 	struct list link;
 	int refs;
+	int visits; /* of the wakeup thread, which is never the one that ends the endpoint */
 	uint64_t woken_round; /* last round of the wakeup thread that has polled this endpoint */
 	pthread_t thread;
 
@@ -146,6 +147,7 @@ struct xfer_ep {
 
 /* Protects the list of endpoints and their reference counts. */
 extern pthread_mutex_t eps_lock;
+extern pthread_cond_t eps_left; /* a visit has ended */
 
 /* Marks the endpoint broken, fails every comm on it and logs why. Its libfabric endpoints are closed later. */
 void ep_break(struct xfer_ep *ep, int err, const char *why);

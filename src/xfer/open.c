@@ -40,6 +40,7 @@ static void eps_in_child(void)
 	list_init(&eps);
 	list_init(&eps_ending);
 	pthread_mutex_init(&eps_lock, NULL);
+	pthread_cond_init(&eps_left, NULL);
 }
 
 static void eps_before_fork(void)
@@ -84,6 +85,15 @@ static void open_lifeline(struct xfer_ep *ep)
 			 strerror(-ret));
 }
 
+/* Ends a visit of the wakeup thread. */
+static void leave(struct xfer_ep *ep)
+{
+	pthread_mutex_lock(&eps_lock);
+	if (!--ep->visits)
+		pthread_cond_broadcast(&eps_left);
+	pthread_mutex_unlock(&eps_lock);
+}
+
 /* Polls each endpoint once, except those locked by another thread. The list may change while eps_lock is not held. */
 static void poll_each_once(uint64_t round)
 {
@@ -104,7 +114,7 @@ static void poll_each_once(uint64_t round)
 		}
 		if (ep) {
 			ep->woken_round = round;
-			ep->refs++;
+			ep->visits++;
 			list_remove(&ep->link); /* moved behind the endpoints that remain to be polled */
 			list_append(&eps, &ep->link);
 		}
@@ -114,7 +124,8 @@ static void poll_each_once(uint64_t round)
 			ep->polls--; /* ep->polls counts only polls of the application */
 			xfer_ep_unlock(ep);
 		}
-		xfer_ep_put(ep);
+		if (ep)
+			leave(ep);
 	} while (ep);
 }
 
