@@ -32,7 +32,8 @@ struct rma_recv {
 	uint64_t ring_addr; /* address of the sender's ring */
 	union wire_keys ring_keys;
 	struct xfer_req *at[WIRE_WINDOW];
-	struct unexpected *unexpected[WIRE_EAGER_WINDOW];
+	unsigned kept;			/* number of unexpected messages */
+	struct unexpected **unexpected; /* WIRE_EAGER_WINDOW slots; NULL until the first */
 };
 
 /* The receiving half of groups. */

@@ -21,6 +21,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -203,21 +204,26 @@ static inline bool copy(struct xfer_req *req, const void *data, size_t len)
 
 static void keep(struct xfer_comm *comm, const struct wire_ctrl *msg, const void *data)
 {
-	struct unexpected **at = &comm->rx.rma->unexpected[msg->seq % WIRE_EAGER_WINDOW];
+	struct rma_recv *r = comm->rx.rma;
+	struct unexpected *kept;
 
-	if (*at || (uint32_t)(msg->seq - group_first(comm)) >= WIRE_EAGER_WINDOW) {
+	if (eager_is_kept(r, msg->seq) || (uint32_t)(msg->seq - group_first(comm)) >= WIRE_EAGER_WINDOW) {
 		comm_fail(comm, -EPROTO, "message number %" PRIu32 " is out of place", msg->seq);
 		return;
 	}
-	*at = pool_get(&comm->ep->unexpected_pool);
-	if (!*at) {
+	if (!r->unexpected)
+		r->unexpected = calloc(WIRE_EAGER_WINDOW, sizeof(struct unexpected *));
+	kept = r->unexpected ? pool_get(&comm->ep->unexpected_pool) : NULL;
+	if (!kept) {
 		comm_fail(comm, -ENOMEM, "no memory for a message that arrived before its receive");
 		return;
 	}
-	(*at)->seq = msg->seq;
-	(*at)->tag = wire_tagged_tag(msg);
-	(*at)->len = wire_tagged_bytes(msg);
-	memcpy((*at)->data, data, (*at)->len);
+	kept->seq = msg->seq;
+	kept->tag = wire_tagged_tag(msg);
+	kept->len = wire_tagged_bytes(msg);
+	memcpy(kept->data, data, kept->len);
+	r->unexpected[msg->seq % WIRE_EAGER_WINDOW] = kept;
+	r->kept++;
 }
 
 /* A message without a waiting receive. */
@@ -283,11 +289,6 @@ void eager_arrived(struct xfer_comm *comm, const struct wire_ctrl *msg, const vo
 		arrived_rare(comm, msg, data);
 }
 
-bool eager_is_kept(const struct xfer_comm *comm, uint32_t seq)
-{
-	return comm->rx.rma->unexpected[seq % WIRE_EAGER_WINDOW];
-}
-
 /* Copies the unexpected message into the receive. */
 static void give(struct unexpected **at, struct xfer_req *req)
 {
@@ -295,6 +296,7 @@ static void give(struct unexpected **at, struct xfer_req *req)
 	struct unexpected *s = *at;
 
 	*at = NULL;
+	comm->rx.rma->kept--;
 	if (copy(req, s->data, s->len)) {
 		account_received_eagerly(req, s->len);
 		req_finish(req, 0, s->len);
@@ -305,9 +307,12 @@ static void give(struct unexpected **at, struct xfer_req *req)
 
 bool eager_give(struct xfer_req *part, uint32_t seq)
 {
-	struct unexpected **at = &part->comm->rx.rma->unexpected[seq % WIRE_EAGER_WINDOW];
+	struct unexpected **at;
 
-	if (!*at || (*at)->seq != seq || (*at)->tag != part->tag)
+	if (!eager_is_kept(part->comm->rx.rma, seq))
+		return false;
+	at = &part->comm->rx.rma->unexpected[seq % WIRE_EAGER_WINDOW];
+	if ((*at)->seq != seq || (*at)->tag != part->tag)
 		return false;
 	window_forget(part);
 	give(at, part);
@@ -321,9 +326,12 @@ __attribute__((noinline)) void eager_take_kept(struct xfer_req *req)
 
 void eager_close(struct xfer_comm *comm)
 {
+	struct rma_recv *r = comm->rx.rma;
 	int i;
 
-	for (i = 0; comm->rx.rma && i < WIRE_EAGER_WINDOW; i++)
-		if (comm->rx.rma->unexpected[i])
-			pool_put(&comm->ep->unexpected_pool, comm->rx.rma->unexpected[i]);
+	for (i = 0; r && r->kept && i < WIRE_EAGER_WINDOW; i++)
+		if (r->unexpected[i])
+			pool_put(&comm->ep->unexpected_pool, r->unexpected[i]);
+	if (r)
+		free(r->unexpected);
 }

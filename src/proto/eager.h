@@ -38,16 +38,19 @@ void eager_cts_requested(struct xfer_comm *comm, const struct wire_ctrl *msg);
 
 /* eager_take for a message that has arrived. */
 void eager_take_kept(struct xfer_req *req);
+/* Has message seq arrived before its receive? */
+static inline bool eager_is_kept(const struct rma_recv *r, uint32_t seq)
+{
+	return r->kept && r->unexpected[seq % WIRE_EAGER_WINDOW];
+}
 /* Moves the unexpected message of this number into the receive; false if there is none. */
 static inline bool eager_take(struct xfer_req *req)
 {
-	if (!req->comm->rx.rma->unexpected[req->seq % WIRE_EAGER_WINDOW])
+	if (!eager_is_kept(req->comm->rx.rma, req->seq))
 		return false;
 	eager_take_kept(req);
 	return true;
 }
-/* Has message seq arrived before its receive? */
-bool eager_is_kept(const struct xfer_comm *comm, uint32_t seq);
 /* Moves unexpected message seq into a part of a group; false if it has not arrived or has another tag. */
 bool eager_give(struct xfer_req *part, uint32_t seq);
 /* Tells the sender how far receives are posted. */

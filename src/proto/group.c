@@ -247,7 +247,7 @@ static bool all_eager_arrived(const struct xfer_comm *comm)
 	if (!g->ready)
 		return false;
 	for (; seq_at_or_after(g->sent, g->arrived + 1); g->arrived++, g->unplaced++)
-		if (!eager_is_kept(comm, g->arrived))
+		if (!eager_is_kept(comm->rx.rma, g->arrived))
 			return false;
 	return true;
 }

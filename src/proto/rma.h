@@ -21,7 +21,7 @@ static inline bool rma_recv_plain(struct xfer_comm *comm, struct xfer_req *req)
 	struct rma_recv *r = comm->rx.rma;
 	uint32_t seq = comm->next_seq;
 
-	if (!r->cts_off || r->at[seq % WIRE_WINDOW] || r->unexpected[seq % WIRE_EAGER_WINDOW] ||
+	if (!r->cts_off || r->at[seq % WIRE_WINDOW] || eager_is_kept(r, seq) ||
 	    seq + 1 - r->credit_sent >= EAGER_CREDIT_EVERY)
 		return false;
 	r->at[seq % WIRE_WINDOW] = req;
