@@ -197,6 +197,19 @@ static struct rail_view whole_rail(const struct sheet *s, const struct process_v
 	return r;
 }
 
+/* A NIC that no endpoint uses now has its counters only. */
+static void write_rail_field(const struct sheet *s, const struct process_view *p, const struct rail_view *now,
+			     const struct field *f)
+{
+	struct rail_view r = whole_rail(s, p, now);
+
+	if (r.state == WEFT_STATS_RAIL_CLOSED && strcmp(f->type, "counter"))
+		return;
+	fprintf(s->out, "%s{", f->name);
+	rail_labels(s, p, &r);
+	fprintf(s->out, "%s%s} %.17g\n", *f->labels ? "," : "", f->labels, field_value(f, &r));
+}
+
 static void write_rail_metrics(const struct sheet *s)
 {
 	const struct view *v = s->want->view;
@@ -208,18 +221,14 @@ static void write_rail_metrics(const struct sheet *s)
 
 		head(s->out, &last, field->name, field->type, field->help);
 		for (i = 0; i < v->count; i++)
-			for (j = 0; j < v->processes[i].rail_count; j++) {
-				struct rail_view r = whole_rail(s, &v->processes[i], &v->processes[i].rails[j]);
-
-				fprintf(s->out, "%s{", field->name);
-				rail_labels(s, &v->processes[i], &r);
-				fprintf(s->out, "%s%s} %.17g\n", *field->labels ? "," : "", field->labels,
-					field_value(field, &r));
-			}
+			for (j = 0; j < v->processes[i].rail_count; j++)
+				write_rail_field(s, &v->processes[i], &v->processes[i].rails[j], field);
 	}
 	head(s->out, &last, "weft_rail_up", "gauge", "1: the NIC is in use; 0: it is down.");
 	for (i = 0; i < v->count; i++)
 		for (j = 0; j < v->processes[i].rail_count; j++) {
+			if (v->processes[i].rails[j].state == WEFT_STATS_RAIL_CLOSED)
+				continue;
 			fputs("weft_rail_up{", s->out);
 			rail_labels(s, &v->processes[i], &v->processes[i].rails[j]);
 			fprintf(s->out, "} %d\n", v->processes[i].rails[j].state == WEFT_STATS_RAIL_UP);

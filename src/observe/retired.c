@@ -106,10 +106,10 @@ static int retire_comm(struct retired_list *list, const struct record *before, c
 	return 0;
 }
 
-static int retire_rail(struct retired_list *list, const struct record *before, const struct weft_stats_rail *r)
+static int retire_rail(struct retired_list *list, const struct record *before, size_t i)
 {
-	const struct weft_stats_endpoint *endpoint = record_endpoint(before, r->endpoint);
-	const char *device = endpoint ? endpoint->device : "";
+	const struct weft_stats_rail *r = &before->rails[i].r;
+	const char *device = record_rail_device(before, i);
 	struct retired *item = find_rails(list, before, device, r->name, r->number);
 
 	if (!item)
@@ -140,7 +140,7 @@ static int retire_record(struct retired_list *list, const struct record *before,
 			j++;
 		if (j == now->rail_count || now->rails[j].index != before->rails[i].index ||
 		    now->rails[j].r.generation != before->rails[i].r.generation)
-			rc = retire_rail(list, before, &before->rails[i].r);
+			rc = retire_rail(list, before, i);
 	}
 	return rc;
 }

@@ -53,6 +53,7 @@ static struct rail_view *view_rail(struct process_view *p, const char *device, c
 				.name = r->name,
 				.address = r->address,
 				.why = "",
+				.state = WEFT_STATS_RAIL_CLOSED,
 				.number = r->number,
 				.nominal = r->nominal,
 				.used = r->assumed || !r->nominal ? -1 : 0};
@@ -60,17 +61,12 @@ static struct rail_view *view_rail(struct process_view *p, const char *device, c
 }
 
 static void rail_add(struct rail_view *v, const struct weft_stats_rail *r, const struct weft_stats_rail *before,
-		     double seconds, double down_s)
+		     double seconds)
 {
 	static const struct weft_stats_rail nothing;
 
 	if (!before)
 		before = &nothing;
-	if (r->state == WEFT_STATS_RAIL_DOWN) {
-		v->state = WEFT_STATS_RAIL_DOWN;
-		v->why = r->why;
-		v->down_s = down_s > v->down_s ? down_s : v->down_s;
-	}
 	v->tx_bytes += r->tx_bytes;
 	v->tx_messages += r->tx_messages;
 	v->rx_bytes += r->rx_bytes;
@@ -79,19 +75,29 @@ static void rail_add(struct rail_view *v, const struct weft_stats_rail *r, const
 	v->completed += r->completed;
 	v->refused += r->refused;
 	v->failed += r->failed;
-	v->in_flight += r->in_flight;
-	v->queue_depth += r->queue_depth;
-	v->outstanding += r->outstanding;
-	v->endpoints++;
-	if (r->seen) {
-		v->seen += ((double)r->seen - v->seen) / (double)++v->measured;
-	}
-	if (before->seen)
-		v->seen_before += ((double)before->seen - v->seen_before) / (double)++v->measured_before;
 	if (seconds > 0) {
 		v->tx_rate += (double)gained(r->tx_bytes, before->tx_bytes) / seconds;
 		v->rx_rate += (double)gained(r->rx_bytes, before->rx_bytes) / seconds;
 	}
+}
+
+/* What a rail is now, which is nothing once it is closed. */
+static void rail_add_state(struct rail_view *v, const struct weft_stats_rail *r, const struct weft_stats_rail *before,
+			   double down_s)
+{
+	if (r->state == WEFT_STATS_RAIL_DOWN) {
+		v->why = r->why;
+		v->down_s = down_s > v->down_s ? down_s : v->down_s;
+	}
+	if (v->state != WEFT_STATS_RAIL_DOWN)
+		v->state = (enum weft_stats_rail_state)r->state;
+	v->in_flight += r->in_flight;
+	v->queue_depth += r->queue_depth;
+	v->outstanding += r->outstanding;
+	if (r->seen)
+		v->seen += ((double)r->seen - v->seen) / (double)++v->measured;
+	if (before && before->seen)
+		v->seen_before += ((double)before->seen - v->seen_before) / (double)++v->measured_before;
 }
 
 static void add_rails(struct process_view *p, double seconds)
@@ -104,14 +110,17 @@ static void add_rails(struct process_view *p, double seconds)
 
 	for (i = 0; i < r->rail_count; i++) {
 		const struct weft_stats_rail *rail = &r->rails[i].r;
-		const struct weft_stats_endpoint *endpoint = record_endpoint(r, rail->endpoint);
+		const struct weft_stats_rail *before = seconds > 0 ? rail_before(p->before, &r->rails[i]) : NULL;
+		const char *device = record_rail_device(r, i);
+		struct rail_view *v;
 
-		if (!endpoint || (rail->state != WEFT_STATS_RAIL_UP && rail->state != WEFT_STATS_RAIL_DOWN))
+		if (!*device) /* its endpoint was not there yet */
 			continue;
+		v = view_rail(p, device, rail);
 		since = weft_stats_ns(&r->head, rail->since);
-		rail_add(view_rail(p, endpoint->device, rail), rail,
-			 seconds > 0 ? rail_before(p->before, &r->rails[i]) : NULL, span,
-			 p->now_ns > since ? (double)(p->now_ns - since) / 1e9 : 0);
+		rail_add(v, rail, before, span);
+		if (rail->state == WEFT_STATS_RAIL_UP || rail->state == WEFT_STATS_RAIL_DOWN)
+			rail_add_state(v, rail, before, p->now_ns > since ? (double)(p->now_ns - since) / 1e9 : 0);
 	}
 	for (i = 0; i < p->rail_count; i++) {
 		struct rail_view *v = &p->rails[i];

@@ -47,11 +47,11 @@ static inline bool verdict_is_trouble(const struct verdict *v)
 /* "receiver_late": the word for programs. */
 const char *cause_text(enum cause cause);
 
-/* One NIC of a device of a process, over all endpoints. */
+/* One NIC of a device of a process, over all endpoints. Its counters are those of closed ones, too. */
 struct rail_view {
 	const char *device, *name, *address, *why;
 	uint64_t number;
-	enum weft_stats_rail_state state;
+	enum weft_stats_rail_state state; /* CLOSED: no endpoint uses it now */
 	uint64_t tx_bytes, tx_messages, rx_bytes, rx_messages, posted, completed, refused, failed;
 	uint64_t in_flight, queue_depth, outstanding, nominal;
 	double down_s;		 /* since when it is down */
@@ -59,7 +59,7 @@ struct rail_view {
 	double seen_before;	 /* the same in the earlier snapshot */
 	double tx_rate, rx_rate; /* bytes per second */
 	double used; /* the larger rate as a part of the NIC's speed, which is in each direction; < 0: not known */
-	size_t endpoints, measured, measured_before;
+	size_t measured, measured_before;
 	struct verdict verdict;
 };
 

@@ -21,6 +21,38 @@ if command -v promtool >/dev/null; then
 else
 	skip "promtool accepts the alerts" "promtool is not installed (Debian, Ubuntu: prometheus)"
 fi
+
+# Counters never run backwards, whatever becomes of the record's entries: on records made by hand, of one process.
+mkdir "$tmp/made" "$tmp/next" "$tmp/prom"
+becomes() { # scenario: the exporter has read it when this returns
+	local last try
+	mv "$(tests/observe/make-record "$tmp/next" $$ "$1")" "$tmp/made"
+	for _ in first second; do # the first file may be of before
+		last=$(stat -c %y "$tmp/prom/weft.prom" 2>/dev/null)
+		for ((try = 0; try < 600; try++)); do
+			[ "$(stat -c %y "$tmp/prom/weft.prom" 2>/dev/null)" = "$last" ] || break
+			sleep 0.1
+		done
+	done
+}
+sum() { # pattern of the samples
+	awk -v "pattern=$1" '$0 ~ pattern { n += $NF } END { printf "%.9f\n", n }' "$tmp/prom/weft.prom"
+}
+WEFT_STATS_DIR=$tmp/made src/weft-exporter --textfile "$tmp/prom" --interval 1 2>"$tmp/err" &
+exporter=$!
+children+=("$exporter")
+sent='^weft_rail_bytes_total.*device="eth0",nic="eth1",direction="transmit"'
+becomes endpoint-open
+got=$(sum "$sent")
+becomes endpoint-closed
+got+=" $(sum "$sent")"
+becomes endpoint-new
+got+=" $(sum "$sent")"
+if [ "$got" = "100000000000.000000000 100000000000.000000000 101000000000.000000000" ]; then
+	ok "a NIC's counters keep those of a closed endpoint"
+else
+	bad "a NIC's counters keep those of a closed endpoint" "$got" "$(<"$tmp/err")"
+fi
 if ! command -v python3 >/dev/null; then
 	skip "a running all-reduce is observed" "python3 is not installed"
 	tap_done

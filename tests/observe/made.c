@@ -256,6 +256,28 @@ static void scenario_small(struct made *m, struct weft_stats_comm *tx, struct we
 	}
 }
 
+/*
+ * A second endpoint on the same NICs; it is closed, and its own entry another device's; its rails' entries are those of
+ * a later endpoint, too.
+ */
+static void scenario_endpoint(struct made *m, const char *what)
+{
+	int i;
+
+	m->endpoint[1] = m->endpoint[0];
+	for (i = 2; i < 4; i++) {
+		m->rail[i] = m->rail[i - 2];
+		m->rail[i].endpoint = 1;
+		if (!strcmp(what, "closed")) {
+			m->rail[i].state = WEFT_STATS_RAIL_CLOSED;
+			strcpy(m->endpoint[1].device, "eth9");
+		} else if (!strcmp(what, "new")) {
+			m->rail[i].generation += 2;
+			m->rail[i].tx_bytes = m->rail[i].rx_bytes = 1000000000;
+		}
+	}
+}
+
 static void scenario_busy(struct made *m, const struct made_want *want)
 {
 	uint32_t i;
@@ -301,6 +323,10 @@ int made_scenario(struct made *m, const struct made_want *want, const char *scen
 		m->rail[1].state = WEFT_STATS_RAIL_DOWN;
 		m->rail[1].since = m->now - 41 * SECOND;
 		strcpy(m->rail[1].why, "the provider failed");
+	} else if (!strcmp(scenario, "nic-closed")) {
+		m->rail[1].state = WEFT_STATS_RAIL_CLOSED;
+	} else if (!strncmp(scenario, "endpoint-", 9)) {
+		scenario_endpoint(m, scenario + 9);
 	} else if (!strcmp(scenario, "stuck")) {
 		tx->posted++;
 		tx->oldest_after = tx->messages;

@@ -54,6 +54,8 @@ if command -v python3 >/dev/null; then
 	judged slow-rail "network_slow - - eth1 network_slow 777 send eth1" "network slow: NIC eth1 runs at 0.24 of its fellows"
 	judged slow-wire "network_slow 777 send -" "network slow: a message takes"
 	judged rail-down "rail_down - - eth1" " s: the provider failed"
+	judged nic-closed "" "fine"
+	judged endpoint-closed "" "fine"
 	judged stuck "stuck 777 send -" "stuck for 41 s: posted, no completion"
 	judged uncleared "stuck 777 send -" "stuck for 41 s: the receiver has not posted"
 	judged unsent "stuck 777 receive -" "stuck for 41 s: the sender has sent nothing"
@@ -85,6 +87,17 @@ if [ "$(grep -cE '^  NIC eth0 .* (500|4[0-9][0-9]) MB/s in    4 %     0 in fligh
 	ok "a NIC's share of its speed, where it reports one"
 else
 	bad "a NIC's share of its speed, where it reports one" "$text"
+fi
+
+forget
+record $alive nic-closed >/dev/null
+src/weft-exporter --once --textfile "$tmp"
+if ! src/weft-top --once | grep -q "NIC eth1" && ! src/weft-top --once --json | grep -q '"name": "eth1"' &&
+	[ "$(grep -c '^weft_rail_bytes_total{.*nic="eth1".*} 50000000000' "$tmp/weft.prom")" = 2 ] &&
+	[ "$(grep -c '^weft_rail_.*nic="eth1"' "$tmp/weft.prom")" = 8 ]; then
+	ok "a NIC that no endpoint uses is not shown, and keeps its counters"
+else
+	bad "a NIC that no endpoint uses is not shown, and keeps its counters" "$(src/weft-top --once)" "$(grep 'nic="eth1"' "$tmp/weft.prom")"
 fi
 
 forget
