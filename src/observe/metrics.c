@@ -18,6 +18,7 @@ struct field {
 	double scale;
 };
 
+#define PROCESS(member)	  offsetof(struct process_view, member), false, 1
 #define RAIL(member)	  offsetof(struct rail_view, member), false, 1
 #define RAIL_REAL(member) offsetof(struct rail_view, member), true, 1
 #define PEER(member)	  offsetof(struct peer_view, member), false, 1
@@ -58,6 +59,13 @@ static const struct field peer_fields[] = {
 	{"weft_peer_wait_seconds", "gauge", "", "wait=\"wire\"", PEER_NS(all_wire_ns)},
 	{"weft_peer_outstanding_messages", "gauge", "Messages in flight.", "", PEER(outstanding)},
 	{"weft_peer_oldest_message_seconds", "gauge", "Age of the oldest message in flight.", "", PEER_REAL(oldest_s)},
+};
+
+static const struct field process_fields[] = {
+	{"weft_peers", "gauge", "Peers of a process, each direction counted.", "", PROCESS(peer_count)},
+	{"weft_process_outstanding_messages", "gauge", "Messages of a process in flight, of all peers.", "",
+	 PROCESS(outstanding)},
+	{"weft_process_send_connections", "gauge", "Connected send comms of a process.", "", PROCESS(sends)},
 };
 
 /* Where the samples go. One thread writes them, so nothing is locked. */
@@ -301,7 +309,7 @@ static void write_histogram(const struct sheet *s, const struct process_view *p,
 	fprintf(s->out, ",direction=\"%s\",wait=\"%s\",le=\"+Inf\"} %" PRIu64 "\n%s_sum{", direction, wait, sum, name);
 	process_labels(s, p);
 	fprintf(s->out, ",direction=\"%s\",wait=\"%s\"} %.17g\n%s_count{", direction, wait,
-		(double)weft_stats_span_ns(&p->record->head, ticks) * 1e-9, name);
+		(double)retired_span_ns(s->want->retired, p->record, ticks) * 1e-9, name);
 	process_labels(s, p);
 	fprintf(s->out, ",direction=\"%s\",wait=\"%s\"} %" PRIu64 "\n", direction, wait, sum);
 }
@@ -392,7 +400,7 @@ static void write_processes(const struct sheet *s)
 {
 	const struct view *v = s->want->view;
 	const char *last = NULL;
-	size_t i;
+	size_t f, i;
 
 	head(s->out, &last, "weft_process_info", "gauge", "What a process is; always 1.");
 	for (i = 0; i < v->count; i++)
@@ -403,11 +411,15 @@ static void write_processes(const struct sheet *s)
 		process_labels(s, &v->processes[i]);
 		fprintf(s->out, ",cause=\"%s\"} 1\n", cause_text(v->processes[i].verdict.cause));
 	}
-	head(s->out, &last, "weft_peers", "gauge", "Peers of a process, each direction counted.");
-	for (i = 0; i < v->count; i++) {
-		fputs("weft_peers{", s->out);
-		process_labels(s, &v->processes[i]);
-		fprintf(s->out, "} %zu\n", v->processes[i].peer_count);
+	for (f = 0; f < sizeof(process_fields) / sizeof(process_fields[0]); f++) {
+		const struct field *field = &process_fields[f];
+
+		head(s->out, &last, field->name, field->type, field->help);
+		for (i = 0; i < v->count; i++) {
+			fprintf(s->out, "%s{", field->name);
+			process_labels(s, &v->processes[i]);
+			fprintf(s->out, "} %.17g\n", field_value(field, &v->processes[i]));
+		}
 	}
 	head(s->out, &last, "weft_peers_in_trouble", "gauge", "Peers of a process that are in trouble, by its cause.");
 	for (i = 0; i < v->count; i++)

@@ -258,6 +258,16 @@ static void peer_add(struct peer_view *v, const struct span *s, const struct ver
 		v->verdict = *verdict;
 }
 
+static uint64_t count_sends(const struct record *r)
+{
+	uint64_t n = 0;
+	size_t i;
+
+	for (i = 0; i < r->comm_count; i++)
+		n += r->comms[i].c.direction == WEFT_STATS_SEND && r->comms[i].c.state == WEFT_STATS_CONNECTED;
+	return n;
+}
+
 static int add_peers(struct process_view *p, double seconds)
 {
 	const struct record *r = p->record;
@@ -279,6 +289,7 @@ static int add_peers(struct process_view *p, double seconds)
 	for (i = 0; i < p->peer_count; i++) {
 		p->tx_rate += p->peers[i].direction == WEFT_STATS_SEND ? p->peers[i].rate : 0;
 		p->rx_rate += p->peers[i].direction == WEFT_STATS_RECV ? p->peers[i].rate : 0;
+		p->outstanding += p->peers[i].outstanding;
 	}
 	index_free(&index);
 	return rc;
@@ -322,6 +333,7 @@ static int process_make(struct process_view *p, const struct record *r, const st
 		return -1;
 	if (!before)
 		seconds = 0;
+	p->sends = count_sends(r);
 	measure_core(p, seconds);
 	add_rails(p, seconds);
 	judge_rails(p);

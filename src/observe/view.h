@@ -36,6 +36,7 @@ struct verdict {
 	double share;	 /* of the time, or of the fellows' speed; 0: does not apply */
 	double seconds;	 /* since when; 0: does not apply */
 	const char *nic; /* whose fault it is, or NULL */
+	bool told;	 /* the peer itself says so */
 	char text[128];
 };
 
@@ -89,8 +90,11 @@ struct process_view {
 	uint64_t now_ns; /* the process's last sign of life if it is dead, else the snapshot's time */
 	struct rail_view *rails;
 	struct peer_view *peers; /* the gravest first */
-	size_t rail_count, peer_count;
+	size_t rail_count;
+	uint64_t peer_count;
 	double tx_rate, rx_rate; /* sums of the peers */
+	uint64_t outstanding;	 /* the same */
+	uint64_t sends;		 /* connected send comms */
 	double core_share;	 /* part of the time that a polling thread waited for a core, */
 	double core_wait_s;	 /* and how long each time */
 	bool held_up;		 /* a peer's verdict has this as its reason */

@@ -286,7 +286,7 @@ static void scenario_busy(struct made *m, const struct made_want *want)
 		struct made_want other = *want;
 
 		other.peer_pid = want->peer_pid + i;
-		made_comm(m, &other, i, i % 2 ? WEFT_STATS_RECV : WEFT_STATS_SEND);
+		made_comm(m, &other, i, i % 2 ? WEFT_STATS_RECV : WEFT_STATS_SEND)->posted += 2;
 	}
 }
 
@@ -323,6 +323,8 @@ int made_scenario(struct made *m, const struct made_want *want, const char *scen
 		m->rail[1].state = WEFT_STATS_RAIL_DOWN;
 		m->rail[1].since = m->now - 41 * SECOND;
 		strcpy(m->rail[1].why, "the provider failed");
+	} else if (!strcmp(scenario, "slower-clock")) {
+		m->head->scale--;
 	} else if (!strcmp(scenario, "nic-closed")) {
 		m->rail[1].state = WEFT_STATS_RAIL_CLOSED;
 	} else if (!strncmp(scenario, "endpoint-", 9)) {
