@@ -144,8 +144,8 @@ static void deny_death(const struct view *v, struct peer_view *peer)
 {
 	const struct process_view *other = process_of(v, peer);
 
-	if (peer->verdict.cause != CAUSE_PEER_GONE || !other || other->record->life == RECORD_DEAD ||
-	    other->record->life == RECORD_FINISHED)
+	if (peer->verdict.cause != CAUSE_PEER_GONE || peer->verdict.told || !other ||
+	    other->record->life == RECORD_DEAD || other->record->life == RECORD_FINISHED)
 		return;
 	peer->verdict.cause = CAUSE_FAILED;
 	snprintf(peer->verdict.text, sizeof(peer->verdict.text), "connection failed, although the peer lives");

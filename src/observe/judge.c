@@ -113,6 +113,7 @@ static bool peer_lost(uint64_t err)
 /* What is known of a lost peer: its own words, or the error here. */
 static void say_lost(struct verdict *v, const struct weft_stats_comm *c, int err)
 {
+	v->told = c->peer_err || c->peer_closed;
 	if (c->peer_err && c->peer_err < 4096)
 		judge_say(v, CAUSE_FAILED, "failed: the peer says that its half has: %s", strerror((int)c->peer_err));
 	else if (c->peer_closed)

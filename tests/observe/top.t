@@ -127,6 +127,19 @@ record $$ uncleared host=$host peer_host=$host peer_pid=$alive >/dev/null
 text=$(src/weft-top --once)
 if [[ $text = *"2 in trouble"* ]]; then ok "two that wait for each other are both named"; else bad "two that wait for each other are both named" "$text"; fi
 
+# A process of this host that lives: its words count, a broken connection is no death.
+forget
+record $$ healthy host=$host peer_host=$host peer_pid=$alive >/dev/null
+record $alive left host=$host peer_host=$host peer_pid=$$ >/dev/null
+left=$(src/weft-top --once)
+record $alive gone host=$host peer_host=$host peer_pid=$$ >/dev/null
+text=$(src/weft-top --once)
+if [[ $left = *"peer gone: it has closed its half"* && $text = *"connection failed, although the peer lives"* ]]; then
+	ok "a peer of this host that lives has closed its half, or has not"
+else
+	bad "a peer of this host that lives has closed its half, or has not" "$left" "$text"
+fi
+
 # A dead process.
 forget
 sleep 3600 &
