@@ -319,12 +319,14 @@ static bool comm_idles(const struct process_view *p, const struct span *s, bool 
 	       (p->record->life != RECORD_DEAD && last && (double)p->now_ns - (double)last > IDLE_S * 1e9);
 }
 
-/* The peer may have been told to start later, and the first messages carry its start. */
+/* The peer may have been told to start later, and the first messages carry its start. Little else may have been since. */
 static bool comm_is_young(const struct process_view *p, const struct span *s)
 {
 	uint64_t since = weft_stats_ns(s->head, s->comm->since);
 
-	return p->before ? !s->whole : (double)p->now_ns - (double)since < YOUNG_S * 1e9;
+	if (p->before)
+		return !s->whole;
+	return (double)p->now_ns - (double)since < YOUNG_S * 1e9 || (s->seconds < YOUNG_S && s->longest_s >= YOUNG_S);
 }
 
 /* A NIC is down, or has come back while messages of this span waited, which may be why they did. */

@@ -131,7 +131,7 @@ none "the numbers of a process are those of all its peers" "$(
 	tests/observe/make-record "$tmp/made" $$ busy comms=16 >/dev/null
 	WEFT_STATS_DIR=$tmp/made src/weft-exporter --textfile "$tmp" --once --peers 1
 	for want in peers=16 process_outstanding_messages=28 process_send_connections=8; do
-		grep -q "^weft_${want%=*}{.*} ${want#*=}\$" "$tmp/weft.prom" || grep "^weft_${want%=*}{" "$tmp/weft.prom"
+		grep -q "^weft_${want%=*}{.*} ${want#*=}\$" "$tmp/weft.prom" || echo "$want: $(grep "^weft_${want%=*}{" "$tmp/weft.prom")"
 	done
 )"
 

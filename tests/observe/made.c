@@ -310,6 +310,12 @@ int made_scenario(struct made *m, const struct made_want *want, const char *scen
 	} else if (!strcmp(scenario, "late-start")) { /* one long wait at the beginning is nobody's fault */
 		forget_waits(tx, 1000);
 		wait_for(tx->peer_us, &tx->peer_ticks, 1, 60000000);
+	} else if (!strncmp(scenario, "started-", 8)) { /* after 40 s of 60, or only now */
+		forget_waits(tx, 1000);
+		tx->since = m->now - (!strcmp(scenario, "started-now") ? 40 : 60) * SECOND;
+		wait_for(tx->peer_us, &tx->peer_ticks, 1, 40000000);
+		if (!strcmp(scenario, "started-slow"))
+			wait_for(tx->peer_us, &tx->peer_ticks, 400, 50000);
 	} else if (!strcmp(scenario, "sender-late")) {
 		forget_waits(rx, 1840);
 		wait_for(rx->peer_us, &rx->peer_ticks, 1840, 50000);
