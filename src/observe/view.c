@@ -238,6 +238,7 @@ static void peer_add(struct peer_view *v, const struct span *s, const struct ver
 	v->all_bytes += c->bytes + c->eager_bytes;
 	v->failed += c->failed;
 	v->outstanding += weft_stats_in_flight(c);
+	v->starved |= verdict->starved;
 	v->oldest_s = oldest > v->oldest_s ? oldest : v->oldest_s;
 	if (s->seconds > 0) {
 		v->rate += (double)(s->bytes + s->eager_bytes) / s->seconds;
@@ -258,14 +259,20 @@ static void peer_add(struct peer_view *v, const struct span *s, const struct ver
 		v->verdict = *verdict;
 }
 
-static uint64_t count_sends(const struct record *r)
+static void count_sends(struct process_view *p)
 {
-	uint64_t n = 0;
+	const struct record *r = p->record;
 	size_t i;
 
-	for (i = 0; i < r->comm_count; i++)
-		n += r->comms[i].c.direction == WEFT_STATS_SEND && r->comms[i].c.state == WEFT_STATS_CONNECTED;
-	return n;
+	for (i = 0; i < r->comm_count; i++) {
+		const struct weft_stats_comm *c = &r->comms[i].c, *old;
+
+		if (c->direction != WEFT_STATS_SEND || c->state != WEFT_STATS_CONNECTED)
+			continue;
+		old = comm_before(p->before, &r->comms[i]);
+		p->sends++;
+		p->sending += c->messages > (old ? old->messages : 0) || weft_stats_in_flight(c);
+	}
 }
 
 static int add_peers(struct process_view *p, double seconds)
@@ -321,8 +328,9 @@ static uint64_t last_sign(const struct record *r)
 	return last;
 }
 
-static int process_make(struct process_view *p, const struct record *r, const struct record *before, double seconds,
-			uint64_t now_ns)
+/* All but the peers. */
+static int process_begin(struct process_view *p, const struct record *r, const struct record *before, double seconds,
+			 uint64_t now_ns)
 {
 	bool here = r->life == RECORD_RUNNING || r->life == RECORD_STOPPED;
 
@@ -331,17 +339,49 @@ static int process_make(struct process_view *p, const struct record *r, const st
 	p->peers = calloc(r->comm_count + 1, sizeof(*p->peers));
 	if (!p->rails || !p->peers)
 		return -1;
-	if (!before)
-		seconds = 0;
-	p->sends = count_sends(r);
-	measure_core(p, seconds);
-	add_rails(p, seconds);
+	count_sends(p);
+	measure_core(p, before ? seconds : 0);
+	add_rails(p, before ? seconds : 0);
 	judge_rails(p);
-	if (add_peers(p, seconds))
+	return 0;
+}
+
+static int process_end(struct process_view *p, double seconds)
+{
+	if (add_peers(p, p->before ? seconds : 0))
 		return -1;
 	qsort(p->peers, p->peer_count, sizeof(*p->peers), by_gravity);
 	judge_process(p);
 	return 0;
+}
+
+/* What the NIC sends for this process and for others, which name it alike. */
+static double host_tx_rate(const struct view *v, const struct process_view *own, const struct rail_view *r)
+{
+	double sum = 0;
+	size_t i, j;
+
+	for (i = 0; i < v->count; i++) {
+		const struct process_view *p = &v->processes[i];
+
+		if (p != own && p->record->life != RECORD_RUNNING && p->record->life != RECORD_UNKNOWN)
+			continue;
+		for (j = 0; j < p->rail_count; j++)
+			if (&p->rails[j] == r ||
+			    (!strcmp(p->rails[j].name, r->name) && !strcmp(p->rails[j].address, r->address)))
+				sum += p->rails[j].tx_rate;
+	}
+	return sum;
+}
+
+static void share_nics(struct view *v)
+{
+	size_t i, j;
+
+	for (i = 0; i < v->count; i++)
+		for (j = 0; j < v->processes[i].rail_count; j++)
+			v->processes[i].rails[j].host_tx_rate =
+				host_tx_rate(v, &v->processes[i], &v->processes[i].rails[j]);
 }
 
 static void count_troubles(struct view *v)
@@ -369,7 +409,7 @@ static void count_troubles(struct view *v)
 struct view *view_make(const struct snapshot *before, const struct snapshot *now)
 {
 	struct view *v = calloc(1, sizeof(*v));
-	size_t i;
+	size_t i, ended;
 
 	if (!v)
 		return NULL;
@@ -378,11 +418,15 @@ struct view *view_make(const struct snapshot *before, const struct snapshot *now
 	v->processes = calloc(now->count + 1, sizeof(*v->processes));
 	for (i = 0; v->processes && i < now->count; i++) {
 		v->count++;
-		if (process_make(&v->processes[i], now->records[i], record_before(before, now->records[i]), v->seconds,
-				 now->ns))
+		if (process_begin(&v->processes[i], now->records[i], record_before(before, now->records[i]), v->seconds,
+				  now->ns))
 			break;
 	}
-	if (!v->processes || i < now->count) {
+	share_nics(v);
+	for (ended = 0; v->processes && ended < v->count; ended++)
+		if (process_end(&v->processes[ended], v->seconds))
+			break;
+	if (!v->processes || i < now->count || ended < now->count) {
 		view_free(v);
 		return NULL;
 	}

@@ -37,6 +37,7 @@ struct verdict {
 	double seconds;	 /* since when; 0: does not apply */
 	const char *nic; /* whose fault it is, or NULL */
 	bool told;	 /* the peer itself says so */
+	bool starved;	 /* receives wait, and not for this process's own core; the sender may do enough */
 	char text[128];
 };
 
@@ -59,6 +60,7 @@ struct rail_view {
 	double seen;		 /* bytes per second while busy; 0: unknown */
 	double seen_before;	 /* the same in the earlier snapshot */
 	double tx_rate, rx_rate; /* bytes per second */
+	double host_tx_rate;	 /* the same NIC's, in all processes that live */
 	double used; /* the larger rate as a part of the NIC's speed, which is in each direction; < 0: not known */
 	size_t measured, measured_before;
 	struct verdict verdict;
@@ -83,6 +85,7 @@ struct peer_view {
 	struct wait_view peer, wire;
 	uint64_t all_peer_ns, all_wire_ns; /* waits since the start */
 	struct verdict verdict;		   /* the gravest of its comms */
+	bool starved;			   /* one of its comms is */
 };
 
 struct process_view {
@@ -94,7 +97,8 @@ struct process_view {
 	uint64_t peer_count;
 	double tx_rate, rx_rate; /* sums of the peers */
 	uint64_t outstanding;	 /* the same */
-	uint64_t sends;		 /* connected send comms */
+	uint64_t sends;		 /* connected send comms, */
+	uint64_t sending;	 /* and those that sent messages in the time of the view */
 	double core_share;	 /* part of the time that a polling thread waited for a core, */
 	double core_wait_s;	 /* and how long each time */
 	bool held_up;		 /* a peer's verdict has this as its reason */

@@ -278,6 +278,32 @@ static void scenario_endpoint(struct made *m, const char *what)
 	}
 }
 
+/* What the NICs do, and whether they report their speed. */
+static void scenario_nics(struct made *m, const char *what)
+{
+	unsigned percent = !strcmp(what, "-full") ? 90 : !strcmp(what, "-shared") ? 30 : 4;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		m->rail[i].tx_bytes = m->rail[i].nominal * ALL_S * percent / 100;
+		m->rail[i].assumed = !strcmp(what, "-unknown");
+	}
+}
+
+/* Bursts at full speed, for a tenth of the time: seven comms have eight messages of 4 MiB in flight. */
+static void scenario_queue(struct made *m, const struct made_want *want)
+{
+	uint32_t i;
+
+	for (i = 0; i < 8; i++) {
+		struct weft_stats_comm *c = made_comm(m, want, i, i == 1 ? WEFT_STATS_RECV : WEFT_STATS_SEND);
+
+		forget_waits(c, 8500);
+		c->bytes = c->messages << 22;
+		wait_for(c->wire_us, &c->wire_ticks, i == 1 ? 0 : 8500, 9400);
+	}
+}
+
 static void scenario_busy(struct made *m, const struct made_want *want)
 {
 	uint32_t i;
@@ -316,15 +342,24 @@ int made_scenario(struct made *m, const struct made_want *want, const char *scen
 		wait_for(tx->peer_us, &tx->peer_ticks, 1, 40000000);
 		if (!strcmp(scenario, "started-slow"))
 			wait_for(tx->peer_us, &tx->peer_ticks, 400, 50000);
-	} else if (!strcmp(scenario, "sender-late")) {
+	} else if (!strncmp(scenario, "sender-late", 11)) {
+		scenario_nics(m, scenario + 11);
 		forget_waits(rx, 1840);
 		wait_for(rx->peer_us, &rx->peer_ticks, 1840, 50000);
 		m->rail[0].rx_bytes = m->rail[1].rx_bytes = 1000000000;
 	} else if (!strcmp(scenario, "slow-rail")) {
 		m->rail[1].seen = m->rail[0].seen * 24 / 100;
-	} else if (!strcmp(scenario, "slow-wire")) {
+	} else if (!strncmp(scenario, "slow-wire", 9)) {
 		forget_waits(tx, 1000);
 		wait_for(tx->wire_us, &tx->wire_ticks, 1000, 90000);
+		scenario_nics(m, scenario + 9);
+	} else if (!strcmp(scenario, "queue")) {
+		scenario_queue(m, want);
+	} else if (!strcmp(scenario, "full-unknown")) { /* 1 Gbit/s, eight receives posted */
+		forget_waits(rx, 11300);
+		wait_for(rx->peer_us, &rx->peer_ticks, 11300, 71000);
+		scenario_nics(m, "-unknown");
+		m->rail[0].rx_bytes = m->rail[1].rx_bytes = 5900000000;
 	} else if (!strcmp(scenario, "rail-down")) {
 		m->rail[1].state = WEFT_STATS_RAIL_DOWN;
 		m->rail[1].since = m->now - 41 * SECOND;

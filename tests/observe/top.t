@@ -56,6 +56,12 @@ if command -v python3 >/dev/null; then
 	judged sender-late "sender_late 777 receive -" "sender late: 90 % of the time"
 	judged slow-rail "network_slow - - eth1 network_slow 777 send eth1" "network slow: NIC eth1 runs at 0.24 of its fellows"
 	judged slow-wire "network_slow 777 send -" "network slow: a message takes"
+	judged slow-wire-full "" "fine"
+	judged slow-wire-shared "network_slow 777 send -" "network slow: a message takes"
+	judged slow-wire-unknown "" "fine"
+	judged queue "" "fine"
+	judged full-unknown "" "fine"
+	judged sender-late-unknown "sender_late 777 receive -" "sender late: 90 % of the time"
 	judged rail-down "rail_down - - eth1" " s: the provider failed"
 	judged nic-closed "" "fine"
 	judged endpoint-closed "" "fine"
@@ -129,6 +135,24 @@ record $alive receiver-late host=$host peer_host=$host peer_pid=$$ >/dev/null
 record $$ uncleared host=$host peer_host=$host peer_pid=$alive >/dev/null
 text=$(src/weft-top --once)
 if [[ $text = *"2 in trouble"* ]]; then ok "two that wait for each other are both named"; else bad "two that wait for each other are both named" "$text"; fi
+
+# The sender finds no clear-to-send, and the receiver's receives wait, whatever their NIC does.
+forget
+record $alive receiver-late host=$host peer_host=$host peer_pid=$$ >/dev/null
+record $$ full-unknown host=$host peer_host=$host peer_pid=$alive >/dev/null
+text=$(src/weft-top --once)
+if [ "$(grep -c "both sides wait" <<<"$text")" = 2 ] && [[ $text = *"0 in trouble"* ]]; then
+	ok "two that wait for each other's data and clear-to-send are not blamed"
+else
+	bad "two that wait for each other's data and clear-to-send are not blamed" "$text"
+fi
+
+# Two processes send over the same NIC, which is full only with both.
+forget
+record $alive slow-wire-shared host=$host >/dev/null
+record $$ slow-wire-shared host=$host >/dev/null
+text=$(src/weft-top --once)
+if [[ $text = *"0 in trouble"* ]]; then ok "a NIC that two processes fill is not slow"; else bad "a NIC that two processes fill is not slow" "$text"; fi
 
 # A process of this host that lives: its words count, a broken connection is no death.
 forget
