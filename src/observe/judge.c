@@ -351,7 +351,7 @@ static bool comm_is_young(const struct process_view *p, const struct span *s)
 
 	if (p->before)
 		return !s->whole;
-	return (double)p->now_ns - (double)since < YOUNG_S * 1e9 || (s->seconds < YOUNG_S && s->longest_s >= YOUNG_S);
+	return (double)p->now_ns - (double)since < YOUNG_S * 1e9 || (s->seconds < YOUNG_S && s->left_out_s >= YOUNG_S);
 }
 
 /* A NIC is down, or has come back while messages of this span waited, which may be why they did. */

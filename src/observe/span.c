@@ -82,10 +82,9 @@ static double longest(const struct span *s)
 static void forget_longest(struct span *s)
 {
 	uint64_t longest = longest_by_sum(&s->peer);
-	double left = s->seconds - (double)longest / 1e9;
-
+	s->left_out_s = (double)longest / 1e9;
 	s->long_ns = more(s->long_ns, longest);
-	s->seconds = left > 0 ? left : 0;
+	s->seconds = s->seconds > s->left_out_s ? s->seconds - s->left_out_s : 0;
 }
 
 void span_measure(struct span *s, const struct record *record, const struct weft_stats_comm *comm,

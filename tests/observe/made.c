@@ -336,6 +336,10 @@ int made_scenario(struct made *m, const struct made_want *want, const char *scen
 	} else if (!strcmp(scenario, "late-start")) { /* one long wait at the beginning is nobody's fault */
 		forget_waits(tx, 1000);
 		wait_for(tx->peer_us, &tx->peer_ticks, 1, 60000000);
+	} else if (!strcmp(scenario, "started-early")) {
+		forget_waits(tx, 4);
+		tx->since = m->now - 3 * SECOND / 2;
+		wait_for(tx->peer_us, &tx->peer_ticks, 3, 600000);
 	} else if (!strncmp(scenario, "started-", 8)) { /* after 40 s of 60, or only now */
 		forget_waits(tx, 1000);
 		tx->since = m->now - (!strcmp(scenario, "started-now") ? 40 : 60) * SECOND;

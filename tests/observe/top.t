@@ -52,6 +52,7 @@ if command -v python3 >/dev/null; then
 	judged started-late "" " 52 MB/s "
 	judged started-slow "receiver_late 777 send -" "receiver late: "
 	judged started-now "" "too early to say"
+	judged started-early "receiver_late 777 send -" "receiver late: "
 	judged receiver-late "receiver_late 777 send -" "receiver late: 90 % of the time waits for its clear-to-send"
 	judged sender-late "sender_late 777 receive -" "sender late: 90 % of the time"
 	judged slow-rail "network_slow - - eth1 network_slow 777 send eth1" "network slow: NIC eth1 runs at 0.24 of its fellows"
