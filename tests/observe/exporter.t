@@ -65,6 +65,7 @@ fi
 kill -TERM $exporter
 wait $exporter
 status=$?
+rm -r "$tmp/prom"
 if [ $status = 0 ]; then ok "--textfile ends with status 0 by SIGTERM"; else bad "--textfile ends with status 0 by SIGTERM" "$status"; fi
 
 if ! command -v python3 >/dev/null; then
