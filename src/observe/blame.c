@@ -66,9 +66,9 @@ static bool can_be_behind(enum cause cause)
 	       cause == CAUSE_UNANSWERED;
 }
 
-/* The verdict of the process on the other half of the connections to `asker`, or NULL. */
-static struct verdict *other_half(const struct process_view *p, const struct process_view *asker,
-				  enum weft_stats_direction direction)
+/* The other half of the connections to `asker`, or NULL. */
+static struct peer_view *other_half(const struct process_view *p, const struct process_view *asker,
+				    enum weft_stats_direction direction)
 {
 	const struct weft_stats_head *h = &asker->record->head;
 	size_t i;
@@ -76,7 +76,7 @@ static struct verdict *other_half(const struct process_view *p, const struct pro
 	for (i = 0; i < p->peer_count; i++)
 		if (p->peers[i].pid == h->pid && p->peers[i].direction == direction &&
 		    !strcmp(p->peers[i].host, h->host))
-			return &p->peers[i].verdict;
+			return &p->peers[i];
 	return NULL;
 }
 
@@ -90,14 +90,15 @@ static void say_both_wait(struct verdict *v)
 static void acquit_both(const struct view *v, const struct process_view *p, struct peer_view *peer)
 {
 	const struct process_view *other = process_of(v, peer);
-	struct verdict *theirs;
+	struct peer_view *theirs;
 
 	if (peer->direction != WEFT_STATS_SEND || peer->verdict.cause != CAUSE_RECEIVER_LATE || !other)
 		return;
 	theirs = other_half(other, p, WEFT_STATS_RECV);
-	if (!theirs || theirs->cause != CAUSE_SENDER_LATE)
+	if (!theirs || !theirs->starved ||
+	    (theirs->verdict.cause != CAUSE_SENDER_LATE && theirs->verdict.cause != CAUSE_FINE))
 		return;
-	say_both_wait(theirs);
+	say_both_wait(&theirs->verdict);
 	say_both_wait(&peer->verdict);
 }
 
@@ -128,24 +129,24 @@ static void acquit_railless(const struct view *v, const struct process_view *p, 
 	const struct process_view *other = process_of(v, peer);
 	enum cause cause = peer->verdict.cause;
 	bool slow = cause == CAUSE_NETWORK_SLOW && !peer->verdict.nic;
-	const struct verdict *theirs;
+	const struct peer_view *theirs;
 
 	if (!other || (!can_be_behind(cause) && !slow && cause != CAUSE_FAILED && cause != CAUSE_PEER_GONE))
 		return;
 	theirs = other_half(other, p, peer->direction == WEFT_STATS_SEND ? WEFT_STATS_RECV : WEFT_STATS_SEND);
-	if (!theirs || theirs->cause != CAUSE_RAIL_DOWN)
+	if (!theirs || theirs->verdict.cause != CAUSE_RAIL_DOWN)
 		return;
 	peer->verdict.cause = CAUSE_BEHIND;
 	snprintf(peer->verdict.text, sizeof(peer->verdict.text), "waits for a peer whose NIC %.63s is down",
-		 theirs->nic ? theirs->nic : "");
+		 theirs->verdict.nic ? theirs->verdict.nic : "");
 }
 
 static void deny_death(const struct view *v, struct peer_view *peer)
 {
 	const struct process_view *other = process_of(v, peer);
 
-	if (peer->verdict.cause != CAUSE_PEER_GONE || !other || other->record->life == RECORD_DEAD ||
-	    other->record->life == RECORD_FINISHED)
+	if (peer->verdict.cause != CAUSE_PEER_GONE || peer->verdict.told || !other ||
+	    other->record->life == RECORD_DEAD || other->record->life == RECORD_FINISHED)
 		return;
 	peer->verdict.cause = CAUSE_FAILED;
 	snprintf(peer->verdict.text, sizeof(peer->verdict.text), "connection failed, although the peer lives");

@@ -6,13 +6,16 @@
 
 #include "observe/judge.h"
 
-#define STUCK_S	    3.0	 /* nothing moves for so long: stuck */
-#define STILL_S	    0.5	 /* and for so long while a NIC is down */
-#define YOUNG_S	    1.0	 /* a connection of less has begun just now, and nothing can be said yet */
-#define LATE_GAP_S  2e-3 /* time per message from which on a receiver suspects the sender */
-#define SLOW_WIRE_S 2e-3 /* per message */
-#define SLOW_TIMES  20	 /* longer than the NIC's speed explains */
-#define BUSY_SHARE  0.25 /* of a NIC's speed, from which on the sender does enough */
+#define STUCK_S	    3.0	  /* nothing moves for so long: stuck */
+#define STILL_S	    0.5	  /* and for so long while a NIC is down */
+#define YOUNG_S	    1.0	  /* a connection of less has begun just now, and nothing can be said yet */
+#define LATE_GAP_S  2e-3  /* time per message from which on a receiver suspects the sender */
+#define SLOW_WIRE_S 2e-3  /* per message */
+#define SLOW_TIMES  20	  /* longer than the NIC's speed explains */
+#define QUEUE_TIMES 16	  /* twice the messages of a send comm that NCCL has in flight */
+#define FULL_SHARE  0.5	  /* of a NIC's speed, from which on it is no wonder that messages queue */
+#define BUSY_SHARE  0.25  /* of a NIC's speed, from which on the sender does enough */
+#define SLOW_NIC    125e6 /* bytes per second: slower than any NIC of a cluster */
 #define IDLE_S	    1.0
 #define FORGET_S    60.0 /* after which a failed and closed comm is history */
 
@@ -62,20 +65,35 @@ static const struct rail_view *slow_rail(const struct process_view *p, const str
 	return NULL;
 }
 
-/* The speed of the comm's device: the sum of its NICs' speeds, bytes per second, and what arrives there. */
-static double device_speed(const struct process_view *p, const struct weft_stats_comm *c, double *out_rx)
+/* What the comm's device can and does, all its NICs together, in bytes per second. */
+struct load {
+	double speed; /* 0: a NIC does not report its own */
+	double least; /* the same, but a NIC that reports none is as slow as NICs are */
+	double tx;    /* sent by all processes of the host */
+	double rx;    /* arrived at this process */
+};
+
+static struct load device_load(const struct process_view *p, const struct weft_stats_comm *c)
 {
 	const struct weft_stats_endpoint *endpoint = record_endpoint(p->record, c->endpoint);
-	double sum = 0;
+	struct load load = {0};
+	bool known = true;
 	size_t i;
 
-	*out_rx = 0;
-	for (i = 0; endpoint && i < p->rail_count; i++)
-		if (!strcmp(p->rails[i].device, endpoint->device)) {
-			sum += (double)p->rails[i].nominal;
-			*out_rx += p->rails[i].rx_rate;
-		}
-	return sum;
+	for (i = 0; endpoint && i < p->rail_count; i++) {
+		const struct rail_view *r = &p->rails[i];
+
+		if (r->state == WEFT_STATS_RAIL_CLOSED || strcmp(r->device, endpoint->device) != 0)
+			continue;
+		known &= r->used >= 0;
+		load.speed += (double)r->nominal;
+		load.least += r->used >= 0 ? (double)r->nominal : SLOW_NIC;
+		load.tx += r->host_tx_rate;
+		load.rx += r->rx_rate;
+	}
+	if (!known)
+		load.speed = 0;
+	return load;
 }
 
 /* The NIC of the comm's endpoint that is down, or NULL. With several NICs, each message needs all of them. */
@@ -113,6 +131,7 @@ static bool peer_lost(uint64_t err)
 /* What is known of a lost peer: its own words, or the error here. */
 static void say_lost(struct verdict *v, const struct weft_stats_comm *c, int err)
 {
+	v->told = c->peer_err || c->peer_closed;
 	if (c->peer_err && c->peer_err < 4096)
 		judge_say(v, CAUSE_FAILED, "failed: the peer says that its half has: %s", strerror((int)c->peer_err));
 	else if (c->peer_closed)
@@ -257,11 +276,15 @@ static bool judge_receiver(struct verdict *v, struct process_view *p, const stru
 	return true;
 }
 
-/* A message takes far longer than the NIC needs, or a rail of several is slow. */
+/*
+ * A message takes far longer than the NIC needs for it, and for all that may queue before it, or a rail of several is slow.
+ * A NIC that is about full needs no other reason.
+ */
 static bool judge_wire(struct verdict *v, struct process_view *p, const struct span *s)
 {
 	const struct rail_view *slow = s->comm->paths > 1 && s->bytes ? slow_rail(p, s->comm) : NULL;
-	double rx, speed = device_speed(p, s->comm, &rx), each, explained;
+	struct load load = device_load(p, s->comm);
+	double each, explained, times = QUEUE_TIMES * (double)p->sending;
 	char takes[32], needs[32];
 
 	if (slow) {
@@ -271,11 +294,12 @@ static bool judge_wire(struct verdict *v, struct process_view *p, const struct s
 			  v->share);
 		return true;
 	}
-	if (!s->wire.count || !s->messages || speed <= 0 || (double)s->wire.ns / 1e9 < LATE_SHARE * s->seconds)
+	if (!s->wire.count || !s->messages || load.speed <= 0 || load.tx >= FULL_SHARE * load.speed ||
+	    (double)s->wire.ns / 1e9 < LATE_SHARE * s->seconds)
 		return false;
 	each = (double)s->wire.ns / 1e9 / (double)s->wire.count;
-	explained = (double)s->bytes / (double)s->messages / speed;
-	if (each < SLOW_WIRE_S || each < SLOW_TIMES * explained)
+	explained = (double)s->bytes / (double)s->messages / load.speed;
+	if (each < SLOW_WIRE_S || each < (times > SLOW_TIMES ? times : SLOW_TIMES) * explained)
 		return false;
 	if (judge_held_up(v, p, p->core_share >= CORE_SHARE))
 		return true;
@@ -287,20 +311,22 @@ static bool judge_wire(struct verdict *v, struct process_view *p, const struct s
 
 /*
  * Receives are posted ahead, so that the wait alone says nothing: messages must also be rare, and little must
- * arrive at the device.
+ * arrive at the device. Nothing else tells a late sender from a full NIC: both let messages arrive one by one, evenly.
  */
 static bool judge_sender(struct verdict *v, struct process_view *p, const struct span *s)
 {
-	double rx, speed = device_speed(p, s->comm, &rx);
+	struct load load = device_load(p, s->comm);
 	uint64_t messages = all_messages(s);
 
 	v->share = s->seconds > 0 ? (double)s->long_ns / 1e9 / s->seconds : 0;
-	if (v->share < LATE_SHARE || !messages || s->seconds / (double)messages < LATE_GAP_S ||
-	    (speed > 0 && rx > BUSY_SHARE * speed))
+	if (v->share < LATE_SHARE || !messages || s->seconds / (double)messages < LATE_GAP_S)
 		return false;
 	if (v->share > 1)
 		v->share = 1;
-	if (judge_held_up(v, p, v->share - own_part(p, s) < LATE_SHARE))
+	v->starved = v->share - own_part(p, s) >= LATE_SHARE;
+	if (load.rx > BUSY_SHARE * load.least)
+		return false;
+	if (judge_held_up(v, p, !v->starved))
 		return true;
 	judge_say(v, CAUSE_SENDER_LATE, "sender late: %.0f %% of the time waits for its data", 100 * v->share);
 	return true;
@@ -318,12 +344,14 @@ static bool comm_idles(const struct process_view *p, const struct span *s, bool 
 	       (p->record->life != RECORD_DEAD && last && (double)p->now_ns - (double)last > IDLE_S * 1e9);
 }
 
-/* The peer may have been told to start later, and the first messages carry its start. */
+/* The peer may have been told to start later, and the first messages carry its start. Little else may have been since. */
 static bool comm_is_young(const struct process_view *p, const struct span *s)
 {
 	uint64_t since = weft_stats_ns(s->head, s->comm->since);
 
-	return p->before ? !s->whole : (double)p->now_ns - (double)since < YOUNG_S * 1e9;
+	if (p->before)
+		return !s->whole;
+	return (double)p->now_ns - (double)since < YOUNG_S * 1e9 || (s->seconds < YOUNG_S && s->left_out_s >= YOUNG_S);
 }
 
 /* A NIC is down, or has come back while messages of this span waited, which may be why they did. */
@@ -366,7 +394,7 @@ void judge_comm(struct verdict *v, struct process_view *p, const struct span *s)
 	} else if (judge_sender(v, p, s)) {
 		return;
 	}
-	*v = (struct verdict){.cause = CAUSE_FINE, .text = "fine"};
+	*v = (struct verdict){.cause = CAUSE_FINE, .text = "fine", .starved = v->starved};
 }
 
 /* Seconds since the endpoint of a comm that waits was last polled. */

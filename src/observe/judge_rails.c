@@ -42,7 +42,8 @@ static void fellows_of(const struct process_view *p, const struct rail_view *r, 
 
 	out->count = 0;
 	for (i = 0; i < p->rail_count && out->count < sizeof(out->rail) / sizeof(out->rail[0]); i++)
-		if (&p->rails[i] != r && !strcmp(p->rails[i].device, r->device))
+		if (&p->rails[i] != r && p->rails[i].state != WEFT_STATS_RAIL_CLOSED &&
+		    !strcmp(p->rails[i].device, r->device))
 			out->rail[out->count++] = &p->rails[i];
 }
 
@@ -94,6 +95,6 @@ void judge_rails(struct process_view *p)
 		} else if (rail_is_slow(p, r, &fellows))
 			judge_say(v, CAUSE_NETWORK_SLOW, "network slow: runs at %.2f of its fellows", v->share);
 		else
-			judge_say(v, CAUSE_FINE, "up");
+			judge_say(v, CAUSE_FINE, r->state == WEFT_STATS_RAIL_UP ? "up" : "closed");
 	}
 }

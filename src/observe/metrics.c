@@ -19,6 +19,7 @@ struct field {
 	double scale;
 };
 
+#define PROCESS(member)	  offsetof(struct process_view, member), false, 1
 #define RAIL(member)	  offsetof(struct rail_view, member), false, 1
 #define RAIL_REAL(member) offsetof(struct rail_view, member), true, 1
 #define PEER(member)	  offsetof(struct peer_view, member), false, 1
@@ -59,6 +60,13 @@ static const struct field peer_fields[] = {
 	{"weft_peer_wait_seconds", "gauge", "", "wait=\"wire\"", PEER_NS(all_wire_ns)},
 	{"weft_peer_outstanding_messages", "gauge", "Messages in flight.", "", PEER(outstanding)},
 	{"weft_peer_oldest_message_seconds", "gauge", "Age of the oldest message in flight.", "", PEER_REAL(oldest_s)},
+};
+
+static const struct field process_fields[] = {
+	{"weft_peers", "gauge", "Peers of a process, each direction counted.", "", PROCESS(peer_count)},
+	{"weft_process_outstanding_messages", "gauge", "Messages of a process in flight, of all peers.", "",
+	 PROCESS(outstanding)},
+	{"weft_process_send_connections", "gauge", "Connected send comms of a process.", "", PROCESS(sends)},
 };
 
 /* Where the samples go. One thread writes them, so nothing is locked. */
@@ -199,6 +207,19 @@ static struct rail_view whole_rail(const struct sheet *s, const struct process_v
 	return r;
 }
 
+/* A NIC that no endpoint uses now has its counters only. */
+static void write_rail_field(const struct sheet *s, const struct process_view *p, const struct rail_view *now,
+			     const struct field *f)
+{
+	struct rail_view r = whole_rail(s, p, now);
+
+	if (r.state == WEFT_STATS_RAIL_CLOSED && strcmp(f->type, "counter"))
+		return;
+	fprintf(s->out, "%s{", f->name);
+	rail_labels(s, p, &r);
+	fprintf(s->out, "%s%s} %.17g\n", *f->labels ? "," : "", f->labels, field_value(f, &r));
+}
+
 static void write_rail_metrics(const struct sheet *s)
 {
 	const struct view *v = s->want->view;
@@ -210,18 +231,14 @@ static void write_rail_metrics(const struct sheet *s)
 
 		head(s->out, &last, field->name, field->type, field->help);
 		for (i = 0; i < v->count; i++)
-			for (j = 0; j < v->processes[i].rail_count; j++) {
-				struct rail_view r = whole_rail(s, &v->processes[i], &v->processes[i].rails[j]);
-
-				fprintf(s->out, "%s{", field->name);
-				rail_labels(s, &v->processes[i], &r);
-				fprintf(s->out, "%s%s} %.17g\n", *field->labels ? "," : "", field->labels,
-					field_value(field, &r));
-			}
+			for (j = 0; j < v->processes[i].rail_count; j++)
+				write_rail_field(s, &v->processes[i], &v->processes[i].rails[j], field);
 	}
 	head(s->out, &last, "weft_rail_up", "gauge", "1: the NIC is in use; 0: it is down.");
 	for (i = 0; i < v->count; i++)
 		for (j = 0; j < v->processes[i].rail_count; j++) {
+			if (v->processes[i].rails[j].state == WEFT_STATS_RAIL_CLOSED)
+				continue;
 			fputs("weft_rail_up{", s->out);
 			rail_labels(s, &v->processes[i], &v->processes[i].rails[j]);
 			fprintf(s->out, "} %d\n", v->processes[i].rails[j].state == WEFT_STATS_RAIL_UP);
@@ -294,7 +311,7 @@ static void write_histogram(const struct sheet *s, const struct process_view *p,
 	fprintf(s->out, ",direction=\"%s\",wait=\"%s\",le=\"+Inf\"} %" PRIu64 "\n%s_sum{", direction, wait, sum, name);
 	process_labels(s, p);
 	fprintf(s->out, ",direction=\"%s\",wait=\"%s\"} %.17g\n%s_count{", direction, wait,
-		(double)weft_stats_span_ns(&p->record->head, ticks) * 1e-9, name);
+		(double)retired_span_ns(s->want->retired, p->record, ticks) * 1e-9, name);
 	process_labels(s, p);
 	fprintf(s->out, ",direction=\"%s\",wait=\"%s\"} %" PRIu64 "\n", direction, wait, sum);
 }
@@ -381,30 +398,11 @@ static void write_troubles(const struct process_view *p, const struct sheet *s)
 	}
 }
 
-static size_t send_connections(const struct record *r)
-{
-	size_t i, n = 0;
-
-	for (i = 0; i < r->comm_count; i++)
-		n += r->comms[i].c.direction == WEFT_STATS_SEND && r->comms[i].c.state == WEFT_STATS_CONNECTED;
-	return n;
-}
-
-static uint64_t outstanding(const struct process_view *p)
-{
-	uint64_t n = 0;
-	size_t i;
-
-	for (i = 0; i < p->peer_count; i++)
-		n += p->peers[i].outstanding;
-	return n;
-}
-
 static void write_processes(const struct sheet *s)
 {
 	const struct view *v = s->want->view;
 	const char *last = NULL;
-	size_t i;
+	size_t f, i;
 
 	head(s->out, &last, "weft_process_info", "gauge", "What a process is; always 1.");
 	for (i = 0; i < v->count; i++)
@@ -415,24 +413,15 @@ static void write_processes(const struct sheet *s)
 		process_labels(s, &v->processes[i]);
 		fprintf(s->out, ",cause=\"%s\"} 1\n", cause_text(v->processes[i].verdict.cause));
 	}
-	head(s->out, &last, "weft_peers", "gauge", "Peers of a process, each direction counted.");
-	for (i = 0; i < v->count; i++) {
-		fputs("weft_peers{", s->out);
-		process_labels(s, &v->processes[i]);
-		fprintf(s->out, "} %zu\n", v->processes[i].peer_count);
-	}
-	head(s->out, &last, "weft_process_send_connections", "gauge", "Connections that a process sends on.");
-	for (i = 0; i < v->count; i++) {
-		fputs("weft_process_send_connections{", s->out);
-		process_labels(s, &v->processes[i]);
-		fprintf(s->out, "} %zu\n", send_connections(v->processes[i].record));
-	}
-	head(s->out, &last, "weft_process_outstanding_messages", "gauge",
-	     "Messages in flight of a process, over all peers.");
-	for (i = 0; i < v->count; i++) {
-		fputs("weft_process_outstanding_messages{", s->out);
-		process_labels(s, &v->processes[i]);
-		fprintf(s->out, "} %" PRIu64 "\n", outstanding(&v->processes[i]));
+	for (f = 0; f < sizeof(process_fields) / sizeof(process_fields[0]); f++) {
+		const struct field *field = &process_fields[f];
+
+		head(s->out, &last, field->name, field->type, field->help);
+		for (i = 0; i < v->count; i++) {
+			fprintf(s->out, "%s{", field->name);
+			process_labels(s, &v->processes[i]);
+			fprintf(s->out, "} %.17g\n", field_value(field, &v->processes[i]));
+		}
 	}
 	head(s->out, &last, "weft_peers_in_trouble", "gauge", "Peers of a process that are in trouble, by its cause.");
 	for (i = 0; i < v->count; i++)

@@ -43,6 +43,18 @@ const struct weft_stats_endpoint *record_endpoint(const struct record *r, uint64
 	return NULL;
 }
 
+const char *record_rail_device(const struct record *r, size_t i)
+{
+	uint64_t index = r->rails[i].r.endpoint;
+	const struct weft_stats_endpoint *endpoint = record_endpoint(r, index);
+	size_t n;
+
+	for (n = i + 1; n-- && r->rails[i].r.state == WEFT_STATS_RAIL_CLOSED;)
+		if (r->rails[n].r.endpoint == index && !r->rails[n].r.number)
+			return r->rails[n].r.name;
+	return endpoint ? endpoint->device : "";
+}
+
 const struct weft_stats_comm *record_comm(const struct record *r, uint64_t index)
 {
 	size_t low = 0, high = r->comm_count;

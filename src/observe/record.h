@@ -68,6 +68,12 @@ void record_free(struct record *r);
 /* The endpoint of this index, or NULL. */
 const struct weft_stats_endpoint *record_endpoint(const struct record *r, uint64_t index);
 
+/*
+ * The device of rail i of r->rails. The rails of an endpoint lie behind its primary one, whose name is the device's; a
+ * closed endpoint's own entry may be another's by now.
+ */
+const char *record_rail_device(const struct record *r, size_t i);
+
 /* The comm of this index, or NULL. */
 const struct weft_stats_comm *record_comm(const struct record *r, uint64_t index);
 

@@ -149,7 +149,8 @@ json_t *report_process_json(const struct process_view *p)
 	size_t i;
 
 	for (i = 0; i < p->rail_count; i++)
-		json_array_append_new(rails, rail_json(&p->rails[i]));
+		if (p->rails[i].state != WEFT_STATS_RAIL_CLOSED)
+			json_array_append_new(rails, rail_json(&p->rails[i]));
 	for (i = 0; i < p->peer_count; i++)
 		json_array_append_new(peers, peer_json(&p->peers[i]));
 	put_number(o, "pid", h->pid);

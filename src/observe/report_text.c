@@ -162,7 +162,8 @@ static void put_process(struct page *page, const struct process_view *p)
 
 	put_process_title(page, p);
 	for (i = 0; i < p->rail_count; i++)
-		put_rail(page, &p->rails[i]);
+		if (p->rails[i].state != WEFT_STATS_RAIL_CLOSED)
+			put_rail(page, &p->rails[i]);
 	for (i = 0; i < p->peer_count; i++) {
 		if (!worth_showing(p, &p->peers[i]))
 			continue;

@@ -36,9 +36,9 @@ void retired_add_rail(struct weft_stats_rail *sum, const struct weft_stats_rail 
 	sum->failed += r->failed;
 }
 
-static bool of_record(const struct retired *item, const struct record *r, bool rail)
+static bool of_record(const struct retired *item, const struct record *r, enum retired_kind kind)
 {
-	return item->pid == r->head.pid && item->start == r->head.start && item->rail == rail;
+	return item->pid == r->head.pid && item->start == r->head.start && item->kind == kind;
 }
 
 static struct retired *find_comms(const struct retired_list *list, const struct record *r, uint64_t direction)
@@ -46,7 +46,7 @@ static struct retired *find_comms(const struct retired_list *list, const struct 
 	size_t i;
 
 	for (i = 0; i < list->count; i++)
-		if (of_record(&list->item[i], r, false) && list->item[i].c.direction == direction)
+		if (of_record(&list->item[i], r, RETIRED_COMMS) && list->item[i].c.direction == direction)
 			return &list->item[i];
 	return NULL;
 }
@@ -59,7 +59,7 @@ static struct retired *find_rails(const struct retired_list *list, const struct 
 	for (i = 0; i < list->count; i++) {
 		struct retired *item = &list->item[i];
 
-		if (of_record(item, r, true) && item->r.number == number && !strcmp(item->r.name, name) &&
+		if (of_record(item, r, RETIRED_RAIL) && item->r.number == number && !strcmp(item->r.name, name) &&
 		    !strcmp(item->device, device))
 			return item;
 	}
@@ -81,7 +81,25 @@ const struct weft_stats_rail *retired_rails(const struct retired_list *list, con
 	return item ? &item->r : NULL;
 }
 
-static struct retired *add_item(struct retired_list *list, const struct record *r, bool rail)
+static const struct retired *find_scale(const struct retired_list *list, const struct record *r)
+{
+	size_t i;
+
+	for (i = 0; i < list->count; i++)
+		if (of_record(&list->item[i], r, RETIRED_SCALE))
+			return &list->item[i];
+	return NULL;
+}
+
+uint64_t retired_span_ns(const struct retired_list *list, const struct record *r, uint64_t ticks)
+{
+	const struct retired *item = find_scale(list, r);
+	struct weft_stats_head h = {.scale = item ? item->scale : r->head.scale};
+
+	return weft_stats_span_ns(&h, ticks);
+}
+
+static struct retired *add_item(struct retired_list *list, const struct record *r, enum retired_kind kind)
 {
 	struct retired *more = reallocarray(list->item, list->count + 1, sizeof(*more));
 
@@ -89,8 +107,21 @@ static struct retired *add_item(struct retired_list *list, const struct record *
 		return NULL;
 	list->item = more;
 	more += list->count++;
-	*more = (struct retired){.pid = r->head.pid, .start = r->head.start, .rail = rail};
+	*more = (struct retired){.pid = r->head.pid, .start = r->head.start, .kind = kind};
 	return more;
+}
+
+static int keep_scale(struct retired_list *list, const struct record *before)
+{
+	struct retired *item;
+
+	if (find_scale(list, before))
+		return 0;
+	item = add_item(list, before, RETIRED_SCALE);
+	if (!item)
+		return -ENOMEM;
+	item->scale = before->head.scale;
+	return 0;
 }
 
 static int retire_comm(struct retired_list *list, const struct record *before, const struct weft_stats_comm *c)
@@ -98,7 +129,7 @@ static int retire_comm(struct retired_list *list, const struct record *before, c
 	struct retired *item = find_comms(list, before, c->direction);
 
 	if (!item)
-		item = add_item(list, before, false);
+		item = add_item(list, before, RETIRED_COMMS);
 	if (!item)
 		return -ENOMEM;
 	item->c.direction = c->direction;
@@ -106,14 +137,14 @@ static int retire_comm(struct retired_list *list, const struct record *before, c
 	return 0;
 }
 
-static int retire_rail(struct retired_list *list, const struct record *before, const struct weft_stats_rail *r)
+static int retire_rail(struct retired_list *list, const struct record *before, size_t i)
 {
-	const struct weft_stats_endpoint *endpoint = record_endpoint(before, r->endpoint);
-	const char *device = endpoint ? endpoint->device : "";
+	const struct weft_stats_rail *r = &before->rails[i].r;
+	const char *device = record_rail_device(before, i);
 	struct retired *item = find_rails(list, before, device, r->name, r->number);
 
 	if (!item)
-		item = add_item(list, before, true);
+		item = add_item(list, before, RETIRED_RAIL);
 	if (!item)
 		return -ENOMEM;
 	snprintf(item->device, sizeof(item->device), "%s", device);
@@ -126,7 +157,7 @@ static int retire_rail(struct retired_list *list, const struct record *before, c
 static int retire_record(struct retired_list *list, const struct record *before, const struct record *now)
 {
 	size_t i, j = 0;
-	int rc = 0;
+	int rc = keep_scale(list, before);
 
 	for (i = 0; !rc && i < before->comm_count; i++) {
 		const struct weft_stats_comm *c = &before->comms[i].c,
@@ -140,7 +171,7 @@ static int retire_record(struct retired_list *list, const struct record *before,
 			j++;
 		if (j == now->rail_count || now->rails[j].index != before->rails[i].index ||
 		    now->rails[j].r.generation != before->rails[i].r.generation)
-			rc = retire_rail(list, before, &before->rails[i].r);
+			rc = retire_rail(list, before, i);
 	}
 	return rc;
 }

@@ -35,15 +35,33 @@ static uint64_t long_waits(const struct wait_view *w)
 	return sum < w->ns ? sum : w->ns;
 }
 
-/* The longest wait since the beginning may be that for a peer that started later: it is no sign of anything. */
-static uint64_t longest_wait(const struct wait_view *w)
+/* The bucket of the longest wait, or -1: none was long. */
+static int longest_bucket(const struct wait_view *w)
 {
-	int i;
+	int i = WEFT_STATS_BUCKETS - 1;
 
-	for (i = WEFT_STATS_BUCKETS - 1; i >= LONG_BUCKET; i--)
-		if (w->us[i])
-			return UINT64_C(2000) << i;
-	return 0;
+	while (i >= LONG_BUCKET && !w->us[i])
+		i--;
+	return i >= LONG_BUCKET ? i : -1;
+}
+
+/* At most so long was the longest wait; 0: none was long. */
+static uint64_t longest_at_most(const struct wait_view *w)
+{
+	int bucket = longest_bucket(w);
+
+	return bucket < 0 ? 0 : UINT64_C(2000) << bucket;
+}
+
+/* The same, but no longer than the sum allows: the waits of the other buckets lasted at least as long as these begin. */
+static uint64_t longest_by_sum(const struct wait_view *w)
+{
+	uint64_t most = longest_at_most(w), left = w->ns;
+	int i, bucket = longest_bucket(w);
+
+	for (i = 1; i < bucket; i++)
+		left = more(left, w->us[i] < UINT64_C(1) << 20 ? w->us[i] * 1000 << i : 0);
+	return bucket < 0 ? 0 : left / w->us[bucket] < most ? left / w->us[bucket] : most;
 }
 
 static double age(uint64_t now, uint64_t since)
@@ -53,21 +71,20 @@ static double age(uint64_t now, uint64_t since)
 
 static double longest(const struct span *s)
 {
-	uint64_t peer = longest_wait(&s->peer), wire = longest_wait(&s->wire);
+	uint64_t peer = longest_at_most(&s->peer), wire = longest_at_most(&s->wire);
 	double ended = (double)(peer > wire ? peer : wire) / 1e9,
 	       open = s->waits_s > s->oldest_s ? s->waits_s : s->oldest_s;
 
 	return ended > open ? ended : open;
 }
 
+/* The longest wait since the beginning may be that for a peer that started later: it is no sign of anything. */
 static void forget_longest(struct span *s)
 {
-	uint64_t longest = longest_wait(&s->peer);
-
-	if (!longest)
-		return;
+	uint64_t longest = longest_by_sum(&s->peer);
+	s->left_out_s = (double)longest / 1e9;
 	s->long_ns = more(s->long_ns, longest);
-	s->seconds -= (double)longest / 1e9;
+	s->seconds = s->seconds > s->left_out_s ? s->seconds - s->left_out_s : 0;
 }
 
 void span_measure(struct span *s, const struct record *record, const struct weft_stats_comm *comm,

@@ -13,11 +13,12 @@ struct span {
 	uint64_t bytes, messages; /* without eager ones, most of which are not timed */
 	uint64_t eager_bytes, eager_messages;
 	struct wait_view peer, wire;
-	uint64_t long_ns; /* about the time in waits for the peer of a millisecond or more */
-	double waits_s;	  /* an isend waits for its clear-to-send for so long now; 0: none */
-	double oldest_s;  /* age of the oldest message in flight; 0: none */
-	double longest_s; /* at most so long has any of these messages waited, or waits */
-	bool whole;	  /* with an earlier snapshot: the comm was connected then */
+	uint64_t long_ns;  /* about the time in waits for the peer of a millisecond or more */
+	double waits_s;	   /* an isend waits for its clear-to-send for so long now; 0: none */
+	double oldest_s;   /* age of the oldest message in flight; 0: none */
+	double longest_s;  /* at most so long has any of these messages waited, or waits */
+	double left_out_s; /* the longest wait since the beginning, which `seconds` is without */
+	bool whole;	   /* with an earlier snapshot: the comm was connected then */
 };
 
 /* `seconds`: between the snapshots; without `before`, which is then NULL, since the comm began. */

@@ -53,6 +53,7 @@ static struct rail_view *view_rail(struct process_view *p, const char *device, c
 				.name = r->name,
 				.address = r->address,
 				.why = "",
+				.state = WEFT_STATS_RAIL_CLOSED,
 				.number = r->number,
 				.nominal = r->nominal,
 				.used = r->assumed || !r->nominal ? -1 : 0};
@@ -60,17 +61,12 @@ static struct rail_view *view_rail(struct process_view *p, const char *device, c
 }
 
 static void rail_add(struct rail_view *v, const struct weft_stats_rail *r, const struct weft_stats_rail *before,
-		     double seconds, double down_s)
+		     double seconds)
 {
 	static const struct weft_stats_rail nothing;
 
 	if (!before)
 		before = &nothing;
-	if (r->state == WEFT_STATS_RAIL_DOWN) {
-		v->state = WEFT_STATS_RAIL_DOWN;
-		v->why = r->why;
-		v->down_s = down_s > v->down_s ? down_s : v->down_s;
-	}
 	v->tx_bytes += r->tx_bytes;
 	v->tx_messages += r->tx_messages;
 	v->rx_bytes += r->rx_bytes;
@@ -79,19 +75,29 @@ static void rail_add(struct rail_view *v, const struct weft_stats_rail *r, const
 	v->completed += r->completed;
 	v->refused += r->refused;
 	v->failed += r->failed;
-	v->in_flight += r->in_flight;
-	v->queue_depth += r->queue_depth;
-	v->outstanding += r->outstanding;
-	v->endpoints++;
-	if (r->seen) {
-		v->seen += ((double)r->seen - v->seen) / (double)++v->measured;
-	}
-	if (before->seen)
-		v->seen_before += ((double)before->seen - v->seen_before) / (double)++v->measured_before;
 	if (seconds > 0) {
 		v->tx_rate += (double)gained(r->tx_bytes, before->tx_bytes) / seconds;
 		v->rx_rate += (double)gained(r->rx_bytes, before->rx_bytes) / seconds;
 	}
+}
+
+/* What a rail is now, which is nothing once it is closed. */
+static void rail_add_state(struct rail_view *v, const struct weft_stats_rail *r, const struct weft_stats_rail *before,
+			   double down_s)
+{
+	if (r->state == WEFT_STATS_RAIL_DOWN) {
+		v->why = r->why;
+		v->down_s = down_s > v->down_s ? down_s : v->down_s;
+	}
+	if (v->state != WEFT_STATS_RAIL_DOWN)
+		v->state = (enum weft_stats_rail_state)r->state;
+	v->in_flight += r->in_flight;
+	v->queue_depth += r->queue_depth;
+	v->outstanding += r->outstanding;
+	if (r->seen)
+		v->seen += ((double)r->seen - v->seen) / (double)++v->measured;
+	if (before && before->seen)
+		v->seen_before += ((double)before->seen - v->seen_before) / (double)++v->measured_before;
 }
 
 static void add_rails(struct process_view *p, double seconds)
@@ -104,14 +110,17 @@ static void add_rails(struct process_view *p, double seconds)
 
 	for (i = 0; i < r->rail_count; i++) {
 		const struct weft_stats_rail *rail = &r->rails[i].r;
-		const struct weft_stats_endpoint *endpoint = record_endpoint(r, rail->endpoint);
+		const struct weft_stats_rail *before = seconds > 0 ? rail_before(p->before, &r->rails[i]) : NULL;
+		const char *device = record_rail_device(r, i);
+		struct rail_view *v;
 
-		if (!endpoint || (rail->state != WEFT_STATS_RAIL_UP && rail->state != WEFT_STATS_RAIL_DOWN))
+		if (!*device) /* its endpoint was not there yet */
 			continue;
+		v = view_rail(p, device, rail);
 		since = weft_stats_ns(&r->head, rail->since);
-		rail_add(view_rail(p, endpoint->device, rail), rail,
-			 seconds > 0 ? rail_before(p->before, &r->rails[i]) : NULL, span,
-			 p->now_ns > since ? (double)(p->now_ns - since) / 1e9 : 0);
+		rail_add(v, rail, before, span);
+		if (rail->state == WEFT_STATS_RAIL_UP || rail->state == WEFT_STATS_RAIL_DOWN)
+			rail_add_state(v, rail, before, p->now_ns > since ? (double)(p->now_ns - since) / 1e9 : 0);
 	}
 	for (i = 0; i < p->rail_count; i++) {
 		struct rail_view *v = &p->rails[i];
@@ -229,6 +238,7 @@ static void peer_add(struct peer_view *v, const struct span *s, const struct ver
 	v->all_bytes += c->bytes + c->eager_bytes;
 	v->failed += c->failed;
 	v->outstanding += weft_stats_in_flight(c);
+	v->starved |= verdict->starved;
 	v->oldest_s = oldest > v->oldest_s ? oldest : v->oldest_s;
 	if (s->seconds > 0) {
 		v->rate += (double)(s->bytes + s->eager_bytes) / s->seconds;
@@ -247,6 +257,22 @@ static void peer_add(struct peer_view *v, const struct span *s, const struct ver
 		v->verdict = *verdict;
 	if (verdict->cause == CAUSE_IDLE && v->verdict.cause == CAUSE_CLOSED)
 		v->verdict = *verdict;
+}
+
+static void count_sends(struct process_view *p)
+{
+	const struct record *r = p->record;
+	size_t i;
+
+	for (i = 0; i < r->comm_count; i++) {
+		const struct weft_stats_comm *c = &r->comms[i].c, *old;
+
+		if (c->direction != WEFT_STATS_SEND || c->state != WEFT_STATS_CONNECTED)
+			continue;
+		old = comm_before(p->before, &r->comms[i]);
+		p->sends++;
+		p->sending += c->messages > (old ? old->messages : 0) || weft_stats_in_flight(c);
+	}
 }
 
 static int add_peers(struct process_view *p, double seconds)
@@ -270,6 +296,7 @@ static int add_peers(struct process_view *p, double seconds)
 	for (i = 0; i < p->peer_count; i++) {
 		p->tx_rate += p->peers[i].direction == WEFT_STATS_SEND ? p->peers[i].rate : 0;
 		p->rx_rate += p->peers[i].direction == WEFT_STATS_RECV ? p->peers[i].rate : 0;
+		p->outstanding += p->peers[i].outstanding;
 	}
 	index_free(&index);
 	return rc;
@@ -301,8 +328,9 @@ static uint64_t last_sign(const struct record *r)
 	return last;
 }
 
-static int process_make(struct process_view *p, const struct record *r, const struct record *before, double seconds,
-			uint64_t now_ns)
+/* All but the peers. */
+static int process_begin(struct process_view *p, const struct record *r, const struct record *before, double seconds,
+			 uint64_t now_ns)
 {
 	bool here = r->life == RECORD_RUNNING || r->life == RECORD_STOPPED;
 
@@ -311,16 +339,49 @@ static int process_make(struct process_view *p, const struct record *r, const st
 	p->peers = calloc(r->comm_count + 1, sizeof(*p->peers));
 	if (!p->rails || !p->peers)
 		return -1;
-	if (!before)
-		seconds = 0;
-	measure_core(p, seconds);
-	add_rails(p, seconds);
+	count_sends(p);
+	measure_core(p, before ? seconds : 0);
+	add_rails(p, before ? seconds : 0);
 	judge_rails(p);
-	if (add_peers(p, seconds))
+	return 0;
+}
+
+static int process_end(struct process_view *p, double seconds)
+{
+	if (add_peers(p, p->before ? seconds : 0))
 		return -1;
 	qsort(p->peers, p->peer_count, sizeof(*p->peers), by_gravity);
 	judge_process(p);
 	return 0;
+}
+
+/* What the NIC sends for this process and for others, which name it alike. */
+static double host_tx_rate(const struct view *v, const struct process_view *own, const struct rail_view *r)
+{
+	double sum = 0;
+	size_t i, j;
+
+	for (i = 0; i < v->count; i++) {
+		const struct process_view *p = &v->processes[i];
+
+		if (p != own && p->record->life != RECORD_RUNNING && p->record->life != RECORD_UNKNOWN)
+			continue;
+		for (j = 0; j < p->rail_count; j++)
+			if (&p->rails[j] == r ||
+			    (!strcmp(p->rails[j].name, r->name) && !strcmp(p->rails[j].address, r->address)))
+				sum += p->rails[j].tx_rate;
+	}
+	return sum;
+}
+
+static void share_nics(struct view *v)
+{
+	size_t i, j;
+
+	for (i = 0; i < v->count; i++)
+		for (j = 0; j < v->processes[i].rail_count; j++)
+			v->processes[i].rails[j].host_tx_rate =
+				host_tx_rate(v, &v->processes[i], &v->processes[i].rails[j]);
 }
 
 static void count_troubles(struct view *v)
@@ -348,7 +409,7 @@ static void count_troubles(struct view *v)
 struct view *view_make(const struct snapshot *before, const struct snapshot *now)
 {
 	struct view *v = calloc(1, sizeof(*v));
-	size_t i;
+	size_t i, ended;
 
 	if (!v)
 		return NULL;
@@ -357,11 +418,15 @@ struct view *view_make(const struct snapshot *before, const struct snapshot *now
 	v->processes = calloc(now->count + 1, sizeof(*v->processes));
 	for (i = 0; v->processes && i < now->count; i++) {
 		v->count++;
-		if (process_make(&v->processes[i], now->records[i], record_before(before, now->records[i]), v->seconds,
-				 now->ns))
+		if (process_begin(&v->processes[i], now->records[i], record_before(before, now->records[i]), v->seconds,
+				  now->ns))
 			break;
 	}
-	if (!v->processes || i < now->count) {
+	share_nics(v);
+	for (ended = 0; v->processes && ended < v->count; ended++)
+		if (process_end(&v->processes[ended], v->seconds))
+			break;
+	if (!v->processes || i < now->count || ended < now->count) {
 		view_free(v);
 		return NULL;
 	}

@@ -36,6 +36,8 @@ struct verdict {
 	double share;	 /* of the time, or of the fellows' speed; 0: does not apply */
 	double seconds;	 /* since when; 0: does not apply */
 	const char *nic; /* whose fault it is, or NULL */
+	bool told;	 /* the peer itself says so */
+	bool starved;	 /* receives wait, and not for this process's own core; the sender may do enough */
 	char text[128];
 };
 
@@ -47,19 +49,20 @@ static inline bool verdict_is_trouble(const struct verdict *v)
 /* "receiver_late": the word for programs. */
 const char *cause_text(enum cause cause);
 
-/* One NIC of a device of a process, over all endpoints. */
+/* One NIC of a device of a process, over all endpoints. Its counters are those of closed ones, too. */
 struct rail_view {
 	const char *device, *name, *address, *why;
 	uint64_t number;
-	enum weft_stats_rail_state state;
+	enum weft_stats_rail_state state; /* CLOSED: no endpoint uses it now */
 	uint64_t tx_bytes, tx_messages, rx_bytes, rx_messages, posted, completed, refused, failed;
 	uint64_t in_flight, queue_depth, outstanding, nominal;
 	double down_s;		 /* since when it is down */
 	double seen;		 /* bytes per second while busy; 0: unknown */
 	double seen_before;	 /* the same in the earlier snapshot */
 	double tx_rate, rx_rate; /* bytes per second */
+	double host_tx_rate;	 /* the same NIC's, in all processes that live */
 	double used; /* the larger rate as a part of the NIC's speed, which is in each direction; < 0: not known */
-	size_t endpoints, measured, measured_before;
+	size_t measured, measured_before;
 	struct verdict verdict;
 };
 
@@ -82,6 +85,7 @@ struct peer_view {
 	struct wait_view peer, wire;
 	uint64_t all_peer_ns, all_wire_ns; /* waits since the start */
 	struct verdict verdict;		   /* the gravest of its comms */
+	bool starved;			   /* one of its comms is */
 };
 
 struct process_view {
@@ -89,8 +93,12 @@ struct process_view {
 	uint64_t now_ns; /* the process's last sign of life if it is dead, else the snapshot's time */
 	struct rail_view *rails;
 	struct peer_view *peers; /* the gravest first */
-	size_t rail_count, peer_count;
+	size_t rail_count;
+	uint64_t peer_count;
 	double tx_rate, rx_rate; /* sums of the peers */
+	uint64_t outstanding;	 /* the same */
+	uint64_t sends;		 /* connected send comms, */
+	uint64_t sending;	 /* and those that sent messages in the time of the view */
 	double core_share;	 /* part of the time that a polling thread waited for a core, */
 	double core_wait_s;	 /* and how long each time */
 	bool held_up;		 /* a peer's verdict has this as its reason */

@@ -2,10 +2,12 @@
 /* weft-exporter: the processes that use Weft on this host, for Prometheus. */
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -64,8 +66,16 @@ static int write_file(const struct scrape *s, const char *dir)
 	return rc;
 }
 
+/* Signals end it between two files, not within one. */
 static int keep_writing(struct scrape *s, const struct job *job)
 {
+	struct timespec pause = {.tv_sec = job->seconds};
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
 	do {
 		if (scrape_make(s)) {
 			fprintf(stderr, "weft-exporter: out of memory\n");
@@ -73,7 +83,7 @@ static int keep_writing(struct scrape *s, const struct job *job)
 		}
 		if (write_file(s, job->textfile))
 			return 1;
-	} while (!job->once && !sleep((unsigned)job->seconds));
+	} while (!job->once && sigtimedwait(&set, NULL, &pause) < 0);
 	return 0;
 }
 

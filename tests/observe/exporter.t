@@ -21,6 +21,53 @@ if command -v promtool >/dev/null; then
 else
 	skip "promtool accepts the alerts" "promtool is not installed (Debian, Ubuntu: prometheus)"
 fi
+
+# Counters never run backwards, whatever becomes of the record's entries: on records made by hand, of one process.
+mkdir "$tmp/made" "$tmp/next" "$tmp/prom"
+becomes() { # scenario: the exporter has read it when this returns
+	local last try
+	mv "$(tests/observe/make-record "$tmp/next" $$ "$1")" "$tmp/made"
+	for _ in first second; do # the first file may be of before
+		last=$(stat -c %y "$tmp/prom/weft.prom" 2>/dev/null)
+		for ((try = 0; try < 600; try++)); do
+			[ "$(stat -c %y "$tmp/prom/weft.prom" 2>/dev/null)" = "$last" ] || break
+			sleep 0.1
+		done
+	done
+}
+sum() { # pattern of the samples
+	awk -v "pattern=$1" '$0 ~ pattern { n += $NF } END { printf "%.9f\n", n }' "$tmp/prom/weft.prom"
+}
+WEFT_STATS_DIR=$tmp/made src/weft-exporter --textfile "$tmp/prom" --interval 1 2>"$tmp/err" &
+exporter=$!
+children+=("$exporter")
+sent='^weft_rail_bytes_total.*device="eth0",nic="eth1",direction="transmit"'
+becomes endpoint-open
+got=$(sum "$sent")
+becomes endpoint-closed
+got+=" $(sum "$sent")"
+becomes endpoint-new
+got+=" $(sum "$sent")"
+if [ "$got" = "100000000000.000000000 100000000000.000000000 101000000000.000000000" ]; then
+	ok "a NIC's counters keep those of a closed endpoint"
+else
+	bad "a NIC's counters keep those of a closed endpoint" "$got" "$(<"$tmp/err")"
+fi
+waited='^weft_wait_seconds_sum'
+got=$(sum "$waited")
+becomes slower-clock
+got+=" $(sum "$waited")"
+if [ "${got% *}" = "${got#* }" ] && [ "${got%.*}" != 0 ]; then
+	ok "a sum of waits does not shrink when the process measures its clock again"
+else
+	bad "a sum of waits does not shrink when the process measures its clock again" "$got"
+fi
+kill -TERM $exporter
+wait $exporter
+status=$?
+rm -r "$tmp/prom"
+if [ $status = 0 ]; then ok "--textfile ends with status 0 by SIGTERM"; else bad "--textfile ends with status 0 by SIGTERM" "$status"; fi
+
 if ! command -v python3 >/dev/null; then
 	skip "a running all-reduce is observed" "python3 is not installed"
 	tap_done
@@ -78,6 +125,16 @@ if ! command -v promtool >/dev/null; then
 else
 	none "promtool accepts the metrics" "$(promtool check metrics <"$tmp/weft.prom" 2>&1)"
 fi
+
+# The worst peer only, and the numbers of all.
+none "the numbers of a process are those of all its peers" "$(
+	rm -f "$tmp"/made/*
+	tests/observe/make-record "$tmp/made" $$ busy comms=16 >/dev/null
+	WEFT_STATS_DIR=$tmp/made src/weft-exporter --textfile "$tmp" --once --peers 1
+	for want in peers=16 process_outstanding_messages=28 process_send_connections=8; do
+		grep -q "^weft_${want%=*}{.*} ${want#*=}\$" "$tmp/weft.prom" || echo "$want: $(grep "^weft_${want%=*}{" "$tmp/weft.prom")"
+	done
+)"
 
 src/weft-exporter --listen 127.0.0.1:0 --peers 1 2>"$tmp/exporter" &
 exporter=$!

@@ -258,6 +258,54 @@ static void scenario_small(struct made *m, struct weft_stats_comm *tx, struct we
 	}
 }
 
+/*
+ * A second endpoint on the same NICs; it is closed, and its own entry another device's; its rails' entries are those of
+ * a later endpoint, too.
+ */
+static void scenario_endpoint(struct made *m, const char *what)
+{
+	int i;
+
+	m->endpoint[1] = m->endpoint[0];
+	for (i = 2; i < 4; i++) {
+		m->rail[i] = m->rail[i - 2];
+		m->rail[i].endpoint = 1;
+		if (!strcmp(what, "closed")) {
+			m->rail[i].state = WEFT_STATS_RAIL_CLOSED;
+			strcpy(m->endpoint[1].device, "eth9");
+		} else if (!strcmp(what, "new")) {
+			m->rail[i].generation += 2;
+			m->rail[i].tx_bytes = m->rail[i].rx_bytes = 1000000000;
+		}
+	}
+}
+
+/* What the NICs do, and whether they report their speed. */
+static void scenario_nics(struct made *m, const char *what)
+{
+	unsigned percent = !strcmp(what, "-full") ? 90 : !strcmp(what, "-shared") ? 30 : 4;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		m->rail[i].tx_bytes = m->rail[i].nominal * ALL_S * percent / 100;
+		m->rail[i].assumed = !strcmp(what, "-unknown");
+	}
+}
+
+/* Bursts at full speed, for a tenth of the time: seven comms have eight messages of 4 MiB in flight. */
+static void scenario_queue(struct made *m, const struct made_want *want)
+{
+	uint32_t i;
+
+	for (i = 0; i < 8; i++) {
+		struct weft_stats_comm *c = made_comm(m, want, i, i == 1 ? WEFT_STATS_RECV : WEFT_STATS_SEND);
+
+		forget_waits(c, 8500);
+		c->bytes = c->messages << 22;
+		wait_for(c->wire_us, &c->wire_ticks, i == 1 ? 0 : 8500, 9400);
+	}
+}
+
 static void scenario_busy(struct made *m, const struct made_want *want)
 {
 	uint32_t i;
@@ -266,7 +314,7 @@ static void scenario_busy(struct made *m, const struct made_want *want)
 		struct made_want other = *want;
 
 		other.peer_pid = want->peer_pid + i;
-		made_comm(m, &other, i, i % 2 ? WEFT_STATS_RECV : WEFT_STATS_SEND);
+		made_comm(m, &other, i, i % 2 ? WEFT_STATS_RECV : WEFT_STATS_SEND)->posted += 2;
 	}
 }
 
@@ -292,19 +340,44 @@ int made_scenario(struct made *m, const struct made_want *want, const char *scen
 	} else if (!strcmp(scenario, "late-start")) { /* one long wait at the beginning is nobody's fault */
 		forget_waits(tx, 1000);
 		wait_for(tx->peer_us, &tx->peer_ticks, 1, 60000000);
-	} else if (!strcmp(scenario, "sender-late")) {
+	} else if (!strcmp(scenario, "started-early")) {
+		forget_waits(tx, 4);
+		tx->since = m->now - 3 * SECOND / 2;
+		wait_for(tx->peer_us, &tx->peer_ticks, 3, 600000);
+	} else if (!strncmp(scenario, "started-", 8)) { /* after 40 s of 60, or only now */
+		forget_waits(tx, 1000);
+		tx->since = m->now - (!strcmp(scenario, "started-now") ? 40 : 60) * SECOND;
+		wait_for(tx->peer_us, &tx->peer_ticks, 1, 40000000);
+		if (!strcmp(scenario, "started-slow"))
+			wait_for(tx->peer_us, &tx->peer_ticks, 400, 50000);
+	} else if (!strncmp(scenario, "sender-late", 11)) {
+		scenario_nics(m, scenario + 11);
 		forget_waits(rx, 1840);
 		wait_for(rx->peer_us, &rx->peer_ticks, 1840, 50000);
 		m->rail[0].rx_bytes = m->rail[1].rx_bytes = 1000000000;
 	} else if (!strcmp(scenario, "slow-rail")) {
 		m->rail[1].seen = m->rail[0].seen * 24 / 100;
-	} else if (!strcmp(scenario, "slow-wire")) {
+	} else if (!strncmp(scenario, "slow-wire", 9)) {
 		forget_waits(tx, 1000);
 		wait_for(tx->wire_us, &tx->wire_ticks, 1000, 90000);
+		scenario_nics(m, scenario + 9);
+	} else if (!strcmp(scenario, "queue")) {
+		scenario_queue(m, want);
+	} else if (!strcmp(scenario, "full-unknown")) { /* 1 Gbit/s, eight receives posted */
+		forget_waits(rx, 11300);
+		wait_for(rx->peer_us, &rx->peer_ticks, 11300, 71000);
+		scenario_nics(m, "-unknown");
+		m->rail[0].rx_bytes = m->rail[1].rx_bytes = 5900000000;
 	} else if (!strcmp(scenario, "rail-down")) {
 		m->rail[1].state = WEFT_STATS_RAIL_DOWN;
 		m->rail[1].since = m->now - 41 * SECOND;
 		strcpy(m->rail[1].why, "the provider failed");
+	} else if (!strcmp(scenario, "slower-clock")) {
+		m->head->scale--;
+	} else if (!strcmp(scenario, "nic-closed")) {
+		m->rail[1].state = WEFT_STATS_RAIL_CLOSED;
+	} else if (!strncmp(scenario, "endpoint-", 9)) {
+		scenario_endpoint(m, scenario + 9);
 	} else if (!strcmp(scenario, "stuck")) {
 		tx->posted++;
 		tx->oldest_after = tx->messages;

@@ -14,6 +14,7 @@
 
 #include "observe/events.h"
 #include "observe/made.h"
+#include "observe/metrics.h"
 #include "observe/report.h"
 
 #define ROUNDS 3000
@@ -51,6 +52,8 @@ static size_t read_all(const struct snapshot *before)
 	struct snapshot *now = snapshot_take(&want);
 	struct report_lines lines = {0};
 	struct view *v = view_make(before, now);
+	struct retired_list retired = {0};
+	struct metrics_want metrics = {.view = v, .retired = &retired, .peers = 8};
 	json_t *json, *trace = events_trace(now);
 	char *text = NULL;
 	size_t i, bytes, count = now->count;
@@ -69,6 +72,9 @@ static size_t read_all(const struct snapshot *before)
 			assert_in_range((unsigned char)*p, ' ', '~');
 	}
 	assert_int_equal(events_print(now, nowhere), 0);
+	assert_int_equal(retired_update(&retired, before, now), 0);
+	assert_int_equal(metrics_write(&metrics, nowhere), 0);
+	free(retired.item);
 	fclose(nowhere);
 	free(text);
 	json_decref(json);
@@ -81,7 +87,8 @@ static size_t read_all(const struct snapshot *before)
 
 static void damaged_records(void **state)
 {
-	static const char *const scenario[] = {"healthy", "receiver-late", "slow-rail", "gone", "stuck", "unpolled"};
+	static const char *const scenario[] = {"healthy", "receiver-late", "slow-rail",	     "gone",
+					       "stuck",	  "unpolled",	   "endpoint-closed"};
 	struct made_want want = {
 		.dir = dir, .pid = (uint64_t)getpid(), .comms = 8, .host = "a", .peer_host = "b", .peer_pid = 7};
 	struct snapshot_want all = {0};

@@ -49,11 +49,23 @@ if command -v python3 >/dev/null; then
 	judged healthy "" "0 in trouble"
 	judged idle "" "idle"
 	judged late-start "" "fine"
+	judged started-late "" " 52 MB/s "
+	judged started-slow "receiver_late 777 send -" "receiver late: "
+	judged started-now "" "too early to say"
+	judged started-early "receiver_late 777 send -" "receiver late: "
 	judged receiver-late "receiver_late 777 send -" "receiver late: 90 % of the time waits for its clear-to-send"
 	judged sender-late "sender_late 777 receive -" "sender late: 90 % of the time"
 	judged slow-rail "network_slow - - eth1 network_slow 777 send eth1" "network slow: NIC eth1 runs at 0.24 of its fellows"
 	judged slow-wire "network_slow 777 send -" "network slow: a message takes"
+	judged slow-wire-full "" "fine"
+	judged slow-wire-shared "network_slow 777 send -" "network slow: a message takes"
+	judged slow-wire-unknown "" "fine"
+	judged queue "" "fine"
+	judged full-unknown "" "fine"
+	judged sender-late-unknown "sender_late 777 receive -" "sender late: 90 % of the time"
 	judged rail-down "rail_down - - eth1" " s: the provider failed"
+	judged nic-closed "" "fine"
+	judged endpoint-closed "" "fine"
 	judged stuck "stuck 777 send -" "stuck for 41 s: posted, no completion"
 	judged uncleared "stuck 777 send -" "stuck for 41 s: the receiver has not posted"
 	judged unsent "stuck 777 receive -" "stuck for 41 s: the sender has sent nothing"
@@ -88,6 +100,17 @@ else
 fi
 
 forget
+record $alive nic-closed >/dev/null
+src/weft-exporter --once --textfile "$tmp"
+if ! src/weft-top --once | grep -q "NIC eth1" && ! src/weft-top --once --json | grep -q '"name": "eth1"' &&
+	[ "$(grep -c '^weft_rail_bytes_total{.*nic="eth1".*} 50000000000' "$tmp/weft.prom")" = 2 ] &&
+	[ "$(grep -c '^weft_rail_.*nic="eth1"' "$tmp/weft.prom")" = 8 ]; then
+	ok "a NIC that no endpoint uses is not shown, and keeps its counters"
+else
+	bad "a NIC that no endpoint uses is not shown, and keeps its counters" "$(src/weft-top --once)" "$(grep 'nic="eth1"' "$tmp/weft.prom")"
+fi
+
+forget
 record $alive healthy >/dev/null
 kill -STOP $alive
 until grep -q ') T ' /proc/$alive/stat; do
@@ -113,6 +136,37 @@ record $alive receiver-late host=$host peer_host=$host peer_pid=$$ >/dev/null
 record $$ uncleared host=$host peer_host=$host peer_pid=$alive >/dev/null
 text=$(src/weft-top --once)
 if [[ $text = *"2 in trouble"* ]]; then ok "two that wait for each other are both named"; else bad "two that wait for each other are both named" "$text"; fi
+
+# The sender finds no clear-to-send, and the receiver's receives wait, whatever their NIC does.
+forget
+record $alive receiver-late host=$host peer_host=$host peer_pid=$$ >/dev/null
+record $$ full-unknown host=$host peer_host=$host peer_pid=$alive >/dev/null
+text=$(src/weft-top --once)
+if [ "$(grep -c "both sides wait" <<<"$text")" = 2 ] && [[ $text = *"0 in trouble"* ]]; then
+	ok "two that wait for each other's data and clear-to-send are not blamed"
+else
+	bad "two that wait for each other's data and clear-to-send are not blamed" "$text"
+fi
+
+# Two processes send over the same NIC, which is full only with both.
+forget
+record $alive slow-wire-shared host=$host >/dev/null
+record $$ slow-wire-shared host=$host >/dev/null
+text=$(src/weft-top --once)
+if [[ $text = *"0 in trouble"* ]]; then ok "a NIC that two processes fill is not slow"; else bad "a NIC that two processes fill is not slow" "$text"; fi
+
+# A process of this host that lives: its words count, a broken connection is no death.
+forget
+record $$ healthy host=$host peer_host=$host peer_pid=$alive >/dev/null
+record $alive left host=$host peer_host=$host peer_pid=$$ >/dev/null
+left=$(src/weft-top --once)
+record $alive gone host=$host peer_host=$host peer_pid=$$ >/dev/null
+text=$(src/weft-top --once)
+if [[ $left = *"peer gone: it has closed its half"* && $text = *"connection failed, although the peer lives"* ]]; then
+	ok "a peer of this host that lives has closed its half, or has not"
+else
+	bad "a peer of this host that lives has closed its half, or has not" "$left" "$text"
+fi
 
 # A dead process.
 forget
