@@ -73,7 +73,7 @@ struct xfer_ep {
 	pthread_mutex_t lock; /* first, because each call takes it */
 	struct list link;
 	int refs;
-	int visits; /* of the wakeup thread, which is never the one that ends the endpoint */
+	int visits;	      /* of the wakeup thread, which is never the one that ends the endpoint */
 	uint64_t woken_round; /* last round of the wakeup thread that has polled this endpoint */
 	pthread_t thread;
 
