@@ -73,6 +73,13 @@ struct load {
 	double rx;    /* arrived at this process */
 };
 
+/* Not a NIC, but the host's memory: nothing is slow there. */
+static bool within_host(const struct process_view *p, const struct rail_view *r)
+{
+	return !strncmp(p->record->head.provider, "shm", 3) || !strncmp(r->address, "127.", 4) ||
+	       !strcmp(r->address, "::1");
+}
+
 static struct load device_load(const struct process_view *p, const struct weft_stats_comm *c)
 {
 	const struct weft_stats_endpoint *endpoint = record_endpoint(p->record, c->endpoint);
@@ -87,7 +94,7 @@ static struct load device_load(const struct process_view *p, const struct weft_s
 			continue;
 		known &= r->used >= 0;
 		load.speed += (double)r->nominal;
-		load.least += r->used >= 0 ? (double)r->nominal : SLOW_NIC;
+		load.least += r->used >= 0 || within_host(p, r) ? (double)r->nominal : SLOW_NIC;
 		load.tx += r->host_tx_rate;
 		load.rx += r->rx_rate;
 	}

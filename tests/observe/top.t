@@ -63,6 +63,7 @@ if command -v python3 >/dev/null; then
 	judged queue "" "fine"
 	judged full-unknown "" "fine"
 	judged sender-late-unknown "sender_late 777 receive -" "sender late: 90 % of the time"
+	judged sender-late-inside "sender_late 777 receive -" "sender late: 90 % of the time"
 	judged rail-down "rail_down - - eth1" " s: the provider failed"
 	judged nic-closed "" "fine"
 	judged endpoint-closed "" "fine"
