@@ -63,12 +63,25 @@ static bool oldest(const struct xfer_comm *comm, uint32_t *out)
 	return req;
 }
 
-/* For so long may the oldest message stand still: a message moves only when it is whole. */
-static int64_t patience_us(const struct xfer_comm *comm)
+/*
+ * Has it stood still for too long? A message moves only when it is whole, and those of other comms of the peer may queue
+ * behind it, so the largest that waits counts.
+ */
+static bool too_long(const struct xfer_comm *comm, int64_t us)
 {
-	const struct xfer_req *req = req_oldest(comm);
+	const struct idmap *all = &comm->ep->comms;
+	int64_t limit = comm->ep->conf->peer_timeout_us;
+	size_t largest = 0;
+	uint32_t i;
 
-	return comm->ep->conf->peer_timeout_us + (req ? (int64_t)(req->posted / SLOWEST_BYTES_PER_US) : 0);
+	for (i = 0; us >= limit && i < all->used; i++) {
+		const struct xfer_comm *it = all->slots[i].ptr;
+		const struct xfer_req *req = it && it->peer == comm->peer ? req_oldest(it) : NULL;
+
+		if (req && req->posted > largest)
+			largest = req->posted;
+	}
+	return us >= limit + (int64_t)(largest / SLOWEST_BYTES_PER_US);
 }
 
 /* What is missing by the peer's note, and its number. */
@@ -95,7 +108,7 @@ static void never_arrives(struct xfer_comm *comm)
 	char span[TEXT_DURATION_BYTES];
 	uint32_t seq;
 
-	if (comm->kind == XFER_RECV && oldest(comm, &seq) && clock_us() - comm->watch.ended_us >= patience_us(comm))
+	if (comm->kind == XFER_RECV && oldest(comm, &seq) && too_long(comm, clock_us() - comm->watch.ended_us))
 		comm_fail(comm, -ETIMEDOUT,
 			  "receive number %" PRIu32 " has not arrived for %s although the peer had sent %" PRIu32
 			  " messages when it closed its half: it failed there, or the network has lost it; limit: "
@@ -291,9 +304,11 @@ void status_idle(struct xfer_comm *comm, int64_t now, int64_t passed_us)
 		w->missing_us = w->ended_us = 0;
 		return;
 	}
+	if (w->ended_us)
+		w->ended_us += passed_us - comm_watched_us(passed_us);
 	if (w->missing != MISSING_NOTHING && is_fresh(comm, now))
 		w->missing_us += comm_watched_us(passed_us);
-	if (w->missing_us >= patience_us(comm))
+	if (too_long(comm, w->missing_us))
 		give_up(comm);
 	else if (now >= w->ask_us)
 		status_ask(comm, now);
