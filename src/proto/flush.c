@@ -221,7 +221,7 @@ static void cancel(struct list *reqs, const struct xfer_region *region)
 		if (!req->flush_todo || (region && req->flush_region != region))
 			continue;
 		req->flush_todo = 0;
-		req->err = -ECANCELED;
+		req->err = -ESHUTDOWN; /* but the message is here, so no discard replaces it (discard.c) */
 	}
 }
 

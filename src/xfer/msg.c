@@ -349,7 +349,10 @@ __attribute__((always_inline)) static inline int test_polled(struct xfer_req *re
 		return 1;
 	}
 	if (!comm->err && req->err)
-		comm_fail(comm, req->err, "the peer has closed its half before send number %" PRIu32, req->seq);
+		comm_fail(comm, req->err,
+			  comm->kind == XFER_SEND ? "the peer has closed its half before send number %" PRIu32
+						  : "the memory of receive number %" PRIu32 " is gone",
+			  req->seq);
 	if (!comm->err && comm->close.peer_closed && comm->kind == XFER_RECV && req_never_sent(req))
 		comm_fail(comm, -ECONNRESET, "the peer has closed its half after %" PRIu32 " messages",
 			  comm->close.peer_sent);
