@@ -34,11 +34,21 @@ static struct list eps = {&eps, &eps};
 static struct list eps_ending = {&eps_ending, &eps_ending}; /* without references; they still get notes */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+static void forget(struct list *list)
+{
+	struct list *it, *tmp;
+
+	list_each (list, it, tmp) {
+		container_of(it, struct xfer_ep, link)->visits = 0; /* the child has no wakeup thread */
+		list_remove(it);
+	}
+}
+
 /* Forgets the parent's endpoints without closing them, because their sockets and queues belong to the parent. */
 static void eps_in_child(void)
 {
-	list_init(&eps);
-	list_init(&eps_ending);
+	forget(&eps);
+	forget(&eps_ending);
 	pthread_mutex_init(&eps_lock, NULL);
 	pthread_cond_init(&eps_left, NULL);
 }
