@@ -224,6 +224,8 @@ int cm_connect(struct dev *dev, const struct conf *conf, struct wire_handle *han
 	if (!ret)
 		ret = connecting_step(c);
 	over = ret || connecting_done(c);
+	if (ret && c->comm)
+		xfer_comm_give_up(c->comm);
 	if (over)
 		comm = connect_finish(c, handle);
 	xfer_ep_unlock(c->ep);

@@ -282,9 +282,12 @@ int connecting_step(struct connecting *c)
 
 void connecting_settle(struct connecting *c)
 {
-	if (c->comm && c->answered && !c->answer.who.status && !connecting_done(c) &&
-	    !xfer_comm_connected(c->comm, &c->answer))
+	if (!c->comm || connecting_done(c))
+		return;
+	if (c->answered && !c->answer.who.status && !xfer_comm_connected(c->comm, &c->answer))
 		c->state = CONNECTED;
+	else
+		xfer_comm_give_up(c->comm);
 }
 
 bool connecting_done(const struct connecting *c)

@@ -39,7 +39,10 @@ int connecting_make(struct dev *dev, const struct conf *conf, const struct wire_
 /* Goes on as far as it can. The caller holds the endpoint's lock. 0 or the error that ends it, which is logged. */
 int connecting_step(struct connecting *c);
 
-/* For one that is given up: if its peer has accepted it, its comm is connected, so that its close tells the peer. */
+/*
+ * For one that is given up: if its peer has accepted it, its comm is connected, so that its close tells the
+ * peer; if the answer is still to come, it is disowned. The caller holds the endpoint's lock.
+ */
 void connecting_settle(struct connecting *c);
 
 /* Is it connected? Then c->comm is the comm. */

@@ -145,6 +145,11 @@ int xfer_comm_connected(struct xfer_comm *comm, const struct wire_connect *msg)
 	return 0;
 }
 
+void xfer_comm_give_up(struct xfer_comm *comm)
+{
+	comm->connector = NULL;
+}
+
 const char *xfer_comm_peer_text(const struct xfer_comm *comm)
 {
 	return comm->peer->text;

@@ -46,7 +46,7 @@ void dispatch(struct xfer_ep *ep, struct wire_ctrl *msg)
 	case WIRE_CONNECT_RESPONSE:
 		if (comm && comm->connector)
 			comm->connector->response(comm->connector, (struct wire_connect *)msg);
-		else if (!comm)
+		else if (!comm || !comm->remote_id)
 			disown(ep, (struct wire_connect *)msg);
 		break;
 	case WIRE_CTS:

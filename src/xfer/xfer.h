@@ -55,6 +55,9 @@ int xfer_comm_connect_sent(struct xfer_comm *comm);
  */
 int xfer_comm_connected(struct xfer_comm *comm, const struct wire_connect *msg);
 
+/* The comm will be closed: from now on its peer is told so if it answers. */
+void xfer_comm_give_up(struct xfer_comm *comm);
+
 /* "host pid 123 at address", valid as long as the comm. */
 const char *xfer_comm_peer_text(const struct xfer_comm *comm);
 
