@@ -46,7 +46,11 @@ static enum record_life process_life(const struct weft_stats_head *h, int fd)
 enum record_life life_of(const struct weft_stats_head *h, int fd, bool *gone)
 {
 	enum record_life life = process_life(h, fd);
+	uint64_t state = h->state;
 
 	*gone = life == RECORD_DEAD;
-	return h->state == WEFT_STATS_CLOSED ? RECORD_FINISHED : life;
+	/* It may have ended since the head was read. */
+	if (*gone && pread(fd, &state, sizeof(state), offsetof(struct weft_stats_head, state)) != sizeof(state))
+		state = h->state;
+	return state == WEFT_STATS_CLOSED ? RECORD_FINISHED : life;
 }

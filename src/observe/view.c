@@ -409,7 +409,7 @@ static void count_troubles(struct view *v)
 struct view *view_make(const struct snapshot *before, const struct snapshot *now)
 {
 	struct view *v = calloc(1, sizeof(*v));
-	size_t i, ended;
+	size_t i, ended = 0;
 
 	if (!v)
 		return NULL;
@@ -422,8 +422,9 @@ struct view *view_make(const struct snapshot *before, const struct snapshot *now
 				  now->ns))
 			break;
 	}
-	share_nics(v);
-	for (ended = 0; v->processes && ended < v->count; ended++)
+	if (v->processes && i == now->count)
+		share_nics(v);
+	for (; v->processes && i == now->count && ended < v->count; ended++)
 		if (process_end(&v->processes[ended], v->seconds))
 			break;
 	if (!v->processes || i < now->count || ended < now->count) {
