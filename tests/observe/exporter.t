@@ -73,6 +73,7 @@ if ! command -v python3 >/dev/null; then
 	tap_done
 fi
 
+: >"$tmp/job"
 WEFT_PROVIDER=tcp benchmarks/all_reduce_perf --ranks 2 -b 512K -e 512K -n 20 -N 0 -c 0 >"$tmp/job" 2>&1 &
 children+=($!)
 for _ in {1..600}; do
