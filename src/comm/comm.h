@@ -206,6 +206,9 @@ void comm_fail_all(struct xfer_ep *ep, int err);
  */
 void comm_idle(struct xfer_comm *comm);
 
+/* The same for a wait that ends without the peer, which may be gone: only the NIC is checked. */
+void comm_idle_for_nic(struct xfer_comm *comm);
+
 /* Of the time between two checks, the part that counts as waiting: a caller that waits polls again within a second. */
 static inline int64_t comm_watched_us(int64_t passed_us)
 {

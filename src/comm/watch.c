@@ -98,17 +98,35 @@ static void watch_wake_sender(struct xfer_comm *comm, int64_t now)
 	}
 }
 
+/* Is a check due? Then *out_passed is the time since the last. */
+static bool check_is_due(struct xfer_comm *comm, int64_t *out_now, int64_t *out_passed)
+{
+	if (++comm->watch.idle_polls % IDLE_POLLS)
+		return false;
+	*out_now = clock_us();
+	*out_passed = *out_now - comm->watch.checked_us;
+	if (*out_passed < CHECK_EVERY_US)
+		return false;
+	comm->watch.checked_us = *out_now;
+	return true;
+}
+
+void comm_idle_for_nic(struct xfer_comm *comm)
+{
+	int64_t now, passed;
+
+	if (!check_is_due(comm, &now, &passed))
+		return;
+	ep_check(comm->ep);
+	watch_nic(comm, passed);
+}
+
 void comm_idle(struct xfer_comm *comm)
 {
 	int64_t now, passed;
 
-	if (++comm->watch.idle_polls % IDLE_POLLS)
+	if (!check_is_due(comm, &now, &passed))
 		return;
-	now = clock_us();
-	passed = now - comm->watch.checked_us;
-	if (passed < CHECK_EVERY_US)
-		return;
-	comm->watch.checked_us = now;
 	account_check(comm);
 	ep_check(comm->ep);
 	watch_nic(comm, passed);

@@ -178,7 +178,7 @@ int flush_test(struct xfer_req *req)
 	xfer_ep_poll(comm->ep);
 	ret = flush_go_on(req);
 	if (!ret)
-		comm_idle(comm);
+		comm_idle_for_nic(comm);
 	if (ret <= 0)
 		return ret ? ret : comm->err;
 	req_drop(comm, req);

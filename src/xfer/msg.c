@@ -338,7 +338,7 @@ __attribute__((always_inline)) static inline int test_polled(struct xfer_req *re
 		int ret = comm->rx.self_flush ? flush_self(req) : 1;
 
 		if (!ret)
-			comm_idle(comm);
+			comm_idle_for_nic(comm);
 		if (ret <= 0)
 			return ret ? ret : comm->err;
 		comm->outstanding--;
