@@ -777,6 +777,7 @@ static void fill_the_table(void)
 	}
 	free(c.file);
 	stats_comm_close(&comms[7]);
+	stats_comm_close(&comms[4999]);
 	stats_comm_open(&comms[4999], &net.home->stats, WEFT_STATS_RECV, 9999, &names);
 	assert_null(read_record(stats_path(), &c));
 	assert_int_equal(comm_of(&c, 7)->id, 9999);
