@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -406,28 +407,36 @@ static void count_troubles(struct view *v)
 	}
 }
 
+static int add_processes(struct view *v, const struct snapshot *before)
+{
+	const struct snapshot *now = v->snapshot;
+	size_t i;
+
+	v->processes = calloc(now->count + 1, sizeof(*v->processes));
+	if (!v->processes)
+		return -ENOMEM;
+	for (i = 0; i < now->count; i++) {
+		v->count++;
+		if (process_begin(&v->processes[i], now->records[i], record_before(before, now->records[i]), v->seconds,
+				  now->ns))
+			return -ENOMEM;
+	}
+	share_nics(v);
+	for (i = 0; i < v->count; i++)
+		if (process_end(&v->processes[i], v->seconds))
+			return -ENOMEM;
+	return 0;
+}
+
 struct view *view_make(const struct snapshot *before, const struct snapshot *now)
 {
 	struct view *v = calloc(1, sizeof(*v));
-	size_t i, ended = 0;
 
 	if (!v)
 		return NULL;
 	v->snapshot = now;
 	v->seconds = before ? (double)gained(now->ns, before->ns) / 1e9 : 0;
-	v->processes = calloc(now->count + 1, sizeof(*v->processes));
-	for (i = 0; v->processes && i < now->count; i++) {
-		v->count++;
-		if (process_begin(&v->processes[i], now->records[i], record_before(before, now->records[i]), v->seconds,
-				  now->ns))
-			break;
-	}
-	if (v->processes && i == now->count)
-		share_nics(v);
-	for (; v->processes && i == now->count && ended < v->count; ended++)
-		if (process_end(&v->processes[ended], v->seconds))
-			break;
-	if (!v->processes || i < now->count || ended < now->count) {
+	if (add_processes(v, before)) {
 		view_free(v);
 		return NULL;
 	}

@@ -86,11 +86,17 @@ static bool process_gone(int fd, const struct weft_stats_head *h, const struct w
 	return h->pid_namespace == self->pid_namespace && (!process_stat(h->pid, NULL, &start) || start != h->start);
 }
 
-/* Is the file a record of this user whose process has ended? Opens nothing that could block. */
+/* Opens nothing that could block. */
+static int open_file(int dir, const char *name)
+{
+	return openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+}
+
+/* Is the file a record of this user whose process has ended? */
 static bool left_behind(int dir, const char *name, const struct weft_stats_head *self, struct weft_stats_head *out,
 			struct stat *st)
 {
-	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int fd = open_file(dir, name);
 	bool gone;
 
 	if (fd < 0)
@@ -128,7 +134,7 @@ static void keep_or_remove(int dir, struct kept *kept, int *n, const char *name,
 
 bool stats_place_locked(int dir, const char *name)
 {
-	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int fd = open_file(dir, name);
 	bool held;
 
 	if (fd < 0)

@@ -473,6 +473,13 @@ static void killed_child(void)
 	assert_true(WIFSIGNALED(status));
 }
 
+/* A killed process has left the only record; its path. */
+static void killed_record(char *path, size_t bytes)
+{
+	killed_child();
+	assert_int_equal(records(path, bytes), 1);
+}
+
 static void a_killed_process_leaves_its_record(void **state)
 {
 	const struct weft_stats_comm *s;
@@ -480,8 +487,7 @@ static void a_killed_process_leaves_its_record(void **state)
 	struct copy c;
 
 	assert_int_equal(records(path, sizeof(path)), 0);
-	killed_child();
-	assert_int_equal(records(path, sizeof(path)), 1);
+	killed_record(path, sizeof(path));
 	assert_null(read_record(path, &c));
 	assert_int_equal(c.head.state, WEFT_STATS_LIVE);
 	s = the_comm(&c, WEFT_STATS_SEND);
@@ -510,20 +516,17 @@ static void old_records_are_removed(void **state)
 	struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
 	char path[400];
 
-	killed_child();
-	assert_int_equal(records(path, sizeof(path)), 1);
+	killed_record(path, sizeof(path));
 	poke(path, offsetof(struct weft_stats_head, state), WEFT_STATS_CLOSED); /* as if it had ended by itself */
 	in_child(*state, count_messages);
 	assert_int_equal(records(path, sizeof(path)), 0);
 
-	killed_child();
-	assert_int_equal(records(path, sizeof(path)), 1);
+	killed_record(path, sizeof(path));
 	assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
 	in_child(*state, count_messages);
 	assert_int_equal(records(path, sizeof(path)), 0);
 
-	killed_child();
-	assert_int_equal(records(path, sizeof(path)), 1);
+	killed_record(path, sizeof(path));
 	assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
 	poke(path, offsetof(struct weft_stats_head, boot_id), 1); /* of another boot or host: nobody can tell */
 	in_child(*state, count_messages);
@@ -537,8 +540,7 @@ static void old_records_of_containers_are_removed(void **state)
 	struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
 	char path[400];
 
-	killed_child();
-	assert_int_equal(records(path, sizeof(path)), 1);
+	killed_record(path, sizeof(path));
 	poke(path, offsetof(struct weft_stats_head, pid_namespace), 1);
 	in_child(*state, count_messages);
 	assert_int_equal(records(path, sizeof(path)), 1);
@@ -546,8 +548,7 @@ static void old_records_of_containers_are_removed(void **state)
 	in_child(*state, count_messages);
 	assert_int_equal(records(path, sizeof(path)), 0);
 
-	killed_child();
-	assert_int_equal(records(path, sizeof(path)), 1);
+	killed_record(path, sizeof(path));
 	poke(path, offsetof(struct weft_stats_head, pid_namespace), 1);
 	poke(path, offsetof(struct weft_stats_head, locked), 0);
 	assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
@@ -802,8 +803,7 @@ static void heads_are_checked(void **state)
 	int i, refused = 0;
 
 	(void)state;
-	killed_child();
-	assert_int_equal(records(path, sizeof(path)), 1);
+	killed_record(path, sizeof(path));
 	assert_null(read_record(path, &c));
 	good = c.head;
 	free(c.file);
