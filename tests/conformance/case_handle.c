@@ -144,7 +144,7 @@ static void run_flipped(struct side *s)
 
 const struct suite_case handle_cases[] = {
 	{.name = "handle/garbage", .run = run_garbage, .nprocs = 1, .flags = SUITE_WEFT | SUITE_ONCE},
-	{.name = "handle/truncated", .run = run_truncated, .flags = SUITE_WEFT, .env = "WEFT_CONNECT_TIMEOUT=2s"},
-	{.name = "handle/flipped-bit", .run = run_flipped, .flags = SUITE_WEFT, .env = "WEFT_CONNECT_TIMEOUT=2s"},
+	{.name = "handle/truncated", .run = run_truncated, .flags = SUITE_WEFT},
+	{.name = "handle/flipped-bit", .run = run_flipped, .flags = SUITE_WEFT, .env = "WEFT_CONNECT_TIMEOUT=20s"},
 	{.name = NULL},
 };
