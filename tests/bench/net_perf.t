@@ -24,8 +24,9 @@ if [ "${TEST_SANITIZER-}" = address ] && [ -z "${LSAN_OPTIONS-}" ]; then
 fi
 quick=(-b 8 -e 8K -f 32 -n 40 --reps 2)
 
+# --timeout is long, since a busy machine is slow; a later one counts.
 run() { # arguments; leaves rc, $tmp/out, $tmp/err
-	timeout -k 5 120 "$perf" "$@" >"$tmp/out" 2>"$tmp/err"
+	timeout -k 5 300 "$perf" --timeout 250 "$@" >"$tmp/out" 2>"$tmp/err"
 	rc=$?
 }
 
@@ -157,7 +158,7 @@ ranks() { # arguments
 	local rank pids=()
 	for rank in 0 1; do
 		RANK=$rank WORLD_SIZE=2 LOCAL_WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=$port \
-			timeout -k 5 200 "$perf" "$@" >"$tmp/out$rank" 2>"$tmp/err$rank" &
+			timeout -k 5 300 "$perf" --timeout 250 "$@" >"$tmp/out$rank" 2>"$tmp/err$rank" &
 		pids[rank]=$!
 	done
 	rcs=()

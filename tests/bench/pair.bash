@@ -12,8 +12,9 @@ export LC_ALL=C
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
+# --timeout is long, since a busy machine is slow; a later one counts.
 run() { # arguments; leaves rc, $tmp/out, $tmp/err
-	timeout -k 5 300 "$pair" "$@" >"$tmp/out" 2>"$tmp/err"
+	timeout -k 5 300 "$pair" --timeout 250 "$@" >"$tmp/out" 2>"$tmp/err"
 	rc=$?
 }
 
@@ -24,7 +25,7 @@ ranks() { # N, arguments
 	for ((rank = 0; rank < n; rank++)); do
 		# shellcheck disable=SC2086 # words are meant
 		env RANK=$rank WORLD_SIZE="$n" LOCAL_WORLD_SIZE="$n" MASTER_ADDR=127.0.0.1 MASTER_PORT=$port ${own[rank]-} \
-			timeout -k 5 300 "$pair" "$@" >"$tmp/out$rank" 2>"$tmp/err$rank" &
+			timeout -k 5 300 "$pair" --timeout 250 "$@" >"$tmp/out$rank" 2>"$tmp/err$rank" &
 		pids[rank]=$!
 	done
 	rcs=()
