@@ -188,12 +188,14 @@ const struct param conf_table[] = {
 	{.name = "WEFT_CTRL_BUFFERS",
 	 .type = PARAM_INT,
 	 .offset = FIELD(ctrl_buffers),
-	 .value = "128",
+	 .value = "auto",
 	 .min = "8",
 	 .max = "4096",
+	 .word = "auto",
 	 .unit = "buffers",
 	 .doc = "Receives kept posted per device and thread for control messages (1 KiB each; with the RMA protocol 8 "
-		"KiB, 16 KiB on tcp, and the device's other rails share as many again)."},
+		"KiB, 16 KiB on tcp, and the device's other rails share as many again). `auto`: 128, on tcp 32, so that "
+		"they stay in a core's cache."},
 	{.name = "WEFT_TEST_RAILS",
 	 .type = PARAM_INT,
 	 .offset = FIELD(test_rails),
@@ -238,7 +240,7 @@ _Static_assert(sizeof(conf_table) / sizeof(conf_table[0]) <= CONF_MAX, "raise CO
 /* Rejects values that are valid alone but not together. */
 static int check_together(const struct conf *c, char *why, size_t why_bytes)
 {
-	if (c->ctrl_buffers <= c->cq_depth / 2)
+	if (c->ctrl_buffers <= c->cq_depth / 2) /* `auto` fits the smallest queue */
 		return 0;
 	snprintf(why, why_bytes,
 		 "WEFT_CTRL_BUFFERS=%" PRId64 " and WEFT_CQ_DEPTH=%" PRId64

@@ -38,7 +38,7 @@ struct conf {
 	int64_t nic_timeout_us;		      /* WEFT_NIC_TIMEOUT; 0: no limit */
 	int64_t stall_warn_us;		      /* WEFT_STALL_WARN; 0: no warning */
 	int64_t cq_depth;		      /* WEFT_CQ_DEPTH */
-	int64_t ctrl_buffers;		      /* WEFT_CTRL_BUFFERS */
+	int64_t ctrl_buffers;		      /* WEFT_CTRL_BUFFERS; 0: auto */
 	int64_t eager;			      /* enum conf_eager */
 	int64_t gdr;			      /* enum conf_gdr */
 	int64_t flush;			      /* enum conf_flush */

@@ -158,13 +158,21 @@ static int rail_receives(struct rail *rail, struct ctrl_rx *rx, size_t n, char *
 	return ret;
 }
 
+/* Where the kernel copies every message, it copies each into the next buffer: few of them stay in a core's cache. */
+static size_t buffers_of(const struct xfer_ep *ep)
+{
+	if (ep->conf->ctrl_buffers)
+		return (size_t)ep->conf->ctrl_buffers;
+	return ep->dev->nic->copies ? 32 : 128;
+}
+
 /*
- * The primary rail has conf->ctrl_buffers receives; the other rails, which carry only eager messages, share as many
+ * The primary rail has buffers_of() receives; the other rails, which carry only eager messages, share as many
  * again. But the streams of a NIC share its completion queue, whose second half is for data.
  */
 static size_t receives_of(const struct xfer_ep *ep, int rail)
 {
-	size_t n = (size_t)ep->conf->ctrl_buffers, spare = (size_t)ep->conf->cq_depth / 2 - n;
+	size_t n = buffers_of(ep), spare = (size_t)ep->conf->cq_depth / 2 - n;
 
 	if (!rail)
 		return n;
@@ -339,7 +347,7 @@ static int tx_new(struct xfer_ep *ep, struct tx_class *class, struct xfer_peer *
 
 	if (ret)
 		return ret;
-	tx = container_of(class->free.next, struct ctrl_tx, link);
+	tx = container_of(class->free.prev, struct ctrl_tx, link); /* the last one used: still in the cache */
 	list_remove(&tx->link);
 	tx->peer = peer;
 	tx->path = &peer->paths[0];
