@@ -6,6 +6,8 @@
 #include "base/list.h"
 #include "cm/cm.h"
 
+#define CM_ASKS 32 /* requests of one listen whose copies are recognised */
+
 /* A connect request queued for accept. */
 struct cm_request {
 	struct list link; /* in cm_listen.requests */
@@ -21,6 +23,8 @@ struct cm_listen {
 	uint64_t secret; /* secret in the handle */
 	struct list requests;
 	int request_count;
+	uint64_t asks[CM_ASKS]; /* random numbers of the last requests */
+	unsigned asked;
 	struct cm_accepting *accepting; /* the accept in progress, or NULL */
 	int64_t waiting_since_us;	/* time of the first accept without a request, or 0 */
 	unsigned idle_polls;

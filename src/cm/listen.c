@@ -9,6 +9,18 @@
 #include "cm/internal.h"
 #include "peer/ident.h"
 
+/* A message is sent again after a failure, and what has failed may have arrived. */
+static bool is_copy(struct cm_listen *l, uint64_t ask)
+{
+	int i;
+
+	for (i = 0; i < CM_ASKS; i++)
+		if (ask && l->asks[i] == ask)
+			return true;
+	l->asks[l->asked++ % CM_ASKS] = ask;
+	return false;
+}
+
 static void request_arrived(struct xfer_listener *listener, const struct wire_connect *msg)
 {
 	struct cm_listen *l = container_of(listener, struct cm_listen, listener);
@@ -19,6 +31,10 @@ static void request_arrived(struct xfer_listener *listener, const struct wire_co
 		log_debug("a connect request with a wrong secret, from %s pid %u, is refused", msg->who.host,
 			  msg->who.pid);
 		xfer_ep_refuse(l->ep, msg, ECONNREFUSED);
+		return;
+	}
+	if (is_copy(l, msg->ask)) {
+		log_debug("a connect request of %s pid %u has arrived twice", msg->who.host, msg->who.pid);
 		return;
 	}
 	r = l->request_count < CM_REQUESTS_MAX ? malloc(sizeof(*r)) : NULL;

@@ -226,13 +226,18 @@ static void keep(struct xfer_comm *comm, const struct wire_ctrl *msg, const void
 	r->kept++;
 }
 
+static bool is_kept_already(const struct rma_recv *r, uint32_t seq)
+{
+	return eager_is_kept(r, seq) && r->unexpected[seq % WIRE_EAGER_WINDOW]->seq == seq;
+}
+
 /* A message without a waiting receive. */
 static void arrived_early(struct xfer_comm *comm, const struct wire_ctrl *msg, const void *data)
 {
 	struct rma_recv *r = comm->rx.rma;
 
 	r->eager_seen = true;
-	if (!seq_at_or_after(msg->seq, group_first(comm))) {
+	if (!seq_at_or_after(msg->seq, group_first(comm)) || is_kept_already(r, msg->seq)) {
 		log_debug("message number %" PRIu32 " arrived twice or for a cancelled receive", msg->seq);
 		return;
 	}

@@ -409,11 +409,12 @@ static void the_queue_counts(void **state)
 }
 
 /* Sends a request as a connector does, from an address of the test's choice. */
-static void request_from(const struct sockaddr_in *in, uint16_t fingerprint)
+static void request_from(const struct sockaddr_in *in, uint16_t fingerprint, uint64_t ask)
 {
 	struct wire_connect msg;
 
 	memset(&msg, 0, sizeof(msg));
+	msg.ask = ask;
 	wire_ctrl_init(&msg.ctrl, WIRE_CONNECT_REQUEST, handle.listen_id, 1 << IDMAP_SLOT_BITS);
 	xfer_ep_lock(listening->ep);
 	xfer_ep_who(listening->ep, &msg.who);
@@ -438,8 +439,10 @@ static void a_bad_request_is_not_the_listens_fault(void **state)
 	(void)state;
 	NET_NEEDED();
 	net_listen(&handle, &listening);
-	request_from(&in, 1);
-	request_from(&none, 0);
+	request_from(&in, 1, 11);
+	request_from(&none, 0, 12);
+	assert_int_equal(listening->request_count, 2);
+	request_from(&in, 1, 11); /* the first again: its sender could not know that it had arrived */
 	assert_int_equal(listening->request_count, 2);
 	unit_log_catch();
 	net_link_open(&pair, listening, &handle, 64);
@@ -480,7 +483,7 @@ static void an_answer_that_never_leaves_has_a_deadline(void **state)
 	NET_NEEDED();
 	be_deaf(&in, fds);
 	net_listen(&handle, &listening);
-	request_from(&in, 0);
+	request_from(&in, 0, 13);
 	net.conf.connect_timeout_us = 300000;
 	net.conf.close_timeout_us = 100000;
 	unit_log_catch();

@@ -114,6 +114,48 @@ static void small_before_their_receives(void **state)
 	end();
 }
 
+/* A message is sent again after a failure, and both copies arrive before the receive. */
+static void a_copy_is_dropped(void **state)
+{
+	struct {
+		struct wire_ctrl head;
+		char data[SMALL];
+	} m;
+	struct xfer_req *send, *recv;
+	const struct weft_stats_rail *nic;
+	int64_t since = clock_us();
+	uint64_t before;
+	size_t got;
+
+	(void)state;
+	NET_NEEDED();
+	begin_with_a_message();
+	nic = link.recv->ep->stats.rails[0];
+	before = nic->rx_messages;
+	wire_ctrl_init(&m.head, WIRE_EAGER, link.recv->id, link.send->id);
+	m.head.seq = link.recv->next_seq;
+	m.head.len = wire_tagged_len(link.recv->tag, SMALL);
+	memset(m.data, 7, SMALL);
+	memset(link.from, 7, SMALL);
+	xfer_ep_lock(link.recv->ep);
+	eager_arrived(link.recv, &m.head, m.data);
+	xfer_ep_unlock(link.recv->ep);
+	assert_int_equal(net_send(&link, 0, SMALL, &send), 0);
+	assert_int_equal(net_wait(&link, send, &got), 1);
+	while (nic->rx_messages == before) {
+		net_turn(&link);
+		unit_not_late(since, "the second copy");
+	}
+	assert_int_equal(net_recv(&link, 0, SMALL, &recv), 0);
+	assert_int_equal(net_wait(&link, recv, &got), 1);
+	assert_int_equal(got, SMALL);
+	assert_memory_equal(link.to, link.from, SMALL);
+	message(SMALL, false);
+	message(LARGE, true);
+	assert_int_equal(link.recv->rx.rma->arrived, link.send->next_seq);
+	end();
+}
+
 /* Exhausted credit stops eager sends until new credit arrives. */
 static void eager_ends_at_the_window(void **state)
 {
@@ -435,6 +477,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		NET_TEST(buffers_stay_in_the_cache, NET_RMA),
 		NET_TEST(small_before_their_receives, NET_RMA),
+		NET_TEST(a_copy_is_dropped, NET_RMA),
 		NET_TEST(eager_ends_at_the_window, NET_RMA),
 		NET_TEST(quiet_until_wanted, NET_RMA),
 		NET_TEST(quiet_for_long, NET_RMA),
