@@ -226,6 +226,7 @@ static void keep(struct xfer_comm *comm, const struct wire_ctrl *msg, const void
 	r->kept++;
 }
 
+/* eager_is_kept for any number: beyond the window, another message may have its slot. */
 static bool is_kept_already(const struct rma_recv *r, uint32_t seq)
 {
 	return eager_is_kept(r, seq) && r->unexpected[seq % WIRE_EAGER_WINDOW]->seq == seq;
@@ -314,10 +315,10 @@ bool eager_give(struct xfer_req *part, uint32_t seq)
 {
 	struct unexpected **at;
 
-	if (!eager_is_kept(part->comm->rx.rma, seq))
+	if (!is_kept_already(part->comm->rx.rma, seq))
 		return false;
 	at = &part->comm->rx.rma->unexpected[seq % WIRE_EAGER_WINDOW];
-	if ((*at)->seq != seq || (*at)->tag != part->tag)
+	if ((*at)->tag != part->tag)
 		return false;
 	window_forget(part);
 	give(at, part);
